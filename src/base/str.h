@@ -1,0 +1,41 @@
+/* base/str.h: growing strings, splitting, matching, suggestions. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* A growing, always terminated string. Zero-initialise. Running out of memory is sticky
+ * (failed = true) and reported once by tdm__str_status. */
+typedef struct tdm__str {
+    char *text; /* NULL until the first append */
+    size_t length, capacity;
+    bool failed;
+} tdm__str;
+
+void tdm__str_addf(tdm__str *s, const char *format, ...) TDM__PRINTF(2, 3);
+void tdm__str_add(tdm__str *s, const char *text);
+void tdm__str_addn(tdm__str *s, const void *bytes, size_t n);
+const char *tdm__str_text(const tdm__str *s); /* "" when empty */
+tdm_status tdm__str_status(const tdm__str *s);
+void tdm__str_free(tdm__str *s);
+
+bool tdm__streq(const char *a, const char *b);                    /* NULL-safe */
+bool tdm__starts_with(const char *text, const char *prefix);
+bool tdm__ends_with(const char *text, const char *suffix);
+bool tdm__contains_nocase(const char *text, const char *part);
+/* Shell-style glob: * matches any run of characters (dots included), ? one, [a-z] a class. */
+bool tdm__glob(const char *pattern, const char *text);
+/* Strict number parsing: the whole text must be consumed; false otherwise. */
+bool tdm__parse_i64(const char *text, int64_t *out);
+bool tdm__parse_f64(const char *text, double *out); /* accepts inf and nan; callers range-check */
+bool tdm__parse_bool(const char *text, bool *out);  /* true false yes no on off 1 0 */
+
+/* The candidate nearest to `word` by edit distance (transpositions count 1), or NULL if none is
+ * near enough to suggest (distance <= max(1, len/3)). candidates: n strings. */
+const char *tdm__suggest(const char *word, const char *const *candidates, size_t n);
+
+#endif
