@@ -1,0 +1,106 @@
+// common.cl: prelude of every program.
+//
+// A tensor argument is a pair (base pointer, element offset): views are offsets into large buffers.
+// Declare it with ARG(type, name) and start the kernel with VIEW(name).
+//
+// CPU style: a work-group is one work-item (CPU_KERNEL), explicit VW-wide vectors, register tiles.
+// GPU style: real work-groups of WG items, local-memory tiles.
+
+#define ARG(type, name) global type *name, const ulong name##_off
+#define VIEW(name) name += name##_off
+
+#define CPU_KERNEL kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+#define GPU_KERNEL(n) kernel __attribute__((reqd_work_group_size(n, 1, 1)))
+
+#ifndef VW
+#define VW 8
+#endif
+#ifndef WG
+#define WG 64
+#endif
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define FLOATV CAT(float, VW)
+#define INTV CAT(int, VW)
+#define UCHARV CAT(uchar, VW)
+#define VLOAD(i, p) CAT(vload, VW)(i, p)
+#define VSTORE(v, i, p) CAT(vstore, VW)(v, i, p)
+#define CONVERT_FLOATV CAT(convert_float, VW)
+
+// Activations. Every one has a derivative that follows from its output y alone.
+#define ACT_NONE 0
+#define ACT_RELU 1
+#define ACT_LEAKY_RELU 2
+#define ACT_SIGMOID 3
+#define ACT_TANH 4
+
+// NaN passes through relu and leaky relu (comparisons with NaN are false).
+#define DEFINE_ACTIVATE(T)                                                                         \
+    inline T CAT(activate_, T)(T x, int act, float alpha)                                          \
+    {                                                                                              \
+        switch (act) {                                                                             \
+        case ACT_RELU: return select(x, (T)0.0f, x < (T)0.0f);                                     \
+        case ACT_LEAKY_RELU: return select(x, x *alpha, x < (T)0.0f);                              \
+        case ACT_SIGMOID: return (T)1.0f / ((T)1.0f + exp(-x));                                    \
+        case ACT_TANH: return tanh(x);                                                             \
+        default: return x;                                                                         \
+        }                                                                                          \
+    }                                                                                              \
+    inline T CAT(activate_grad_, T)(T y, int act, float alpha) /* dact/dx from y */                \
+    {                                                                                              \
+        switch (act) {                                                                             \
+        case ACT_RELU: return select((T)0.0f, (T)1.0f, y > (T)0.0f);                               \
+        case ACT_LEAKY_RELU: return select((T)alpha, (T)1.0f, y > (T)0.0f);                        \
+        case ACT_SIGMOID: return y * ((T)1.0f - y);                                                \
+        case ACT_TANH: return (T)1.0f - y * y;                                                     \
+        default: return (T)1.0f;                                                                   \
+        }                                                                                          \
+    }
+
+DEFINE_ACTIVATE(float)
+DEFINE_ACTIVATE(float4)
+DEFINE_ACTIVATE(float8)
+DEFINE_ACTIVATE(float16)
+
+// Epilogue of a producer (convolution, dense): y = act(scale[k] * (acc + bias[k]) + shift[k] + res).
+// Pointers of absent parts are bound to some valid buffer and never read (bits in `parts`).
+#define EPI_BIAS 1
+#define EPI_AFFINE 2
+#define EPI_RESIDUAL 4
+#define EPILOGUE_ARGS                                                                              \
+    ARG(const float, epi_bias), ARG(const float, epi_scale), ARG(const float, epi_shift),          \
+        ARG(const float, epi_residual), const int epi_parts, const int epi_act, const float epi_alpha
+#define EPILOGUE_VIEWS                                                                             \
+    VIEW(epi_bias);                                                                                \
+    VIEW(epi_scale);                                                                               \
+    VIEW(epi_shift);                                                                               \
+    VIEW(epi_residual)
+// For VW channels starting at channel k; `at` is the element index of the output for the residual.
+#define EPILOGUE_V(acc, k, at)                                                                     \
+    do {                                                                                           \
+        if (epi_parts & EPI_BIAS) acc += VLOAD(0, epi_bias + (k));                                 \
+        if (epi_parts & EPI_AFFINE) acc = fma(acc, VLOAD(0, epi_scale + (k)), VLOAD(0, epi_shift + (k))); \
+        if (epi_parts & EPI_RESIDUAL) acc += VLOAD(0, epi_residual + (at));                        \
+        acc = CAT(activate_, FLOATV)(acc, epi_act, epi_alpha);                                     \
+    } while (0)
+// One channel.
+#define EPILOGUE_1(acc, k, at)                                                                     \
+    do {                                                                                           \
+        if (epi_parts & EPI_BIAS) acc += epi_bias[k];                                              \
+        if (epi_parts & EPI_AFFINE) acc = fma(acc, epi_scale[k], epi_shift[k]);                    \
+        if (epi_parts & EPI_RESIDUAL) acc += epi_residual[at];                                     \
+        acc = activate_float(acc, epi_act, epi_alpha);                                             \
+    } while (0)
+
+// Philox4x32-10 (Salmon et al., SC 2011); the twin of tdm__philox in src/base/rng.c.
+inline uint4 philox4x32(uint4 counter, uint2 key)
+{
+    for (int round = 0; round < 10; round++) {
+        const uint h0 = mul_hi(0xD2511F53u, counter.x), l0 = 0xD2511F53u * counter.x;
+        const uint h1 = mul_hi(0xCD9E8D57u, counter.z), l1 = 0xCD9E8D57u * counter.z;
+        counter = (uint4)(h1 ^ counter.y ^ key.x, l1, h0 ^ counter.w ^ key.y, l0);
+        key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return counter;
+}
