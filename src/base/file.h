@@ -25,6 +25,7 @@ tdm_status tdm__make_folders(const char *path);
 /* Names in a folder (no "." and ".."), sorted by byte value. Release with tdm__names_free. */
 tdm_status tdm__list_folder(const char *path, char ***names, size_t *n);
 void tdm__names_free(char **names, size_t n);
+/* Removes a file or a folder with all it holds; links are not followed; fine when nothing is there. */
 tdm_status tdm__remove_tree(const char *path);
 
 /* Reads a whole regular file, at most `limit` bytes (TDM_ERR_DATA above it). One extra 0 byte
@@ -35,6 +36,7 @@ tdm_status tdm__read_file(const char *path, size_t limit, void *out_bytes, size_
 typedef struct tdm__atomic {
     FILE *file;
     char *path, *temp;
+    uint64_t counted; /* bytes that the failure injection has seen */
 } tdm__atomic;
 tdm_status tdm__atomic_begin(tdm__atomic *a, const char *path);
 tdm_status tdm__atomic_write(tdm__atomic *a, const void *bytes, size_t n);
@@ -50,7 +52,8 @@ tdm_status tdm__append_line(const char *path, const char *line);
  * TDM_OK when TANDEM_CACHE=off or no home can be found. */
 tdm_status tdm__cache_folder(const char *part, char **out);
 
-/* Tests: the n-th byte written from now on through tdm__atomic_* fails with ENOSPC (0 = off). Also
+/* Tests: the n-th byte written from now on through tdm__atomic_* fails with ENOSPC, and so does every
+ * later one, as on a full disk (0 = off). Bytes written straight to a->file count at the commit. Also
  * read from the environment variable TANDEM_TEST_FAIL_WRITE at the first use. */
 void tdm__file_fail_after(uint64_t bytes);
 

@@ -24,13 +24,15 @@ tdm__rng tdm__rng_make(uint64_t seed, uint64_t stream);
 uint32_t tdm__rng_u32(tdm__rng *r);
 /* (u32 >> 8) * 2^-24: in [0, 1), exactly representable in float. */
 double tdm__rng_uniform(tdm__rng *r);
-/* Unbiased in [0, n), n >= 1 (rejection). */
+/* Unbiased in [0, n), n >= 1: v mod n of a draw v, redrawn while v < 2^w mod n. One u32 (w = 32) for
+ * n < 2^32, else two (w = 64, high word first). */
 uint64_t tdm__rng_below(tdm__rng *r, uint64_t n);
 /* Box-Muller from two uniforms: sqrt(-2 ln(1-u1)) cos(2 pi u2), one value per pair. */
 double tdm__rng_normal(tdm__rng *r);
-/* Fisher-Yates permutation of 0..n-1. */
+/* Fisher-Yates permutation of 0..n-1: for i = n-1 down to 1, swap i with below(i + 1). */
 void tdm__rng_permutation(tdm__rng *r, uint64_t *out, size_t n);
-/* A stream number from a name, so that every user of randomness has its own. */
+/* A stream number from a name, so that every user of randomness has its own: 64-bit FNV-1a over the
+ * name with its terminator, then a and b as little-endian bytes. */
 uint64_t tdm__rng_stream(const char *name, uint64_t a, uint64_t b);
 
 #endif

@@ -34,6 +34,11 @@ bool tdm__parse_i64(const char *text, int64_t *out);
 bool tdm__parse_f64(const char *text, double *out); /* accepts inf and nan; callers range-check */
 bool tdm__parse_bool(const char *text, bool *out);  /* true false yes no on off 1 0 */
 
+/* The shortest decimal text that reads back as the same double ("0.1", "1e-05", "inf",
+ * "nan"), with a point whatever the locale. */
+enum { TDM__F64_TEXT = 32 };
+void tdm__f64_text(double value, char out[TDM__F64_TEXT]);
+
 /* The candidate nearest to `word` by edit distance (transpositions count 1), or NULL if none is
  * near enough to suggest (distance <= max(1, len/3)). candidates: n strings. */
 const char *tdm__suggest(const char *word, const char *const *candidates, size_t n);
