@@ -1,0 +1,168 @@
+/* tandem/ops.h: builder functions of the operations. Each appends nodes to a graph and returns the
+ * (first) result; see tandem/graph.h for sticky errors, layouts and TDM_NO_VALUE.
+ *
+ * Shapes: x is (N,H,W,C) unless said otherwise. Defaults and formulas are PyTorch's.
+ */
+#ifndef TANDEM_OPS_H
+#define TANDEM_OPS_H
+
+#include <tandem/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- convolution, dense ---------------------------------------------------------------------- */
+
+/* kernel, stride, padding, dilation: [0] along H, [1] along W. Zero stride/dilation mean 1. */
+typedef struct tdm_conv2d_attrs {
+    int32_t kernel[2], stride[2], padding[2], dilation[2];
+    int32_t groups; /* 0 or 1: none; others are refused for now by can_run-less ops with a message */
+    int32_t output_padding[2]; /* transposed convolution only */
+} tdm_conv2d_attrs;
+
+/* x (N,H,W,C), w (R,S,C,K), b (K) or TDM_NO_VALUE -> (N,P,Q,K),
+ * P = (H + 2 pad - dil (R-1) - 1) / stride + 1. */
+tdm_value tdm_conv2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b, const tdm_conv2d_attrs *a);
+/* x (N,H,W,C), w (R,S,K,C) (K output, C input channels), b (K) -> (N,P,Q,K),
+ * P = (H-1) stride - 2 pad + dil (R-1) + output_padding + 1. */
+tdm_value tdm_conv_transpose2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b,
+                               const tdm_conv2d_attrs *a);
+/* x (N,C), w (C,K), b (K) or none -> (N,K). */
+tdm_value tdm_dense(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b);
+
+/* ---- pooling --------------------------------------------------------------------------------- */
+
+typedef struct tdm_pool2d_attrs {
+    int32_t kernel[2], stride[2] /* 0: kernel */, padding[2];
+    bool ceil_mode;         /* last partial window counts */
+    bool count_include_pad; /* average only; PyTorch's default is true */
+} tdm_pool2d_attrs;
+
+/* Maximum; *indices (may be NULL) receives a u8 value of the output's shape: position in the window
+ * (row-major) of the first maximum; NaN wins. Windows of at most 256 positions. */
+tdm_value tdm_max_pool2d(tdm_graph *g, tdm_value x, const tdm_pool2d_attrs *a, tdm_value *indices);
+/* Puts x (N,P,Q,C) at the positions in `indices`, zeros elsewhere -> (N,H,W,C) given. With
+ * overlapping windows the later window (row-major) wins, as with PyTorch. */
+tdm_value tdm_max_unpool2d(tdm_graph *g, tdm_value x, tdm_value indices, const tdm_pool2d_attrs *a,
+                           int64_t h, int64_t w);
+tdm_value tdm_avg_pool2d(tdm_graph *g, tdm_value x, const tdm_pool2d_attrs *a);
+/* (N,H,W,C) -> (N,C). */
+tdm_value tdm_global_avg_pool(tdm_graph *g, tdm_value x);
+tdm_value tdm_global_max_pool(tdm_graph *g, tdm_value x);
+
+/* ---- normalisation, activation, dropout ------------------------------------------------------ */
+
+typedef struct tdm_batch_norm_attrs {
+    float eps, momentum; /* PyTorch: 1e-5, 0.1; momentum in (0,1] */
+} tdm_batch_norm_attrs;
+
+/* Per channel (last axis) over all other axes. gamma, beta, running_mean, running_var: (C).
+ * counter: a scalar variable incremented by one, or TDM_NO_VALUE.
+ * training: batch statistics (biased variance), running statistics updated with the unbiased one. */
+tdm_value tdm_batch_norm_train(tdm_graph *g, tdm_value x, tdm_value gamma, tdm_value beta,
+                               tdm_value running_mean, tdm_value running_var, tdm_value counter,
+                               const tdm_batch_norm_attrs *a);
+/* evaluation or frozen statistics: folds into a per-channel scale and shift, which the planner moves
+ * into the producer where it can. Gradients reach x, gamma and beta. */
+tdm_value tdm_batch_norm_eval(tdm_graph *g, tdm_value x, tdm_value gamma, tdm_value beta,
+                              tdm_value running_mean, tdm_value running_var,
+                              const tdm_batch_norm_attrs *a);
+/* y = x * scale[c] + shift[c] along the last axis. */
+tdm_value tdm_channel_affine(tdm_graph *g, tdm_value x, tdm_value scale, tdm_value shift);
+
+tdm_value tdm_relu(tdm_graph *g, tdm_value x);
+tdm_value tdm_leaky_relu(tdm_graph *g, tdm_value x, float slope); /* slope >= 0 */
+tdm_value tdm_sigmoid(tdm_graph *g, tdm_value x);
+tdm_value tdm_tanh(tdm_graph *g, tdm_value x);
+/* Along the last axis. */
+tdm_value tdm_softmax(tdm_graph *g, tdm_value x);
+tdm_value tdm_log_softmax(tdm_graph *g, tdm_value x);
+
+/* Training-mode dropout: y = x m / (1-p), m from Philox(step seed, stream, element / 4) by step.
+ * Callers leave it out in evaluation. Each use in a graph needs its own stream number. */
+tdm_value tdm_dropout(tdm_graph *g, tdm_value x, float p, uint32_t stream);
+
+/* ---- element-wise and shape ------------------------------------------------------------------ */
+
+tdm_value tdm_add(tdm_graph *g, tdm_value a, tdm_value b); /* equal shapes */
+tdm_value tdm_multiply(tdm_graph *g, tdm_value a, tdm_value b);
+tdm_value tdm_scale(tdm_graph *g, tdm_value x, float factor); /* factor * x */
+/* Along axis (0..rank-1) ; n >= 1 inputs. */
+tdm_value tdm_concat(tdm_graph *g, const tdm_value *x, int n, int axis);
+tdm_value tdm_slice(tdm_graph *g, tdm_value x, int axis, int64_t begin, int64_t end);
+/* Same elements, same order. One dimension may be -1. No copy. */
+tdm_value tdm_reshape(tdm_graph *g, tdm_value x, int rank, const int64_t *dim);
+/* (N,H,W,C) -> (N,h,w,C). */
+tdm_value tdm_upsample_nearest(tdm_graph *g, tdm_value x, int64_t h, int64_t w);
+tdm_value tdm_upsample_bilinear(tdm_graph *g, tdm_value x, int64_t h, int64_t w, bool align_corners);
+/* u8 or f32 (N,H,W,C) -> f32: x * scale[c] + shift[c]; scale, shift: C host floats, copied (C <= 16).
+ * Turns bytes into normalised floats: scale = 1/(255 std), shift = -mean/std. */
+tdm_value tdm_normalize(tdm_graph *g, tdm_value x, const float *scale, const float *shift, int c);
+/* Stops gradients; no copy. */
+tdm_value tdm_detach(tdm_graph *g, tdm_value x);
+
+/* ---- losses: scalars, means over the valid elements; no valid element gives 0 and gradient 0 ---- */
+
+typedef struct tdm_cross_entropy_attrs {
+    int32_t ignore_index;  /* labels equal to it are not valid; any label < 0 is not valid either */
+    float label_smoothing; /* [0,1) */
+} tdm_cross_entropy_attrs;
+
+/* logits (...,C), labels i32 (...), class_weights (C) f32 or TDM_NO_VALUE. PyTorch's weighted mean:
+ * divided by the sum of the labels' weights. A label >= C makes the loss NaN. */
+tdm_value tdm_cross_entropy(tdm_graph *g, tdm_value logits, tdm_value labels,
+                            tdm_value class_weights, const tdm_cross_entropy_attrs *a);
+/* The same from log-probabilities (S1-12). */
+tdm_value tdm_nll(tdm_graph *g, tdm_value log_probs, tdm_value labels, tdm_value class_weights,
+                  const tdm_cross_entropy_attrs *a);
+/* logits and targets equal shapes; targets f32 in [0,1]; mask as below; pos_weight 1 = plain. */
+tdm_value tdm_bce_with_logits(tdm_graph *g, tdm_value logits, tdm_value target, tdm_value mask,
+                              float pos_weight);
+/* mask: f32 of the target's shape, or with a last axis of 1 (broadcast over channels), or (N)
+ * (whole samples), or TDM_NO_VALUE; elements with mask 0 do not count. NaN targets count as invalid.
+ * The mean is over valid elements. */
+tdm_value tdm_l1_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask);
+tdm_value tdm_l2_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask);
+tdm_value tdm_huber_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask, float delta);
+
+/* ---- combining losses ------------------------------------------------------------------------ */
+
+/* sum_i weights[i] * losses[i] in a fixed order; host floats, copied; n >= 1, any n. */
+tdm_value tdm_weighted_sum(tdm_graph *g, const tdm_value *losses, const float *weights, int n);
+
+typedef enum tdm_likelihood {
+    TDM_LIKELIHOOD_GAUSSIAN,       /* 1/2 e^-s L + 1/2 s: L2 regression */
+    TDM_LIKELIHOOD_LAPLACE,        /* e^-s/2 L + 1/2 s: L1 regression */
+    TDM_LIKELIHOOD_CLASSIFICATION, /* e^-s L + 1/2 s: cross entropy */
+    TDM_LIKELIHOOD_UNIFORM         /* 1/2 e^-s L + 1/2 s whatever the loss (mtan, LibMTL) */
+} tdm_likelihood;
+/* Kendall, Gal, Cipolla, CVPR 2018 (eq. 5-10) with s = log sigma^2, a learnt scalar variable: the
+ * weighted term of one task. */
+tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_likelihood likelihood);
+
+/* ---- metrics: each adds to an accumulator variable (f32), read once per epoch ------------------ */
+
+/* Accumulators are pairs of floats per quantity (sum and a compensation term: two-float sums), so
+ * that counts and sums over a whole split stay exact where it matters. Shapes are given per metric;
+ * tdm__metric_read in task/ turns them into doubles. All return the updated accumulator: keep it. */
+
+/* acc (2,2): sum of value * weight, sum of weight. For mean losses. */
+tdm_value tdm_metric_mean(tdm_graph *g, tdm_value value, float weight, tdm_value acc);
+/* logits (...,C), labels (...): acc (2,2): correct, valid. topk >= 1; ties count as in PyTorch's
+ * argmax for k = 1 (first maximum). */
+tdm_value tdm_metric_accuracy(tdm_graph *g, tdm_value logits, tdm_value labels, int topk,
+                              int ignore_index, tdm_value acc);
+/* logits (...,C), labels (...): acc (C,C,2): confusion counts [label][prediction]. C = 1: logits > 0
+ * against labels {0,1} and the accumulator is (2,2,2). */
+tdm_value tdm_metric_confusion(tdm_graph *g, tdm_value logits, tdm_value labels, int ignore_index,
+                               tdm_value acc);
+/* pred, target equal shapes, mask as for losses: acc (6,2): sum |e|, sum e^2, sum |e|/|y| (y != 0),
+ * count of y != 0, count of max(p/y, y/p) < 1.25, count of valid. */
+tdm_value tdm_metric_regression(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask,
+                                tdm_value acc);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

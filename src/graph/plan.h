@@ -1,0 +1,82 @@
+/* graph/plan.h: from a graph to launches: prune, fuse, order, place in memory, prepare, replay.
+ *
+ * Prune: only what a kept value, or a stored value, needs. Fuse: as_epilogue consumers whose producer
+ * has no other use. Order: as built. Memory: liveness intervals in a planned arena, in-place and
+ * accumulate where the descriptors permit; chunks no larger than the device's maximum allocation.
+ */
+#ifndef GRAPH_PLAN_H
+#define GRAPH_PLAN_H
+
+#include "graph/op.h"
+
+/* Where a value's bytes come from. Variables must be placed before a plan is made; a stored value is
+ * written to the view by its producer (or copied when it is an input or stored elsewhere too). */
+void tdm__graph_place(tdm_graph *graph, tdm_value variable, tdm__view view);
+void tdm__graph_store(tdm_graph *graph, tdm_value value, tdm__view view);
+
+/* Activation memory shared by several plans (they run one after another). */
+typedef struct tdm__arena tdm__arena;
+tdm_status tdm__arena_create(tdm_device *device, tdm__arena **out);
+void tdm__arena_destroy(tdm__arena **arena);
+
+/* Algorithm choice: variant for a node's key "op|style|shapes|attrs", or NULL for the default. */
+typedef const char *(*tdm__choose_variant)(void *user, const char *key);
+
+typedef struct tdm__plan_spec {
+    tdm_device *device;
+    tdm__arena *arena;  /* NULL: the plan's own */
+    tdm__view step;     /* a tdm__step; may be empty when no node needs it */
+    bool no_fuse, no_prune;
+    bool guard;         /* tests: every value in its own buffer with guard bands, checked after runs */
+    tdm__choose_variant choose;
+    void *choose_user;
+} tdm__plan_spec;
+
+typedef struct tdm__plan tdm__plan;
+
+/* The graph may be destroyed afterwards. The arena, device and placed buffers must outlive it. */
+tdm_status tdm__plan_create(const tdm_graph *graph, const tdm__plan_spec *spec, tdm__plan **out);
+void tdm__plan_destroy(tdm__plan **plan);
+/* Points an input at its bytes for the next runs. All inputs must be bound before the first run. */
+tdm_status tdm__plan_bind(tdm__plan *plan, tdm_value input, tdm__view view);
+/* Enqueues every launch, in order. */
+tdm_status tdm__plan_run(tdm__plan *plan);
+/* Where a kept value lives after a run (empty view when it was pruned). */
+tdm__view tdm__plan_view(const tdm__plan *plan, tdm_value value);
+/* guard: TDM_ERR_RUNTIME naming the node whose neighbour was overwritten. */
+tdm_status tdm__plan_check_guards(tdm__plan *plan);
+
+typedef struct tdm__plan_stats {
+    int nodes, pruned, fused, launches;
+    uint64_t arena_bytes;     /* activations and workspace, as placed */
+    uint64_t naive_bytes;     /* the same without reuse */
+    uint64_t workspace_bytes; /* largest workspace */
+    double flops, bytes;      /* per run */
+} tdm__plan_stats;
+void tdm__plan_get_stats(const tdm__plan *plan, tdm__plan_stats *out);
+/* Text table of nodes: name, op, variant, output, launches, flops. free(*out). */
+tdm_status tdm__plan_text(const tdm__plan *plan, char **out);
+/* Calls fn for every launch of the plan, with its node's op and name (bench, tests). */
+void tdm__plan_each_launch(tdm__plan *plan, void (*fn)(void *user, const char *op, const char *node,
+                                                       tdm__launch *launch), void *user);
+
+/* ---- host interpreter (tests) ------------------------------------------------------------------ */
+
+/* Runs the graph in double with the operations' references. values[v] must hold the inputs' and
+ * variables' elements (count doubles each); it allocates the others. Frees nothing it was given. */
+tdm_status tdm__graph_interpret(const tdm_graph *graph, const tdm__step *step, double **values,
+                                size_t n_values);
+size_t tdm__graph_value_count(const tdm_graph *graph);
+
+/* ---- walking a graph (layer tables) ------------------------------------------------------------ */
+
+size_t tdm__graph_node_count(const tdm_graph *graph);
+typedef struct tdm__node_info {
+    const char *name; /* scoped */
+    const tdm_op *op;
+    tdm__io io;
+    const tdm_value *in, *out;
+} tdm__node_info;
+void tdm__graph_node_info(const tdm_graph *graph, size_t node, tdm__node_info *out);
+
+#endif
