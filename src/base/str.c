@@ -157,7 +157,9 @@ void tdm__f64_text(double value, char out[TDM__F64_TEXT])
     }
     pthread_once(&locale_once, locale_create);
     locale_t old = locale_c ? uselocale(locale_c) : (locale_t)0;
-    for (int digits = 1; digits <= 17; digits++) {
+    bool whole = fabs(value) < 1e15 && value == nearbyint(value); /* 100, not 1e+02 */
+    if (whole) snprintf(out, TDM__F64_TEXT, "%.0f", value);
+    for (int digits = 1; !whole && digits <= 17; digits++) {
         snprintf(out, TDM__F64_TEXT, "%.*g", digits, value);
         if (strtod(out, NULL) == value) break;
     }

@@ -1,0 +1,826 @@
+/* Tests of src/base. */
+#include <Random123/philox.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "base/thread.h"
+#include "support/support.h"
+
+/* error ---------------------------------------------------------------------------------------- */
+
+START_TEST(error_names_and_codes)
+{
+    ck_assert_str_eq(tdm_status_name(TDM_ERR_DATA), "TDM_ERR_DATA");
+    ck_assert_str_eq(tdm_status_text(TDM_ERR_DATA), "bad data");
+    ck_assert_str_eq(tdm_status_name(TDM_STATUS_COUNT), "TDM_?");
+    ck_assert_str_eq(tdm_status_name((tdm_status)-1), "TDM_?");
+    ck_assert_int_eq(tdm_status_exit_code(TDM_OK), 0);
+    ck_assert_int_eq(tdm_status_exit_code(TDM_ERR_CONFIG), 2);
+    ck_assert_int_eq(tdm_status_exit_code(TDM_ERR_NOMEM), 6);
+    ck_assert_int_eq(tdm_status_exit_code(TDM_ERR_TERMINATED), 143);
+}
+END_TEST
+
+START_TEST(error_chain)
+{
+    tdm_status s = tdm__fail(TDM_ERR_DATA, "label %d is negative", -3);
+    s = tdm__hint(s, "%s", "use ignore_index");
+    s = tdm__context(s, "row %d", 7);
+    s = tdm__context(s, "train.h5");
+    ck_assert_int_eq(s, TDM_ERR_DATA);
+    ck_assert_str_eq(tdm_last_error(),
+                     "train.h5: row 7: label -3 is negative (hint: use ignore_index)");
+    tdm__fail(TDM_ERR_IO, "again: %s", tdm_last_error()); /* its own text as an argument */
+    support_message_has("again: train.h5: row 7");
+}
+END_TEST
+
+START_TEST(error_long_text_is_whole)
+{
+    char long_text[20000];
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = 0;
+    tdm_status s = tdm__fail(TDM_ERR_DATA, "%s|end", long_text);
+    tdm__context(s, "start");
+    ck_assert_uint_eq(strlen(tdm_last_error()), sizeof long_text - 1 + 4 + 7);
+    ck_assert(tdm__starts_with(tdm_last_error(), "start: xxx"));
+    ck_assert(tdm__ends_with(tdm_last_error(), "x|end"));
+}
+END_TEST
+
+START_TEST(error_errno)
+{
+    errno = ENOSPC;
+    tdm__fail_errno(TDM_ERR_IO, "%s: cannot write", "a.h5");
+    ck_assert_str_eq(tdm_last_error(), "a.h5: cannot write: No space left on device (errno 28)");
+    ck_assert_int_eq(errno, ENOSPC);
+}
+END_TEST
+
+static void *fail_in_thread(void *arg)
+{
+    ck_assert_str_eq(tdm_last_error(), "");
+    tdm__error_take(arg, tdm__fail(TDM_ERR_DEVICE, "from the worker"));
+    return NULL;
+}
+
+START_TEST(error_between_threads)
+{
+    tdm__error carried = {0};
+    tdm__thread t = {0};
+    tdm__fail(TDM_ERR_IO, "mine");
+    support_ok(tdm__thread_start(&t, fail_in_thread, &carried, "a name longer than the limit"));
+    tdm__thread_join(&t);
+    tdm__thread_join(&t); /* again is fine */
+    ck_assert_str_eq(tdm_last_error(), "mine");
+    ck_assert_int_eq(tdm__error_give(&carried), TDM_ERR_DEVICE);
+    ck_assert_str_eq(tdm_last_error(), "from the worker");
+    tdm__error_take(&carried, TDM_OK);
+    ck_assert_int_eq(tdm__error_give(&carried), TDM_OK);
+    tdm__error_clear(&carried);
+}
+END_TEST
+
+typedef struct log_seen {
+    int count;
+    tdm_log_level level;
+    char line[64];
+} log_seen;
+
+static void log_receive(void *user, tdm_log_level level, const char *line)
+{
+    log_seen *seen = user;
+    seen->count++;
+    seen->level = level;
+    snprintf(seen->line, sizeof seen->line, "%s", line);
+    tdm__log(TDM_LOG_ERROR, "a receiver that logs must not recurse");
+}
+
+START_TEST(log_levels)
+{
+    log_seen seen = {0};
+    tdm_set_log(log_receive, &seen, TDM_LOG_WARN);
+    tdm__log(TDM_LOG_INFO, "dropped");
+    ck_assert_int_eq(seen.count, 0);
+    tdm__log(TDM_LOG_WARN, "kept %d", 1);
+    ck_assert_int_eq(seen.count, 1);
+    ck_assert_int_eq(seen.level, TDM_LOG_WARN);
+    ck_assert_str_eq(seen.line, "kept 1");
+    tdm_set_log(NULL, NULL, TDM_LOG_INFO);
+    tdm__log(TDM_LOG_ERROR, "nobody listens");
+    ck_assert_int_eq(seen.count, 1);
+}
+END_TEST
+
+/* mem ------------------------------------------------------------------------------------------ */
+
+START_TEST(mem_checked_sizes)
+{
+    uint64_t v;
+    ck_assert(tdm__mul_u64(1u << 31, 1u << 31, &v));
+    ck_assert_uint_eq(v, (uint64_t)1 << 62);
+    ck_assert(!tdm__mul_u64((uint64_t)1 << 32, (uint64_t)1 << 32, &v));
+    ck_assert(tdm__add_u64(UINT64_MAX - 1, 1, &v));
+    ck_assert(!tdm__add_u64(UINT64_MAX, 1, &v));
+    ck_assert_ptr_null(tdm__calloc(SIZE_MAX, 2));
+    void *p = &v;
+    support_fails(tdm__calloc_try(SIZE_MAX, 16, &p), TDM_ERR_NOMEM, "18446744073709551615 x 16");
+    ck_assert_ptr_null(p);
+    support_fails(tdm__aligned_try(SIZE_MAX, 1, &p), TDM_ERR_NOMEM, "out of memory");
+    p = tdm__calloc(0, 8);
+    ck_assert_ptr_nonnull(p);
+    free(p);
+}
+END_TEST
+
+START_TEST(mem_grow)
+{
+    int *array = NULL;
+    size_t capacity = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        support_ok(tdm__grow(&array, &capacity, i + 1, sizeof *array));
+        ck_assert_int_eq(array[i], 0);
+        array[i] = (int)i;
+    }
+    for (size_t i = 0; i < 1000; i++) ck_assert_int_eq(array[i], (int)i);
+    size_t before = capacity;
+    support_fails(tdm__grow(&array, &capacity, SIZE_MAX / 2, sizeof *array), TDM_ERR_NOMEM,
+                  "memory");
+    ck_assert_uint_eq(capacity, before);
+    ck_assert_int_eq(array[999], 999);
+    free(array);
+}
+END_TEST
+
+START_TEST(mem_aligned)
+{
+    for (size_t n = 0; n < 200; n += 13) {
+        unsigned char *p;
+        support_ok(tdm__aligned_try(n, 3, &p));
+        ck_assert_uint_eq((uintptr_t)p % 64, 0);
+        for (size_t i = 0; i < n * 3; i++) ck_assert_uint_eq(p[i], 0);
+        free(p);
+    }
+}
+END_TEST
+
+START_TEST(mem_injected_failure)
+{
+    void *p;
+    tdm__mem_fail_after(2);
+    p = tdm__calloc(1, 1);
+    ck_assert_ptr_nonnull(p);
+    free(p);
+    ck_assert_ptr_null(tdm__strdup("second"));
+    p = tdm__strdup("third"); /* once only */
+    ck_assert_str_eq(p, "third");
+    free(p);
+    tdm__mem_fail_after(1);
+    tdm__str s = {0};
+    tdm__str_add(&s, "lost");
+    tdm__str_add(&s, "lost too: the failure is sticky");
+    ck_assert_str_eq(tdm__str_text(&s), "");
+    support_fails(tdm__str_status(&s), TDM_ERR_NOMEM, "memory");
+    tdm__str_free(&s);
+    tdm__mem_fail_after(0);
+}
+END_TEST
+
+/* str ------------------------------------------------------------------------------------------ */
+
+START_TEST(str_grows)
+{
+    tdm__str s = {0};
+    ck_assert_str_eq(tdm__str_text(&s), "");
+    for (int i = 0; i < 300; i++) tdm__str_addf(&s, "%d,", i);
+    ck_assert(tdm__starts_with(s.text, "0,1,2,"));
+    ck_assert(tdm__ends_with(s.text, ",298,299,"));
+    ck_assert_uint_eq(s.length, strlen(s.text));
+    tdm__str_addf(&s, "%0500d", 7); /* longer than the stack buffer */
+    ck_assert(tdm__ends_with(s.text, "0007"));
+    tdm__str_addn(&s, "\0x", 2);
+    ck_assert_uint_eq(s.length, strlen(s.text) + 2);
+    support_ok(tdm__str_status(&s));
+    tdm__str_free(&s);
+    ck_assert_ptr_null(s.text);
+}
+END_TEST
+
+START_TEST(str_matching)
+{
+    ck_assert(tdm__streq(NULL, NULL) && tdm__streq("a", "a"));
+    ck_assert(!tdm__streq("a", NULL) && !tdm__streq(NULL, "a") && !tdm__streq("a", "b"));
+    ck_assert(tdm__ends_with("ab", "") && !tdm__ends_with("b", "ab"));
+    ck_assert(tdm__contains_nocase("Portable Computing", "COMPUT"));
+    ck_assert(tdm__glob("encoder.*", "encoder.conv1.weight"));
+    ck_assert(tdm__glob("*.conv?.w*", "encoder.conv1.weight"));
+    ck_assert(tdm__glob("conv[1-3]", "conv2") && !tdm__glob("conv[1-3]", "conv4"));
+    ck_assert(!tdm__glob("encoder", "encoder.conv1"));
+    ck_assert(tdm__glob("*", "") && tdm__glob(".*", ".a"));
+}
+END_TEST
+
+START_TEST(str_numbers)
+{
+    int64_t i;
+    double d;
+    bool b;
+    ck_assert(tdm__parse_i64("-42", &i) && i == -42);
+    ck_assert(tdm__parse_i64("9223372036854775807", &i) && i == INT64_MAX);
+    const char *bad_ints[] = {"",     " 1",  "1 ", "1.0",  "9223372036854775808",
+                              "0x10", "1e3", "-",  "1_000"};
+    for (size_t k = 0; k < sizeof bad_ints / sizeof *bad_ints; k++)
+        ck_assert_msg(!tdm__parse_i64(bad_ints[k], &i), "%s", bad_ints[k]);
+    ck_assert(tdm__parse_f64("1e-3", &d) && d == 1e-3);
+    ck_assert(tdm__parse_f64("-inf", &d) && isinf(d));
+    ck_assert(tdm__parse_f64("nan", &d) && isnan(d));
+    ck_assert(tdm__parse_f64("1e999", &d) && isinf(d));
+    const char *bad_floats[] = {"", " 1", "1 ", "1,5", "0x1p3", "nan(1)", "e5", "1.5f", "--1"};
+    for (size_t k = 0; k < sizeof bad_floats / sizeof *bad_floats; k++)
+        ck_assert_msg(!tdm__parse_f64(bad_floats[k], &d), "%s", bad_floats[k]);
+    ck_assert(tdm__parse_bool("Yes", &b) && b);
+    ck_assert(tdm__parse_bool("off", &b) && !b);
+    ck_assert(!tdm__parse_bool("2", &b) && !tdm__parse_bool("", &b));
+}
+END_TEST
+
+static void f64_round_trip(double value, const char *expected)
+{
+    char text[TDM__F64_TEXT];
+    double back;
+    tdm__f64_text(value, text);
+    if (expected) ck_assert_str_eq(text, expected);
+    ck_assert(tdm__parse_f64(text, &back));
+    ck_assert_msg(memcmp(&back, &value, sizeof back) == 0, "%s", text);
+}
+
+START_TEST(str_floats_round_trip)
+{
+    f64_round_trip(0.1, "0.1");
+    f64_round_trip(-0.0, "-0");
+    f64_round_trip(1e-4, "0.0001");
+    f64_round_trip(INFINITY, "inf");
+    f64_round_trip(100, "100");
+    f64_round_trip(1e20, "1e+20");
+    f64_round_trip(5e-324, NULL);
+    f64_round_trip(1.7976931348623157e308, "1.7976931348623157e+308");
+    tdm__rng r = tdm__rng_make(1, 2);
+    for (int i = 0; i < 2000; i++) {
+        uint64_t bits = (uint64_t)tdm__rng_u32(&r) << 32 | tdm__rng_u32(&r);
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        if (!isnan(value)) f64_round_trip(value, NULL);
+    }
+}
+END_TEST
+
+START_TEST(str_suggestions)
+{
+    const char *keys[] = {"optim.lr", "optim.momentum", "optim.weight_decay", "data.path"};
+    ck_assert_str_eq(tdm__suggest("optim.momentun", keys, 4), "optim.momentum");
+    ck_assert_str_eq(tdm__suggest("OPTIM.LR", keys, 4), "optim.lr");
+    ck_assert_str_eq(tdm__suggest("optim.rl", keys, 4), "optim.lr");
+    ck_assert_str_eq(tdm__suggest("data.paht", keys, 4), "data.path");
+    ck_assert_ptr_null(tdm__suggest("colour", keys, 4));
+    ck_assert_ptr_null(tdm__suggest("", keys, 4));
+    ck_assert_ptr_null(tdm__suggest("x", NULL, 0));
+    char long_word[1000];
+    memset(long_word, 'a', 999);
+    long_word[999] = 0;
+    const char *long_keys[] = {long_word};
+    ck_assert_ptr_null(tdm__suggest(long_word, long_keys, 1));
+    ck_assert_ptr_null(tdm__suggest("optim.lr", long_keys, 1));
+}
+END_TEST
+
+/* rng ------------------------------------------------------------------------------------------ */
+
+START_TEST(rng_matches_random123)
+{
+    uint64_t x = 88172645463325252u;
+    for (int i = 0; i < 5000; i++) {
+        uint64_t v[3];
+        for (int k = 0; k < 3; k++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            v[k] = i == 0 ? 0 : i == 1 ? UINT64_MAX : x;
+        }
+        philox4x32_ctr_t c = {
+            {(uint32_t)v[2], (uint32_t)(v[2] >> 32), (uint32_t)v[1], (uint32_t)(v[1] >> 32)}};
+        philox4x32_key_t k = {{(uint32_t)v[0], (uint32_t)(v[0] >> 32)}};
+        philox4x32_ctr_t expected = philox4x32(c, k);
+        uint32_t got[4];
+        tdm__philox(v[0], v[1], v[2], got);
+        ck_assert_mem_eq(got, expected.v, sizeof got);
+    }
+}
+END_TEST
+
+START_TEST(rng_known_vector)
+{
+    /* Random123's kat_vectors: counter and key zero */
+    uint32_t v[4];
+    tdm__philox(0, 0, 0, v);
+    ck_assert_uint_eq(v[0], 0x6627e8d5);
+    ck_assert_uint_eq(v[1], 0xe169c58d);
+    ck_assert_uint_eq(v[2], 0xbc57ac4c);
+    ck_assert_uint_eq(v[3], 0x9b00dbd8);
+}
+END_TEST
+
+START_TEST(rng_cursor)
+{
+    tdm__rng r = tdm__rng_make(7, 9);
+    for (uint64_t block = 0; block < 3; block++) {
+        uint32_t expected[4];
+        tdm__philox(7, 9, block, expected);
+        for (int i = 0; i < 4; i++) ck_assert_uint_eq(tdm__rng_u32(&r), expected[i]);
+    }
+    tdm__rng copy = r;
+    ck_assert_uint_eq(tdm__rng_u32(&r), tdm__rng_u32(&copy));
+}
+END_TEST
+
+START_TEST(rng_distributions)
+{
+    enum { N = 40000 };
+    tdm__rng r = tdm__rng_make(3, 4);
+    double sum = 0, normal_sum = 0, normal_squares = 0;
+    int counts[7] = {0};
+    for (int i = 0; i < N; i++) {
+        double u = tdm__rng_uniform(&r), z = tdm__rng_normal(&r);
+        ck_assert(u >= 0 && u < 1 && u == (double)(float)u);
+        ck_assert(isfinite(z));
+        sum += u, normal_sum += z, normal_squares += z * z;
+        counts[tdm__rng_below(&r, 7)]++;
+    }
+    ck_assert_double_eq_tol(sum / N, 0.5, 0.01);
+    ck_assert_double_eq_tol(normal_sum / N, 0, 0.03);
+    ck_assert_double_eq_tol(normal_squares / N, 1, 0.03);
+    for (int i = 0; i < 7; i++) ck_assert_double_eq_tol(counts[i], N / 7.0, 300);
+    uint64_t big = ((uint64_t)1 << 63) + 12345, seen = 0;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t v = tdm__rng_below(&r, big);
+        ck_assert(v < big);
+        if (v > seen) seen = v;
+        ck_assert_uint_eq(tdm__rng_below(&r, 1), 0);
+    }
+    ck_assert(seen > big / 2);
+}
+END_TEST
+
+START_TEST(rng_permutes)
+{
+    enum { N = 1000 };
+    uint64_t a[N], b[N];
+    bool seen[N] = {false};
+    tdm__rng r = tdm__rng_make(1, 1), same = r;
+    tdm__rng_permutation(&r, a, N);
+    tdm__rng_permutation(&same, b, N);
+    ck_assert_mem_eq(a, b, sizeof a);
+    size_t fixed = 0;
+    for (size_t i = 0; i < N; i++) {
+        ck_assert(a[i] < N && !seen[a[i]]);
+        seen[a[i]] = true;
+        fixed += a[i] == i;
+    }
+    ck_assert_uint_lt(fixed, 10);
+    tdm__rng_permutation(&r, a, 0);
+    tdm__rng_permutation(&r, a, 1);
+    ck_assert_uint_eq(a[0], 0);
+}
+END_TEST
+
+START_TEST(rng_streams_differ)
+{
+    uint64_t s = tdm__rng_stream("dropout", 1, 2);
+    ck_assert_uint_eq(s, tdm__rng_stream("dropout", 1, 2));
+    ck_assert_uint_ne(s, tdm__rng_stream("dropout", 2, 1));
+    ck_assert_uint_ne(s, tdm__rng_stream("dropout", 1, 3));
+    ck_assert_uint_ne(s, tdm__rng_stream("shuffle", 1, 2));
+}
+END_TEST
+
+/* hash ----------------------------------------------------------------------------------------- */
+
+START_TEST(hash_known_and_streamed)
+{
+    char hex[TDM__HASH_HEX], streamed[TDM__HASH_HEX];
+    tdm__hash_bytes_hex("", 0, hex);
+    ck_assert_str_eq(hex, "99aa06d3014798d86001c324468d497f"); /* XXH3 128 of nothing, xxhsum -H2 */
+    char bytes[5000];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 31);
+    tdm__hash_bytes_hex(bytes, sizeof bytes, hex);
+    tdm__hash *h = NULL;
+    support_ok(tdm__hash_create(&h));
+    for (size_t i = 0, n = 1; i < sizeof bytes; i += n, n = n * 2 + 1)
+        tdm__hash_add(h, bytes + i, i + n > sizeof bytes ? sizeof bytes - i : n);
+    tdm__hash_hex(h, streamed);
+    ck_assert_str_eq(hex, streamed);
+    tdm__hash_destroy(&h);
+    tdm__hash_destroy(&h);
+    ck_assert_ptr_null(h);
+    ck_assert_uint_ne(tdm__hash64("a", 1), tdm__hash64("b", 1));
+
+    char *folder = support_temp_create(), *path = support_path(folder, "x");
+    support_write(path, bytes, sizeof bytes);
+    support_ok(tdm__hash_file_hex(path, streamed));
+    ck_assert_str_eq(hex, streamed);
+    support_fails(tdm__hash_file_hex(folder, streamed), TDM_ERR_IO, "Is a directory");
+    support_temp_remove(folder);
+    support_fails(tdm__hash_file_hex(path, streamed), TDM_ERR_DATA, "No such file");
+    free(path);
+}
+END_TEST
+
+START_TEST(hash_texts_are_separate)
+{
+    char a[TDM__HASH_HEX], b[TDM__HASH_HEX];
+    tdm__hash *h = NULL;
+    support_ok(tdm__hash_create(&h));
+    tdm__hash_add_text(h, "ab"), tdm__hash_add_text(h, "c");
+    tdm__hash_hex(h, a);
+    tdm__hash_destroy(&h);
+    support_ok(tdm__hash_create(&h));
+    tdm__hash_add_text(h, "a"), tdm__hash_add_text(h, "bc");
+    tdm__hash_hex(h, b);
+    tdm__hash_destroy(&h);
+    ck_assert_str_ne(a, b);
+}
+END_TEST
+
+/* file ----------------------------------------------------------------------------------------- */
+
+static char *folder;
+
+static void folder_setup(void)
+{
+    folder = support_temp_create();
+}
+
+static void folder_teardown(void)
+{
+    tdm__file_fail_after(0);
+    support_temp_remove(folder);
+    folder = NULL;
+}
+
+static size_t count_names(void)
+{
+    char **names;
+    size_t n;
+    support_ok(tdm__list_folder(folder, &names, &n));
+    tdm__names_free(names, n);
+    return n;
+}
+
+static void check_join(const char *a, const char *b, const char *expected)
+{
+    char *path = support_path(a, b);
+    ck_assert_str_eq(path, expected);
+    free(path);
+}
+
+static void check_dir(const char *path, const char *expected)
+{
+    char *dir = NULL;
+    support_ok(tdm__path_dir(path, &dir));
+    ck_assert_str_eq(dir, expected);
+    free(dir);
+}
+
+START_TEST(file_paths)
+{
+    check_join("a", "b", "a/b");
+    check_join("a/", "b", "a/b");
+    check_join("", "b", "b");
+    check_join("a", "/b", "/b");
+    check_join("a", "", "a");
+    check_dir("a/b/c.h5", "a/b");
+    check_dir("c.h5", ".");
+    check_dir("/c", "/");
+    ck_assert_str_eq(tdm__path_base("a/b/c.h5"), "c.h5");
+    ck_assert_str_eq(tdm__path_base("c"), "c");
+}
+END_TEST
+
+START_TEST(file_folders)
+{
+    char *deep = support_path(folder, "a/b//c/"), *file = support_path(folder, "file");
+    support_ok(tdm__make_folders(deep));
+    support_ok(tdm__make_folders(deep));
+    ck_assert(tdm__is_folder(deep));
+    support_write_text(file, "x");
+    ck_assert(tdm__path_exists(file) && !tdm__is_folder(file));
+    char *below = support_path(file, "sub");
+    support_fails(tdm__make_folders(below), TDM_ERR_IO, "cannot create the folder");
+    support_fails(tdm__make_folders(file), TDM_ERR_IO, "File exists");
+    char **names;
+    size_t n;
+    support_ok(tdm__list_folder(folder, &names, &n));
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(names[0], "a");
+    ck_assert_str_eq(names[1], "file");
+    tdm__names_free(names, n);
+    support_fails(tdm__list_folder(below, &names, &n), TDM_ERR_DATA, "cannot list");
+    ck_assert_ptr_null(names);
+    char *top = support_path(folder, "a");
+    support_ok(tdm__remove_tree(top));
+    ck_assert(!tdm__path_exists(top));
+    support_ok(tdm__remove_tree(top));
+    free(top);
+    free(deep);
+    free(file);
+    free(below);
+}
+END_TEST
+
+START_TEST(file_remove_keeps_link_targets)
+{
+    char *keep = support_path(folder, "keep"), *tree = support_path(folder, "tree");
+    char *link = support_path(tree, "link");
+    support_write_text(keep, "x");
+    support_ok(tdm__make_folders(tree));
+    ck_assert_int_eq(symlink(keep, link), 0);
+    support_ok(tdm__remove_tree(tree));
+    ck_assert(tdm__path_exists(keep) && !tdm__path_exists(tree));
+    free(keep);
+    free(tree);
+    free(link);
+}
+END_TEST
+
+START_TEST(file_reads)
+{
+    char *path = support_path(folder, "x"), *bytes = NULL;
+    size_t n = 0;
+    support_fails(tdm__read_file(path, 100, &bytes, &n), TDM_ERR_DATA, "cannot open: No such file");
+    support_fails(tdm__read_file(folder, 100, &bytes, &n), TDM_ERR_DATA, "must be a regular file");
+    support_write(path, "ab\0cd", 5);
+    support_ok(tdm__read_file(path, 5, &bytes, &n));
+    ck_assert_uint_eq(n, 5);
+    ck_assert_mem_eq(bytes, "ab\0cd", 6);
+    free(bytes);
+    support_fails(tdm__read_file(path, 4, &bytes, &n), TDM_ERR_DATA, "5 bytes: must be at most 4");
+    support_write(path, "", 0);
+    support_ok(tdm__read_file(path, 0, &bytes, &n));
+    ck_assert_uint_eq(n, 0);
+    ck_assert_str_eq(bytes, "");
+    free(bytes);
+    char *pipe_path = support_path(folder, "pipe");
+    ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
+    support_fails(tdm__read_file(pipe_path, 4, &bytes, &n), TDM_ERR_DATA, "regular file");
+    free(pipe_path);
+    free(path);
+}
+END_TEST
+
+static void check_content(const char *path, const char *expected)
+{
+    char *text = support_read(path, NULL);
+    ck_assert_str_eq(text, expected);
+    free(text);
+}
+
+START_TEST(file_atomic_replaces)
+{
+    char *path = support_path(folder, "x");
+    mode_t mask = umask(022);
+    umask(mask);
+    support_ok(tdm__atomic_write_file(path, "old", 3));
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0666 & ~mask);
+    tdm__atomic a = {0};
+    support_ok(tdm__atomic_begin(&a, path));
+    support_ok(tdm__atomic_write(&a, "ne", 2));
+    fputs("w!", a.file);
+    check_content(path, "old");
+    support_ok(tdm__atomic_commit(&a));
+    tdm__atomic_abort(&a);
+    check_content(path, "new!");
+    support_ok(tdm__atomic_begin(&a, path));
+    support_ok(tdm__atomic_write(&a, "abandoned", 9));
+    tdm__atomic_abort(&a);
+    check_content(path, "new!");
+    ck_assert_uint_eq(count_names(), 1);
+    char *nowhere = support_path(folder, "no/x");
+    support_fails(tdm__atomic_begin(&a, nowhere), TDM_ERR_IO, "No such file");
+    tdm__atomic_abort(&a);
+    free(nowhere);
+    free(path);
+}
+END_TEST
+
+START_TEST(file_full_disk_keeps_the_old)
+{
+    char *path = support_path(folder, "x");
+    support_ok(tdm__atomic_write_file(path, "old", 3));
+    for (uint64_t at = 1; at <= 10; at++) {
+        tdm__file_fail_after(at);
+        support_fails(tdm__atomic_write_file(path, "0123456789", 10), TDM_ERR_IO,
+                      "cannot write: No space left on device");
+        support_fails(tdm__atomic_write_file(path, "0", 1), TDM_ERR_IO,
+                      "No space"); /* still full */
+        check_content(path, "old");
+        ck_assert_uint_eq(count_names(), 1);
+    }
+    tdm__file_fail_after(11);
+    support_ok(tdm__atomic_write_file(path, "0123456789", 10));
+    check_content(path, "0123456789");
+    tdm__file_fail_after(3); /* bytes that bypass tdm__atomic_write are caught at the commit */
+    tdm__atomic a = {0};
+    support_ok(tdm__atomic_begin(&a, path));
+    fputs("direct", a.file);
+    support_fails(tdm__atomic_commit(&a), TDM_ERR_IO, "No space");
+    check_content(path, "0123456789");
+    ck_assert_uint_eq(count_names(), 1);
+    free(path);
+}
+END_TEST
+
+START_TEST(file_out_of_memory_is_clean)
+{
+    char *path = support_path(folder, "x");
+    support_ok(tdm__atomic_write_file(path, "old", 3));
+    int failures = 0;
+    for (uint64_t n = 1;; n++) {
+        tdm__mem_fail_after(n);
+        tdm_status s = tdm__atomic_write_file(path, "new", 3);
+        tdm__mem_fail_after(0);
+        if (s == TDM_OK) break;
+        ck_assert_int_eq(s, TDM_ERR_NOMEM);
+        ck_assert_uint_eq(count_names(), 1);
+        failures++;
+    }
+    ck_assert_int_ge(failures, 2);
+    check_content(path, "new");
+    free(path);
+}
+END_TEST
+
+START_TEST(file_appends)
+{
+    char *path = support_path(folder, "log");
+    support_ok(tdm__append_line(path, "one"));
+    support_ok(tdm__append_line(path, "two"));
+    check_content(path, "one\ntwo\n");
+    support_fails(tdm__append_line(folder, "x"), TDM_ERR_IO, "Is a directory");
+    free(path);
+}
+END_TEST
+
+static void check_cache(const char *expected)
+{
+    char *path = NULL;
+    support_ok(tdm__cache_folder("cl", &path));
+    if (expected)
+        ck_assert_str_eq(path, expected);
+    else
+        ck_assert_ptr_null(path);
+    free(path);
+}
+
+START_TEST(file_cache_folder)
+{
+    const char *names[] = {"TANDEM_CACHE", "TANDEM_CACHE_DIR", "XDG_CACHE_HOME", "HOME"};
+    char *old[4];
+    for (int i = 0; i < 4; i++) {
+        old[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
+        unsetenv(names[i]);
+    }
+    setenv("HOME", "/h", 1);
+    check_cache("/h/.cache/tandem/cl");
+    setenv("XDG_CACHE_HOME", "relative", 1);
+    check_cache("/h/.cache/tandem/cl");
+    setenv("XDG_CACHE_HOME", "/x", 1);
+    check_cache("/x/tandem/cl");
+    setenv("TANDEM_CACHE_DIR", "/own", 1);
+    check_cache("/own/cl");
+    setenv("TANDEM_CACHE", "off", 1);
+    check_cache(NULL);
+    for (int i = 0; i < 4; i++) {
+        unsetenv(names[i]);
+        if (old[i]) setenv(names[i], old[i], 1);
+        free(old[i]);
+    }
+}
+END_TEST
+
+/* thread, clock -------------------------------------------------------------------------------- */
+
+typedef struct counter {
+    tdm__mutex mutex;
+    tdm__cond cond;
+    int value;
+} counter;
+
+static void *count_up(void *arg)
+{
+    counter *c = arg;
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    for (int i = 0; i < 1000; i++) {
+        tdm__mutex_lock(&c->mutex);
+        c->value += sigismember(&mask, SIGINT);
+        tdm__cond_signal(&c->cond);
+        tdm__mutex_unlock(&c->mutex);
+    }
+    return NULL;
+}
+
+START_TEST(thread_counts)
+{
+    counter c = {0};
+    tdm__thread threads[3] = {0};
+    tdm__mutex_destroy(&c.mutex);
+    support_ok(tdm__mutex_init(&c.mutex));
+    support_ok(tdm__cond_init(&c.cond));
+    for (int i = 0; i < 3; i++) support_ok(tdm__thread_start(&threads[i], count_up, &c, "count"));
+    tdm__mutex_lock(&c.mutex);
+    while (c.value < 3000) tdm__cond_wait(&c.cond, &c.mutex);
+    double start = tdm__now();
+    ck_assert(!tdm__cond_wait_for(&c.cond, &c.mutex, 0.02) || tdm__now() - start < 0.02);
+    ck_assert(!tdm__cond_wait_for(&c.cond, &c.mutex, -1));
+    tdm__mutex_unlock(&c.mutex);
+    for (int i = 0; i < 3; i++) tdm__thread_join(&threads[i]);
+    sigset_t mask; /* the starter's own mask is untouched */
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    ck_assert_int_eq(sigismember(&mask, SIGINT), 0);
+    tdm__cond_destroy(&c.cond);
+    tdm__mutex_destroy(&c.mutex);
+}
+END_TEST
+
+START_TEST(clock_works)
+{
+    char text[32], small[4];
+    tdm__time_text(1769862896.7, text, sizeof text);
+    ck_assert_str_eq(text, "2026-01-31T12:34:56Z");
+    tdm__time_text(0, small, sizeof small);
+    ck_assert_str_eq(small, "");
+    double start = tdm__now();
+    tdm__sleep(0.01);
+    tdm__sleep(-1);
+    ck_assert(tdm__now() - start >= 0.01);
+    ck_assert(tdm__cpu_time() > 0 && tdm__wall() > 1.7e9);
+    ck_assert_uint_gt(tdm__peak_rss(), 1 << 19);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("base");
+    TCase *plain = tcase_create("plain"), *files = tcase_create("files");
+    tcase_add_test(plain, error_names_and_codes);
+    tcase_add_test(plain, error_chain);
+    tcase_add_test(plain, error_long_text_is_whole);
+    tcase_add_test(plain, error_errno);
+    tcase_add_test(plain, error_between_threads);
+    tcase_add_test(plain, log_levels);
+    tcase_add_test(plain, mem_checked_sizes);
+    tcase_add_test(plain, mem_grow);
+    tcase_add_test(plain, mem_aligned);
+    tcase_add_test(plain, mem_injected_failure);
+    tcase_add_test(plain, str_grows);
+    tcase_add_test(plain, str_matching);
+    tcase_add_test(plain, str_numbers);
+    tcase_add_test(plain, str_floats_round_trip);
+    tcase_add_test(plain, str_suggestions);
+    tcase_add_test(plain, rng_matches_random123);
+    tcase_add_test(plain, rng_known_vector);
+    tcase_add_test(plain, rng_cursor);
+    tcase_add_test(plain, rng_distributions);
+    tcase_add_test(plain, rng_permutes);
+    tcase_add_test(plain, rng_streams_differ);
+    tcase_add_test(plain, hash_known_and_streamed);
+    tcase_add_test(plain, hash_texts_are_separate);
+    tcase_add_test(plain, thread_counts);
+    tcase_add_test(plain, clock_works);
+    tcase_add_checked_fixture(files, folder_setup, folder_teardown);
+    tcase_add_test(files, file_paths);
+    tcase_add_test(files, file_folders);
+    tcase_add_test(files, file_remove_keeps_link_targets);
+    tcase_add_test(files, file_reads);
+    tcase_add_test(files, file_atomic_replaces);
+    tcase_add_test(files, file_full_disk_keeps_the_old);
+    tcase_add_test(files, file_out_of_memory_is_clean);
+    tcase_add_test(files, file_appends);
+    tcase_add_test(files, file_cache_folder);
+    suite_add_tcase(suite, plain);
+    suite_add_tcase(suite, files);
+    return support_run(suite);
+}
