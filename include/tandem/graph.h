@@ -17,13 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tandem/dtype.h>
 #include <tandem/status.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum tdm_dtype { TDM_NONE, TDM_F32, TDM_I32, TDM_U8 } tdm_dtype;
 
 #define TDM_MAX_RANK 5
 
