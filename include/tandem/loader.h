@@ -1,0 +1,164 @@
+/* tandem/loader.h: batches of one split, loaded ahead by threads. Needs no graph and no device.
+ *
+ *     tdm_split_open(&(tdm_split_spec){.path = "data/fashion-mnist"}, "train", &split);
+ *     tdm_loader_create(&(tdm_loader_spec){.split = split, .batch_size = 64, .shuffle = true,
+ *                                          .workers = 2}, &loader);
+ *     for (epoch = 0; epoch < epochs; epoch++) {
+ *         tdm_loader_epoch(loader, epoch);
+ *         while ((status = tdm_loader_next(loader, &batch)) == TDM_OK && batch) use(batch);
+ *     }
+ *
+ * The schedule comes first: which samples make up a batch is a pure function of (seed, stream,
+ * epoch, step). Threads only fill what the schedule says, so any number of workers, 0 included,
+ * gives the same bytes. Within a batch samples are in ascending order of their row in the file
+ * (without `shuffle`, the whole epoch is).
+ */
+#ifndef TANDEM_LOADER_H
+#define TANDEM_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/config.h>
+#include <tandem/dataset.h>
+#include <tandem/dtype.h>
+#include <tandem/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The data.* options of a configuration. */
+extern const tdm_opt_table tdm_data_options;
+
+/* Splits --------------------------------------------------------------------------------------- */
+
+/* Where the splits of a data set come from. "train" is what the data set calls so (or the one file
+ * that `path` names). "val" and "test" are the data set's own where it has them; else they are
+ * drawn from train without replacement, disjoint, by `seed`, and train is the rest. */
+typedef struct tdm_split_spec {
+    const char *path;
+    /* Size of a drawn split: a fraction of train's length, rounded to the nearest whole number, or
+     * a count; at most one of the two. Both 0: there is none. A data set with its own split of that
+     * name refuses them. */
+    double val_fraction, test_fraction;
+    uint64_t val_count, test_count;
+    /* Use only so many samples of train (after drawing val and test), drawn without replacement and
+     * put in ascending order; all arrays use the same. 0: all. More than there are: TDM_ERR_CONFIG.
+     */
+    uint64_t num_samples;
+    uint64_t seed; /* of these draws; independent of the order within epochs */
+} tdm_split_spec;
+
+/* An open data set and the rows of it that belong to one split. Immutable: any number of loaders
+ * and threads may use it. */
+typedef struct tdm_split tdm_split;
+
+/* The split options of a resolved configuration. Strings stay the config's. */
+tdm_status tdm_split_spec_read(const tdm_config *config, tdm_split_spec *out);
+/* Whether tdm_split_open would find the split (its own file, or a size to draw). */
+bool tdm_split_exists(const tdm_split_spec *spec, const char *name);
+/* name: "train", "val", "test", or another that the data set has. The spec is not kept.
+ * TDM_ERR_CONFIG: sizes that do not fit. TDM_ERR_DATA: as tdm_dataset_open. */
+tdm_status tdm_split_open(const tdm_split_spec *spec, const char *name, tdm_split **out);
+void tdm_split_destroy(tdm_split **split);
+uint64_t tdm_split_length(const tdm_split *split);
+/* The row in the data set of the split's index-th sample; ascending. index < length. */
+uint64_t tdm_split_row(const tdm_split *split, uint64_t index);
+/* Owned by the split. */
+const tdm_dataset *tdm_split_dataset(const tdm_split *split);
+
+/* Loading -------------------------------------------------------------------------------------- */
+
+/* One array to deliver. */
+typedef struct tdm_loader_array {
+    const char *name;
+    /* TDM_NONE: u8 for images and masks stored as u8, i32 for classes and other whole-number masks,
+     * f32 for the rest. A value that the type cannot hold is TDM_ERR_DATA. */
+    tdm_dtype dtype;
+    /* With `check`, every value must be in [min, max] or, with has_ignore, equal to ignore; NaN is
+     * neither. TDM_ERR_DATA names file, array, sample and value. */
+    bool check, has_ignore;
+    double min, max, ignore;
+} tdm_loader_array;
+
+typedef struct tdm_loader_spec {
+    const tdm_split *split; /* must outlive the loader */
+    /* n_arrays 0: every array of the data set, each in its natural type. Not kept. */
+    const tdm_loader_array *arrays;
+    size_t n_arrays;
+    uint64_t batch_size; /* at least 1 */
+    uint64_t seed;
+    const char *stream; /* separates the order of loaders that share a seed; NULL: "" */
+    bool shuffle;       /* a new permutation each epoch */
+    bool drop_last;     /* leave out a short last batch */
+    bool in_memory;     /* read all samples of the split at creation */
+    bool continuous;    /* past an epoch's last batch, already load the next epoch's first ones */
+    unsigned workers;   /* threads that read and decode; 0: tdm_loader_next does the work */
+    unsigned slots;     /* batches in memory, the one in use included; 0: 3 */
+} tdm_loader_spec;
+
+/* Fills in_memory, shuffle, drop_last, workers, slots from a resolved configuration. */
+tdm_status tdm_loader_spec_read(const tdm_config *config, tdm_loader_spec *spec);
+
+/* One array of a batch, row-major. */
+typedef struct tdm_batch_array {
+    const char *name;
+    tdm_array_kind kind;
+    tdm_dtype dtype;
+    int rank;                          /* of the batch: 1 + the sample's */
+    uint64_t dims[TDM_ARRAY_RANK + 1]; /* dims[0] = count */
+    size_t sample_bytes;
+    /* Room for batch_size samples; those beyond count are zero. */
+    const void *data;
+} tdm_batch_array;
+
+/* Owned by the loader, valid until its next tdm_loader_next, _release, _epoch, _seek or _destroy.
+ */
+typedef struct tdm_batch {
+    uint64_t epoch, step; /* step counts from 0 in each epoch */
+    uint64_t count;       /* samples; batch_size but for a short last batch */
+    const uint64_t *rows; /* count rows of the data set, ascending */
+    size_t n_arrays;
+    const tdm_batch_array *arrays; /* in the order of the spec */
+} tdm_batch;
+
+/* A loader belongs to one thread at a time. Its threads start with the first tdm_loader_next (or
+ * _epoch, _seek) and load from (epoch 0, step 0). */
+typedef struct tdm_loader tdm_loader;
+
+/* TDM_ERR_USAGE: batch size 0. TDM_ERR_DATA: no such array, more samples dropped than there are
+ * (no batch at all), bad samples when in_memory. */
+tdm_status tdm_loader_create(const tdm_loader_spec *spec, tdm_loader **out);
+/* Stops the threads at once, whatever they are doing. */
+void tdm_loader_destroy(tdm_loader **loader);
+
+/* Continues at the first batch of an epoch, or at any step of it: the batches from there on are the
+ * same as if all earlier ones had been fetched. step may equal tdm_loader_steps: the epoch's end.
+ */
+tdm_status tdm_loader_epoch(tdm_loader *loader, uint64_t epoch);
+tdm_status tdm_loader_seek(tdm_loader *loader, uint64_t epoch, uint64_t step);
+/* The next batch; NULL at the end of the epoch (and the call after that begins the next epoch). A
+ * failure belongs to its step: batches before it were delivered, the next call goes on after it. */
+tdm_status tdm_loader_next(tdm_loader *loader, const tdm_batch **batch);
+/* Gives the current batch back before the next call, so that its memory is filled again. */
+void tdm_loader_release(tdm_loader *loader);
+
+uint64_t tdm_loader_steps(const tdm_loader *loader);   /* batches per epoch */
+uint64_t tdm_loader_samples(const tdm_loader *loader); /* samples per epoch, drop_last applied */
+/* What batches look like: dims[0] = batch_size, data NULL. n arrays. */
+const tdm_batch_array *tdm_loader_arrays(const tdm_loader *loader, size_t *n);
+
+/* Totals since creation; callers subtract. */
+typedef struct tdm_loader_stats {
+    uint64_t batches, samples, bytes; /* delivered */
+    double wait_seconds;              /* spent inside tdm_loader_next */
+    double load_seconds;              /* spent reading and decoding, summed over threads */
+} tdm_loader_stats;
+void tdm_loader_stats_get(const tdm_loader *loader, tdm_loader_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
