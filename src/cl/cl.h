@@ -62,6 +62,9 @@ void tdm__buffer_destroy(tdm_device *device, tdm__buffer *buffer); /* safe on a 
 /* Bytes in all live buffers now, and the most there ever were. */
 uint64_t tdm__device_bytes(const tdm_device *device);
 uint64_t tdm__device_peak_bytes(const tdm_device *device);
+/* Live buffers may take at most so many bytes from now on (never more than the device has). Also set
+ * at opening from the environment variable TANDEM_DEVICE_MEMORY. */
+void tdm__device_set_memory_limit(tdm_device *device, uint64_t bytes);
 
 /* A place inside a buffer: a tensor's first element. Offsets in bytes, aligned to traits.align.
  * Views are passed to kernels as (mem, element offset); see tdm__launch_view. */
@@ -83,6 +86,7 @@ tdm_status tdm__view_copy(tdm_device *device, tdm__view from, tdm__view to, uint
 
 /* One prepared kernel launch: its own cl_kernel with its arguments set, so that replaying it is a
  * single enqueue. */
+typedef struct tdm__program tdm__program;
 typedef struct tdm__launch {
     cl_kernel kernel;
     const char *name; /* kernel name, owned by the program store */
@@ -91,6 +95,12 @@ typedef struct tdm__launch {
     bool has_local;
     uint64_t local_bytes; /* sum of __local arguments; checked against the device */
     double flops, bytes;  /* per launch, for bench and profile; 0 = unknown */
+    /* What the built kernel asks for: its arguments, fixed __local bytes, largest work-group, and the
+     * work-group its source demands (0: none). */
+    tdm__program *program;
+    cl_uint wanted_args;
+    uint64_t fixed_local_bytes;
+    size_t max_work_group, wanted_local[3];
 } tdm__launch;
 
 /* Builds or reuses the program (file + defines; defines may be "") and creates the kernel. */
