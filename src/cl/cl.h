@@ -1,9 +1,9 @@
 /* cl/cl.h: the private face of the device layer: traits, buffers, programs, launches, queues.
  *
- * Kernel sources are embedded from cl/ by path ("pool.cl", "conv/gather.cl"); TANDEM_CL_DIR overrides
- * the folder at run time. Every program is the prelude cl/common.cl followed by the named file. It is
- * built with the device's traits as defines (see tdm__device_defines) plus the caller's defines, and
- * cached as a binary keyed by source, options, device and driver.
+ * Kernel sources are embedded from cl/ by path ("pool.cl", "conv/gather.cl"); TANDEM_CL_DIR
+ * overrides the folder at run time. Every program is the prelude cl/common.cl followed by the named
+ * file. It is built with the device's traits as defines (see tdm__device_defines) plus the caller's
+ * defines, and cached as a binary keyed by source, options, device and driver.
  *
  * Thread-safety: a device may be used from several threads for buffers, transfers and waiting;
  * programs and launches belong to one thread at a time.
@@ -54,16 +54,16 @@ typedef struct tdm__buffer {
     uint64_t bytes;
 } tdm__buffer;
 
-/* Zero-filled when zero is set. Larger than max_allocation or out of memory: TDM_ERR_NOMEM with both
- * sizes. `what` names it in messages and in the memory report. */
+/* Zero-filled when zero is set. Larger than max_allocation or out of memory: TDM_ERR_NOMEM with
+ * both sizes. `what` names it in messages and in the memory report. */
 tdm_status tdm__buffer_create(tdm_device *device, uint64_t bytes, bool zero, const char *what,
                               tdm__buffer *out);
 void tdm__buffer_destroy(tdm_device *device, tdm__buffer *buffer); /* safe on a zeroed struct */
 /* Bytes in all live buffers now, and the most there ever were. */
 uint64_t tdm__device_bytes(const tdm_device *device);
 uint64_t tdm__device_peak_bytes(const tdm_device *device);
-/* Live buffers may take at most so many bytes from now on (never more than the device has). Also set
- * at opening from the environment variable TANDEM_DEVICE_MEMORY. */
+/* Live buffers may take at most so many bytes from now on (never more than the device has). Also
+ * set at opening from the environment variable TANDEM_DEVICE_MEMORY. */
 void tdm__device_set_memory_limit(tdm_device *device, uint64_t bytes);
 
 /* A place inside a buffer: a tensor's first element. Offsets in bytes, aligned to traits.align.
@@ -78,7 +78,8 @@ tdm_status tdm__view_write(tdm_device *device, tdm__view view, const void *bytes
 tdm_status tdm__view_read(tdm_device *device, tdm__view view, void *bytes, uint64_t size);
 /* Asynchronous, on the compute queue. The write copies `bytes` before it returns when size <= 4096
  * (staging ring); larger sources must stay valid until the queue has passed it. */
-tdm_status tdm__view_write_async(tdm_device *device, tdm__view view, const void *bytes, uint64_t size);
+tdm_status tdm__view_write_async(tdm_device *device, tdm__view view, const void *bytes,
+                                 uint64_t size);
 tdm_status tdm__view_fill(tdm_device *device, tdm__view view, uint32_t pattern, uint64_t size);
 tdm_status tdm__view_copy(tdm_device *device, tdm__view from, tdm__view to, uint64_t size);
 
@@ -95,8 +96,8 @@ typedef struct tdm__launch {
     bool has_local;
     uint64_t local_bytes; /* sum of __local arguments; checked against the device */
     double flops, bytes;  /* per launch, for bench and profile; 0 = unknown */
-    /* What the built kernel asks for: its arguments, fixed __local bytes, largest work-group, and the
-     * work-group its source demands (0: none). */
+    /* What the built kernel asks for: its arguments, fixed __local bytes, largest work-group, and
+     * the work-group its source demands (0: none). */
     tdm__program *program;
     cl_uint wanted_args;
     uint64_t fixed_local_bytes;
@@ -108,7 +109,8 @@ tdm_status tdm__launch_init(tdm_device *device, const char *file, const char *de
                             const char *kernel, tdm__launch *out);
 void tdm__launch_destroy(tdm__launch *launch);
 /* Arguments are appended in order. */
-tdm_status tdm__launch_view(tdm__launch *launch, tdm__view view, size_t element_size); /* mem, ulong */
+tdm_status tdm__launch_view(tdm__launch *launch, tdm__view view,
+                            size_t element_size); /* mem, ulong */
 tdm_status tdm__launch_i32(tdm__launch *launch, int32_t v);
 tdm_status tdm__launch_u64(tdm__launch *launch, uint64_t v);
 tdm_status tdm__launch_f32(tdm__launch *launch, float v);
@@ -127,7 +129,8 @@ tdm_status tdm__launch_enqueue(tdm_device *device, tdm__launch *launch);
 /* ---- queues and events ----------------------------------------------------------------------- */
 
 /* Host-to-device copy on the transfer queue; *done is set to an event that the compute queue can
- * wait for (caller releases with tdm__event_release). `bytes` must stay valid until it has fired. */
+ * wait for (caller releases with tdm__event_release). `bytes` must stay valid until it has fired.
+ */
 tdm_status tdm__transfer_write(tdm_device *device, tdm__view view, const void *bytes, uint64_t size,
                                cl_event *done);
 /* The compute queue waits for the event before anything enqueued later (no host wait). */
@@ -162,8 +165,14 @@ tdm_status tdm__device_cache_write(tdm_device *device);
 
 /* Lanes of the trace. Compute and transfer lanes come from events; io and decode lanes are added by
  * the loader with host times (tdm__now seconds). */
-typedef enum tdm__lane { TDM__LANE_IO, TDM__LANE_DECODE, TDM__LANE_TRANSFER, TDM__LANE_COMPUTE } tdm__lane;
-void tdm__profile_span(tdm_device *device, tdm__lane lane, const char *name, double begin, double end);
+typedef enum tdm__lane {
+    TDM__LANE_IO,
+    TDM__LANE_DECODE,
+    TDM__LANE_TRANSFER,
+    TDM__LANE_COMPUTE
+} tdm__lane;
+void tdm__profile_span(tdm_device *device, tdm__lane lane, const char *name, double begin,
+                       double end);
 /* Chrome trace (JSON array of "X" events, microseconds), atomically written. */
 tdm_status tdm__profile_write(tdm_device *device, const char *path);
 
