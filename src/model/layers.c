@@ -1,0 +1,171 @@
+/* model/layers.c: the layers with parameters: shapes, PyTorch's names, layouts and initial values.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/rng.h"
+#include "model/net.h"
+
+static const float batch_norm_eps = 1e-5f, batch_norm_momentum = 0.1f;
+
+/* PyTorch: kaiming_uniform(a = sqrt(5)) is U(+-1/sqrt(fan_in)); Glorot and Bengio 2010; He 2015. */
+static void set_weight_init(const tdm__net *net, tdm__segment *s, double fan_in, double fan_out)
+{
+    switch (net->scheme) {
+    case TDM__SCHEME_DEFAULT:
+        s->init = TDM__INIT_UNIFORM;
+        s->init_value = 1 / sqrt(fan_in);
+        break;
+    case TDM__SCHEME_XAVIER_NORMAL:
+        s->init = TDM__INIT_NORMAL;
+        s->init_value = sqrt(2 / (fan_in + fan_out));
+        break;
+    case TDM__SCHEME_XAVIER_UNIFORM:
+        s->init = TDM__INIT_UNIFORM;
+        s->init_value = sqrt(6 / (fan_in + fan_out));
+        break;
+    case TDM__SCHEME_KAIMING_NORMAL:
+        s->init = TDM__INIT_NORMAL;
+        s->init_value = sqrt(2 / fan_in);
+        break;
+    case TDM__SCHEME_KAIMING_UNIFORM:
+        s->init = TDM__INIT_UNIFORM;
+        s->init_value = sqrt(6 / fan_in);
+        break;
+    }
+}
+
+static tdm_value weight(tdm__net *net, const char *layer, tdm__layout layout, tdm_desc disk,
+                        const int64_t *flat_chw, double fan_in, double fan_out)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.weight", layer);
+    tdm__segment s = {.name = name, .disk = disk, .layout = layout, .kind = TDM__SEGMENT_PARAM};
+    s.decay = true;
+    if (flat_chw) s.flat_c = flat_chw[0], s.flat_h = flat_chw[1], s.flat_w = flat_chw[2];
+    set_weight_init(net, &s, fan_in, fan_out);
+    return tdm__net_variable_for(net, &s);
+}
+
+static tdm_value bias(tdm__net *net, const char *layer, int64_t n, double fan_in)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.bias", layer);
+    tdm__segment s = {.name = name, .disk = tdm_desc_1(TDM_F32, n), .kind = TDM__SEGMENT_PARAM};
+    if (net->scheme == TDM__SCHEME_DEFAULT) {
+        s.init = TDM__INIT_UNIFORM;
+        s.init_value = 1 / sqrt(fan_in);
+    }
+    return tdm__net_variable_for(net, &s);
+}
+
+/* The channel count of an N,H,W,C value, or a failure. */
+static int64_t channels_of(tdm__net *net, const char *layer, tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    if (!d) return 0;
+    if (d->rank == 4) return d->dim[3];
+    char text[64];
+    tdm_graph_fail(net->graph, TDM_ERR_SHAPE, "%s%s: needs an image (N,H,W,C), has %s",
+                   tdm__str_text(&net->scope), layer, tdm_desc_text(d, text, sizeof text));
+    return 0;
+}
+
+tdm_value tdm__layer_conv2d(tdm__net *net, const char *name, tdm_value x, int64_t out_channels,
+                            const tdm_conv2d_attrs *a, bool with_bias)
+{
+    const int64_t c = channels_of(net, name, x);
+    if (c < 1) return TDM_NO_VALUE;
+    const double taps = (double)a->kernel[0] * a->kernel[1];
+    const tdm_desc disk = tdm_desc_4(TDM_F32, out_channels, c, a->kernel[0], a->kernel[1]);
+    const tdm_value w = weight(net, name, TDM__LAYOUT_CONV, disk, NULL, (double)c * taps,
+                               (double)out_channels * taps);
+    const tdm_value b = with_bias ? bias(net, name, out_channels, (double)c * taps) : TDM_NO_VALUE;
+    tdm_graph_push(net->graph, name);
+    const tdm_value y = tdm_conv2d(net->graph, x, w, b, a);
+    tdm_graph_pop(net->graph);
+    return y;
+}
+
+tdm_value tdm__layer_conv_transpose2d(tdm__net *net, const char *name, tdm_value x,
+                                      int64_t out_channels, const tdm_conv2d_attrs *a,
+                                      bool with_bias)
+{
+    const int64_t c = channels_of(net, name, x);
+    if (c < 1) return TDM_NO_VALUE;
+    const double taps = (double)a->kernel[0] * a->kernel[1];
+    const tdm_desc disk = tdm_desc_4(TDM_F32, c, out_channels, a->kernel[0], a->kernel[1]);
+    /* PyTorch takes dimension 1 of the weight, here the output channels, as fan_in. */
+    const tdm_value w = weight(net, name, TDM__LAYOUT_CONV, disk, NULL, (double)out_channels * taps,
+                               (double)c * taps);
+    const tdm_value b =
+        with_bias ? bias(net, name, out_channels, (double)out_channels * taps) : TDM_NO_VALUE;
+    tdm_graph_push(net->graph, name);
+    const tdm_value y = tdm_conv_transpose2d(net->graph, x, w, b, a);
+    tdm_graph_pop(net->graph);
+    return y;
+}
+
+tdm_value tdm__layer_dense(tdm__net *net, const char *name, tdm_value x, int64_t out_features,
+                           bool with_bias, const int64_t flat_chw[3])
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    if (!d) return TDM_NO_VALUE;
+    if (d->rank != 2) {
+        char text[64];
+        return tdm_graph_fail(net->graph, TDM_ERR_SHAPE,
+                              "%s%s: dense needs (N,C), has %s (hint: put \"flatten\" before it)",
+                              tdm__str_text(&net->scope), name,
+                              tdm_desc_text(d, text, sizeof text));
+    }
+    const int64_t c = d->dim[1];
+    const tdm_desc disk = tdm_desc_2(TDM_F32, out_features, c);
+    const tdm_value w = weight(net, name, flat_chw ? TDM__LAYOUT_DENSE_FLAT : TDM__LAYOUT_DENSE,
+                               disk, flat_chw, (double)c, (double)out_features);
+    const tdm_value b = with_bias ? bias(net, name, out_features, (double)c) : TDM_NO_VALUE;
+    tdm_graph_push(net->graph, name);
+    const tdm_value y = tdm_dense(net->graph, x, w, b);
+    tdm_graph_pop(net->graph);
+    return y;
+}
+
+static tdm_value channel_variable(tdm__net *net, const char *layer, const char *part, int64_t c,
+                                  tdm__segment_kind kind, float value)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", layer, part);
+    tdm__segment s = {.name = name, .kind = kind, .init_value = value};
+    s.disk = kind == TDM__SEGMENT_COUNTER ? tdm_desc_scalar() : tdm_desc_1(TDM_F32, c);
+    s.init = value == 0 ? TDM__INIT_ZERO : TDM__INIT_CONSTANT;
+    return tdm__net_variable_for(net, &s);
+}
+
+tdm_value tdm__layer_batch_norm(tdm__net *net, const char *name, tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    if (!d) return TDM_NO_VALUE;
+    const int64_t c = d->dim[d->rank - 1];
+    const tdm_value gamma = channel_variable(net, name, "weight", c, TDM__SEGMENT_PARAM, 1);
+    const tdm_value beta = channel_variable(net, name, "bias", c, TDM__SEGMENT_PARAM, 0);
+    const tdm_value mean = channel_variable(net, name, "running_mean", c, TDM__SEGMENT_STATE, 0);
+    const tdm_value var = channel_variable(net, name, "running_var", c, TDM__SEGMENT_STATE, 1);
+    const tdm_value counter =
+        channel_variable(net, name, "num_batches_tracked", 1, TDM__SEGMENT_COUNTER, 0);
+    const tdm_batch_norm_attrs attrs = {batch_norm_eps, batch_norm_momentum};
+    tdm_graph_push(net->graph, name);
+    const bool still = !net->training || tdm__net_frozen(net, name);
+    const tdm_value y =
+        still ? tdm_batch_norm_eval(net->graph, x, gamma, beta, mean, var, &attrs)
+              : tdm_batch_norm_train(net->graph, x, gamma, beta, mean, var, counter, &attrs);
+    tdm_graph_pop(net->graph);
+    return y;
+}
+
+tdm_value tdm__layer_dropout(tdm__net *net, const char *name, tdm_value x, float p)
+{
+    if (tdm__net_frozen(net, name) || !net->training || p == 0) return x;
+    /* The stream follows from the layer's name: the same whatever other heads are built. */
+    char full[192];
+    snprintf(full, sizeof full, "%s%s", tdm__str_text(&net->scope), name);
+    return tdm_dropout(net->graph, x, p, (uint32_t)tdm__rng_stream(full, 0, 0));
+}

@@ -1,0 +1,38 @@
+/* model/model.h: the multi-task network of a configuration: input normalisation, trunk, heads. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <tandem/model.h>
+
+#include "model/layer_spec.h"
+
+/* One task as the model sees it. `classes` and `target` come from the data and may be overridden by
+ * the configuration. */
+typedef struct tdm__model_task {
+    const char *name;
+    int64_t classes;         /* 0: unknown */
+    int64_t target_channels; /* last axis of an image-like target; 0: none */
+} tdm__model_task;
+
+typedef struct tdm__model tdm__model;
+
+/* Reads model.* and tasks.*.{head,layers,classes} for the given tasks. The configuration must be
+ * resolved and outlive the model. input: one sample's array, rank 3 (H,W,C), u8 or f32. */
+tdm_status tdm__model_create(const tdm_config *config, const tdm_desc *input,
+                             const tdm__model_task *tasks, size_t n_tasks, tdm__model **out);
+void tdm__model_destroy(tdm__model **model);
+/* Name of the array that is the network's input. */
+const char *tdm__model_input_name(const tdm__model *model);
+tdm__init_scheme tdm__model_scheme(const tdm__model *model);
+int64_t tdm__model_classes(const tdm__model *model, size_t task);
+
+/* Builds trunk and the heads with enabled[t] (NULL: all) over a batch `input` (N,H,W,C), u8 or f32;
+ * predictions[t] is TDM_NO_VALUE for the others. Failures are sticky in net->graph. */
+void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
+                      tdm_value *predictions);
+
+/* The layer table: name, operation, output shape, parameters, multiply-adds per sample; totals.
+ * free(*out). */
+tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t batch, char **out);
+
+#endif

@@ -1,0 +1,134 @@
+/* model/sequential.c: builds a list of layer specs, PyTorch's nn.Sequential. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/layer_spec.h"
+
+typedef struct cursor {
+    tdm_value x;
+    int64_t flat_chw[3]; /* C,H,W folded by the latest flatten; C = 0: none */
+} cursor;
+
+static int64_t resolve_units(tdm__net *net, const char *name, int64_t units,
+                             const tdm__units *known)
+{
+    if (units >= 1) return units;
+    const int64_t n = units == TDM__UNITS_CLASSES ? known->classes : known->channels;
+    if (n >= 1) return n;
+    tdm_graph_fail(
+        net->graph, TDM_ERR_CONFIG, "%s%s: the number of %s is not known from the data (hint: %s)",
+        tdm__str_text(&net->scope), name, units == TDM__UNITS_CLASSES ? "classes" : "channels",
+        units == TDM__UNITS_CLASSES ? "set tasks.NAME.classes" : "write the number");
+    return 0;
+}
+
+static tdm_value flatten(tdm__net *net, cursor *c)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, c->x);
+    if (!d || d->rank == 2) return c->x;
+    const bool spatial = d->rank == 4 && d->dim[1] * d->dim[2] > 1;
+    memset(c->flat_chw, 0, sizeof c->flat_chw);
+    if (spatial) {
+        c->flat_chw[0] = d->dim[3];
+        c->flat_chw[1] = d->dim[1];
+        c->flat_chw[2] = d->dim[2];
+    }
+    const int64_t to[2] = {d->dim[0], -1};
+    return tdm_reshape(net->graph, c->x, 2, to);
+}
+
+static tdm_value upsample(tdm__net *net, const tdm__layer_spec *s, tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    if (!d) return TDM_NO_VALUE;
+    const int64_t h = d->dim[1] * (int64_t)s->value, w = d->dim[2] * (int64_t)s->value;
+    return s->bilinear ? tdm_upsample_bilinear(net->graph, x, h, w, false)
+                       : tdm_upsample_nearest(net->graph, x, h, w);
+}
+
+static tdm_value pool(tdm__net *net, const tdm__layer_spec *s, tdm_value x)
+{
+    tdm_pool2d_attrs a = {.count_include_pad = true};
+    memcpy(a.kernel, s->kernel, sizeof a.kernel);
+    memcpy(a.stride, s->stride, sizeof a.stride);
+    memcpy(a.padding, s->padding, sizeof a.padding);
+    return s->kind == TDM__LAYER_MAX_POOL ? tdm_max_pool2d(net->graph, x, &a, NULL)
+                                          : tdm_avg_pool2d(net->graph, x, &a);
+}
+
+static tdm_value convolution(tdm__net *net, const char *name, const tdm__layer_spec *s,
+                             int64_t units, tdm_value x)
+{
+    tdm_conv2d_attrs a = {.groups = 1};
+    memcpy(a.kernel, s->kernel, sizeof a.kernel);
+    memcpy(a.stride, s->stride, sizeof a.stride);
+    memcpy(a.padding, s->padding, sizeof a.padding);
+    memcpy(a.dilation, s->dilation, sizeof a.dilation);
+    memcpy(a.output_padding, s->output_padding, sizeof a.output_padding);
+    return s->kind == TDM__LAYER_CONV
+               ? tdm__layer_conv2d(net, name, x, units, &a, s->bias)
+               : tdm__layer_conv_transpose2d(net, name, x, units, &a, s->bias);
+}
+
+static tdm_value build_layer(tdm__net *net, const char *name, const tdm__layer_spec *s,
+                             const tdm__units *units, cursor *c)
+{
+    tdm_graph *g = net->graph;
+    int64_t n = 0;
+    if (s->units && (n = resolve_units(net, name, s->units, units)) == 0) return TDM_NO_VALUE;
+    switch (s->kind) {
+    case TDM__LAYER_CONV:
+    case TDM__LAYER_CONV_TRANSPOSE:
+        return convolution(net, name, s, n, c->x);
+    case TDM__LAYER_DENSE: {
+        const tdm_value y =
+            tdm__layer_dense(net, name, c->x, n, s->bias, c->flat_chw[0] ? c->flat_chw : NULL);
+        c->flat_chw[0] = 0;
+        return y;
+    }
+    case TDM__LAYER_FLATTEN:
+        return flatten(net, c);
+    case TDM__LAYER_RELU:
+        return tdm_relu(g, c->x);
+    case TDM__LAYER_LEAKY_RELU:
+        return tdm_leaky_relu(g, c->x, s->value);
+    case TDM__LAYER_SIGMOID:
+        return tdm_sigmoid(g, c->x);
+    case TDM__LAYER_TANH:
+        return tdm_tanh(g, c->x);
+    case TDM__LAYER_BATCH_NORM:
+        if (c->flat_chw[0]) /* its channels would be in our order, PyTorch's in C,H,W */
+            return tdm_graph_fail(g, TDM_ERR_CONFIG,
+                                  "%s%s: batch-norm right after flatten (hint: put it before)",
+                                  tdm__str_text(&net->scope), name);
+        return tdm__layer_batch_norm(net, name, c->x);
+    case TDM__LAYER_DROPOUT:
+        return tdm__layer_dropout(net, name, c->x, s->value);
+    case TDM__LAYER_MAX_POOL:
+    case TDM__LAYER_AVG_POOL:
+        return pool(net, s, c->x);
+    case TDM__LAYER_GLOBAL_AVG_POOL:
+        return tdm_global_avg_pool(g, c->x);
+    case TDM__LAYER_GLOBAL_MAX_POOL:
+        return tdm_global_max_pool(g, c->x);
+    case TDM__LAYER_UPSAMPLE:
+        return upsample(net, s, c->x);
+    }
+    return TDM_NO_VALUE;
+}
+
+tdm_value tdm__layers_build(tdm__net *net, const tdm__layer_spec *layers, size_t n,
+                            const tdm__units *units, tdm_value x)
+{
+    cursor c = {.x = x};
+    for (size_t i = 0; i < n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "%zu", i);
+        /* Layers with parameters name their nodes themselves. */
+        const bool named = layers[i].units != 0 || layers[i].kind == TDM__LAYER_BATCH_NORM;
+        if (!named) tdm_graph_push(net->graph, name);
+        c.x = build_layer(net, name, &layers[i], units, &c);
+        if (!named) tdm_graph_pop(net->graph);
+    }
+    return c.x;
+}
