@@ -1,0 +1,408 @@
+/* Reading HDF5 rows without the library: where every chunk lies is looked up once, under the lock;
+ * then any number of cursors pread and decode on their own.
+ *
+ * A row of a chunked data set crosses `per_row` chunks, side by side along the axes after the first. In
+ * each, the row is one contiguous "slab" (padding at the far edges included). A cursor remembers
+ * the last decoded chunk of each of the per_row columns, so ascending rows decode a chunk once. */
+#include "format/hdf5_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* Decoded chunks that one cursor may hold; above it only the last one is held. */
+#define CURSOR_BYTES ((uint64_t)64 << 20)
+#define CHUNK_BYTES_MAX ((uint64_t)1 << 32)
+
+struct tdm__h5_raw {
+    char *path, *name;
+    int fd;
+    tdm__h5_info info; /* name, problem and attrs are not used: the pointers are not ours */
+    uint64_t address;  /* contiguous */
+    bool allocated;    /* contiguous: false means all fill value */
+    uint8_t *compact;  /* compact: all of it */
+    uint8_t fill[8];   /* one element */
+    uint64_t grid[TDM__H5_RANK]; /* chunks along each axis */
+    uint64_t per_row;
+    uint64_t slab_bytes; /* one row of one chunk */
+    bool whole_row;      /* one chunk spans the row: its slab is the row */
+    tdm__h5_coding coding;
+    tdm__h5_chunk *table;
+};
+
+typedef struct column {
+    uint8_t *decoded; /* coding.size bytes, or NULL */
+    uint64_t block;   /* which chunk along the first axis; UINT64_MAX: none */
+} column;
+
+struct tdm__h5_cursor {
+    const tdm__h5_raw *raw;
+    struct libdeflate_decompressor *inflater;
+    column *columns;
+    uint64_t n_columns; /* per_row, or 1 when that would hold too much */
+    uint8_t *packed, *a, *b; /* one stored chunk; the two work buffers of decoding */
+    size_t packed_room;
+    uint8_t *slab; /* unfiltered chunks: one slab */
+    uint8_t *row;  /* the row in the file's element type */
+};
+
+/* Making the plan (library lock held) ------------------------------------------------------------ */
+
+static tdm_status plan_fill(tdm__h5_raw *raw, const tdm__h5_set *set, hid_t plist)
+{
+    H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
+    if (H5Pfill_value_defined(plist, &defined) >= 0 && defined == H5D_FILL_VALUE_USER_DEFINED &&
+        H5Pget_fill_value(plist, set->mem_type, raw->fill) < 0)
+        return tdm__h5_fail(TDM_ERR_DATA, "%s: %s: its fill value is damaged", raw->path, raw->name);
+    return TDM_OK;
+}
+
+static tdm_status plan_contiguous(tdm__h5_raw *raw, const tdm__h5_set *set)
+{
+    haddr_t address = H5Dget_offset(set->id);
+    raw->allocated = address != HADDR_UNDEF;
+    raw->address = raw->allocated ? address : 0;
+    H5Eclear2(H5E_DEFAULT);
+    return TDM_OK;
+}
+
+static tdm_status plan_compact(tdm__h5_raw *raw, const tdm__h5_set *set)
+{
+    uint64_t bytes;
+    if (!tdm__mul_u64(raw->info.rows, raw->info.row_bytes, &bytes) || bytes > 1 << 20)
+        return tdm__fail(TDM_ERR_DATA, "%s: %s: damaged compact data", raw->path, raw->name);
+    tdm_status status = tdm__calloc_try(1, bytes, &raw->compact);
+    if (!status && bytes &&
+        H5Dread(set->id, set->mem_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw->compact) < 0)
+        status = tdm__h5_fail(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
+    return status;
+}
+
+static tdm_status plan_table(tdm__h5_raw *raw, const tdm__h5_set *set, uint64_t n)
+{
+    const tdm__h5_info *info = &raw->info;
+    tdm_status status = tdm__calloc_try(n, sizeof *raw->table, &raw->table);
+    for (uint64_t i = 0; i < n && !status; i++) {
+        hsize_t at[TDM__H5_RANK], size = 0;
+        uint64_t rest = i;
+        for (int d = info->rank - 1; d >= 0; d--) {
+            at[d] = rest % raw->grid[d] * info->chunk[d];
+            rest /= raw->grid[d];
+        }
+        unsigned mask = 0;
+        haddr_t address = HADDR_UNDEF;
+        if (H5Dget_chunk_info_by_coord(set->id, at, &mask, &address, &size) < 0)
+            return tdm__h5_fail(TDM_ERR_DATA, "%s: %s: chunk %llu cannot be found", raw->path,
+                                raw->name, (unsigned long long)i);
+        if (address == HADDR_UNDEF || size == 0) continue;
+        if (size > 2 * (uint64_t)raw->coding.size + 4096)
+            status = tdm__fail(TDM_ERR_DATA, "%s: %s: chunk %llu takes %llu bytes for %zu",
+                               raw->path, raw->name, (unsigned long long)i,
+                               (unsigned long long)size, raw->coding.size);
+        raw->table[i] = (tdm__h5_chunk){address, (uint32_t)size, mask};
+    }
+    return status;
+}
+
+static tdm_status plan_chunked(tdm__h5_raw *raw, const tdm__h5_set *set)
+{
+    const tdm__h5_info *info = &raw->info;
+    uint64_t n = 1, slab = info->elem.size, size;
+    raw->per_row = 1;
+    raw->whole_row = true;
+    bool fits = true;
+    for (int d = 0; d < info->rank; d++) {
+        raw->grid[d] = info->dims[d] / info->chunk[d] + (info->dims[d] % info->chunk[d] != 0);
+        fits = fits && tdm__mul_u64(n, raw->grid[d], &n);
+        if (!d) continue;
+        fits = fits && tdm__mul_u64(slab, info->chunk[d], &slab);
+        raw->per_row *= raw->grid[d];
+        raw->whole_row = raw->whole_row && info->chunk[d] == info->dims[d];
+    }
+    fits = fits && tdm__mul_u64(slab, info->chunk[0], &size);
+    if (!fits || size >= CHUNK_BYTES_MAX || n > TDM__H5_TABLE_MAX)
+        return tdm__fail(TDM_ERR_DATA, "%s: %s: damaged chunks", raw->path, raw->name);
+    raw->slab_bytes = slab;
+    raw->coding.size = (size_t)size;
+    raw->coding.elem_size = info->elem.size;
+    raw->coding.n_filters = info->n_filters;
+    for (size_t i = 0; i < info->n_filters; i++) {
+        raw->coding.filters[i] = info->filters[i].id;
+        if (info->filters[i].id == 2 && info->filters[i].level > 0)
+            raw->coding.elem_size = (size_t)info->filters[i].level;
+    }
+    return plan_table(raw, set, n);
+}
+
+static tdm_status plan(tdm__h5_raw *raw, const tdm__h5 *file, const tdm__h5_set *set)
+{
+    hid_t file_plist = H5Fget_create_plist(file->id), plist = H5Dget_create_plist(set->id);
+    hsize_t user_block = 0;
+    tdm_status status = TDM_OK;
+    if (file_plist < 0 || plist < 0 || H5Pget_userblock(file_plist, &user_block) < 0)
+        status = tdm__h5_fail(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
+    if (!status) status = plan_fill(raw, set, plist);
+    if (!status && raw->info.row_elems)
+        switch (raw->info.layout) {
+        case TDM__H5_COMPACT: status = plan_compact(raw, set); break;
+        case TDM__H5_CONTIGUOUS: status = plan_contiguous(raw, set); break;
+        default: status = plan_chunked(raw, set); break;
+        }
+    if (plist >= 0) H5Pclose(plist);
+    if (file_plist >= 0) H5Pclose(file_plist);
+    return status;
+}
+
+tdm_status tdm__h5_raw_create(tdm__h5 *file, size_t set_index, tdm__h5_raw **out)
+{
+    *out = NULL;
+    const tdm__h5_set *set = &file->sets[set_index];
+    const tdm__h5_info *info = &set->info;
+    if (!info->raw)
+        return tdm__fail(TDM_ERR_DATA, "%s: %s: %s", file->path, info->name,
+                         info->problem ? info->problem : "can be read through the library only");
+    tdm_status status = TDM_OK;
+    tdm__h5_raw *raw = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *raw, &raw));
+    raw->fd = -1;
+    raw->info = *info;
+    raw->path = tdm__strdup(file->path);
+    raw->name = tdm__strdup(info->name);
+    if (!raw->path || !raw->name) {
+        status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", file->path);
+        goto done;
+    }
+    raw->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (raw->fd < 0) {
+        status = tdm__fail_errno(TDM_ERR_DATA, "%s", file->path);
+        goto done;
+    }
+    tdm__h5_lock();
+    status = plan(raw, file, set);
+    tdm__h5_unlock();
+    if (status) goto done;
+    *out = raw;
+    raw = NULL;
+done:
+    tdm__h5_raw_destroy(&raw);
+    return status;
+}
+
+void tdm__h5_raw_destroy(tdm__h5_raw **pointer)
+{
+    tdm__h5_raw *raw = *pointer;
+    if (!raw) return;
+    if (raw->fd >= 0) close(raw->fd);
+    free(raw->compact);
+    free(raw->table);
+    free(raw->path);
+    free(raw->name);
+    free(raw);
+    *pointer = NULL;
+}
+
+/* Reading ---------------------------------------------------------------------------------------- */
+
+tdm_status tdm__h5_cursor_create(const tdm__h5_raw *raw, tdm__h5_cursor **out)
+{
+    *out = NULL;
+    tdm_status status = TDM_OK;
+    tdm__h5_cursor *c = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *c, &c));
+    c->raw = raw;
+    TDM_TRY(tdm__aligned_try(1, (size_t)raw->info.row_bytes, &c->row));
+    if (raw->table && raw->coding.n_filters) {
+        uint64_t bytes;
+        bool fits = tdm__mul_u64(raw->per_row, raw->coding.size, &bytes) && bytes <= CURSOR_BYTES;
+        c->n_columns = fits ? raw->per_row : 1;
+        TDM_TRY(tdm__calloc_try(c->n_columns, sizeof *c->columns, &c->columns));
+        for (uint64_t i = 0; i < c->n_columns; i++) c->columns[i].block = UINT64_MAX;
+        TDM_TRY(tdm__aligned_try(1, tdm__h5_coding_room(&raw->coding), &c->a));
+        TDM_TRY(tdm__aligned_try(1, tdm__h5_coding_room(&raw->coding), &c->b));
+        c->inflater = libdeflate_alloc_decompressor();
+        if (!c->inflater) {
+            status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory for inflating", raw->path);
+            goto done;
+        }
+    } else if (raw->table) {
+        TDM_TRY(tdm__aligned_try(1, (size_t)raw->slab_bytes, &c->slab));
+    }
+    *out = c;
+    c = NULL;
+done:
+    tdm__h5_cursor_destroy(&c);
+    return status;
+}
+
+void tdm__h5_cursor_destroy(tdm__h5_cursor **pointer)
+{
+    tdm__h5_cursor *c = *pointer;
+    if (!c) return;
+    for (uint64_t i = 0; c->columns && i < c->n_columns; i++) free(c->columns[i].decoded);
+    if (c->inflater) libdeflate_free_decompressor(c->inflater);
+    free(c->columns);
+    free(c->packed);
+    free(c->a);
+    free(c->b);
+    free(c->slab);
+    free(c->row);
+    free(c);
+    *pointer = NULL;
+}
+
+static tdm_status read_at(const tdm__h5_raw *raw, uint64_t at, void *out, size_t n)
+{
+    uint8_t *p = out;
+    while (n) {
+        if (at > INT64_MAX) return tdm__fail(TDM_ERR_DATA, "%s: %s: damaged", raw->path, raw->name);
+        ssize_t got = pread(raw->fd, p, n, (off_t)at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return tdm__fail_errno(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
+        if (got == 0)
+            return tdm__fail(TDM_ERR_DATA, "%s: %s: the file ends before its data", raw->path,
+                             raw->name);
+        p += got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return TDM_OK;
+}
+
+static void fill_with(const tdm__h5_raw *raw, uint8_t *out, size_t bytes)
+{
+    unsigned size = raw->info.elem.size;
+    for (size_t i = 0; i < bytes; i += size) memcpy(out + i, raw->fill, size);
+}
+
+/* Decodes chunk `index` into the column and remembers it as `block`. */
+static tdm_status decode_chunk(tdm__h5_cursor *c, uint64_t index, uint64_t block, column *col)
+{
+    const tdm__h5_raw *raw = c->raw;
+    const tdm__h5_chunk *chunk = &raw->table[index];
+    tdm_status status = TDM_OK;
+    col->block = UINT64_MAX;
+    if (!col->decoded) TDM_TRY(tdm__aligned_try(1, raw->coding.size, &col->decoded));
+    if (!chunk->size) {
+        fill_with(raw, col->decoded, raw->coding.size);
+    } else {
+        TDM_TRY(tdm__grow(&c->packed, &c->packed_room, chunk->size, 1));
+        TDM_TRY(read_at(raw, chunk->address, c->packed, chunk->size));
+        const void *decoded = NULL;
+        const char *wrong = tdm__h5_decode(&raw->coding, chunk->skipped, c->inflater, c->packed,
+                                           chunk->size, c->a, c->b, &decoded);
+        if (wrong) {
+            status = tdm__fail(TDM_ERR_DATA, "%s: %s: chunk %llu: %s", raw->path, raw->name,
+                               (unsigned long long)index, wrong);
+            goto done;
+        }
+        memcpy(col->decoded, decoded, raw->coding.size);
+    }
+    col->block = block;
+done:
+    return status;
+}
+
+/* *out: the slab of `row` in the column-th chunk that the row crosses. */
+static tdm_status find_slab(tdm__h5_cursor *c, uint64_t row, uint64_t column_index,
+                            const uint8_t **out)
+{
+    const tdm__h5_raw *raw = c->raw;
+    uint64_t block = row / raw->info.chunk[0], inside = row % raw->info.chunk[0];
+    uint64_t index = block * raw->per_row + column_index;
+    size_t bytes = (size_t)raw->slab_bytes;
+    tdm_status status = TDM_OK;
+    if (!raw->coding.n_filters) {
+        const tdm__h5_chunk *chunk = &raw->table[index];
+        if (!chunk->size)
+            fill_with(raw, c->slab, bytes);
+        else if (chunk->size != raw->coding.size)
+            status = tdm__fail(TDM_ERR_DATA, "%s: %s: chunk %llu has the wrong size", raw->path,
+                               raw->name, (unsigned long long)index);
+        else
+            status = read_at(raw, chunk->address + inside * bytes, c->slab, bytes);
+        *out = c->slab;
+        return status;
+    }
+    bool shared = c->n_columns < raw->per_row; /* one column for all: its tag is the chunk */
+    column *col = &c->columns[shared ? 0 : column_index];
+    uint64_t tag = shared ? index : block;
+    if (col->block != tag) status = decode_chunk(c, index, tag, col);
+    if (!status) *out = col->decoded + inside * bytes;
+    return status;
+}
+
+/* Copies a slab to its place in the row, leaving out the padding. Axes 1..rank-1. */
+static void place_slab(const tdm__h5_raw *raw, const uint8_t *slab, uint64_t column_index,
+                       uint8_t *row)
+{
+    const tdm__h5_info *info = &raw->info;
+    uint64_t origin[TDM__H5_RANK] = {0}, extent[TDM__H5_RANK] = {0}, at[TDM__H5_RANK] = {0};
+    uint64_t rest = column_index;
+    int last = info->rank - 1;
+    for (int d = last; d >= 1; d--) {
+        origin[d] = rest % raw->grid[d] * info->chunk[d];
+        rest /= raw->grid[d];
+        uint64_t left = info->dims[d] - origin[d];
+        extent[d] = left < info->chunk[d] ? left : info->chunk[d];
+    }
+    size_t bytes = (size_t)extent[last] * info->elem.size;
+    for (;;) {
+        uint64_t from = 0, to = 0;
+        for (int d = 1; d <= last; d++) {
+            from = from * info->chunk[d] + at[d];
+            to = to * info->dims[d] + origin[d] + at[d];
+        }
+        memcpy(row + to * info->elem.size, slab + from * info->elem.size, bytes);
+        int d = last - 1;
+        while (d >= 1 && ++at[d] == extent[d]) at[d--] = 0;
+        if (d < 1) return;
+    }
+}
+
+/* *out: the row's elements as stored, in the cursor's buffers. */
+static tdm_status fetch_row(tdm__h5_cursor *c, uint64_t row, const uint8_t **out)
+{
+    const tdm__h5_raw *raw = c->raw;
+    size_t bytes = (size_t)raw->info.row_bytes;
+    tdm_status status = TDM_OK;
+    *out = c->row;
+    switch (raw->info.layout) {
+    case TDM__H5_COMPACT: *out = raw->compact + row * bytes; return TDM_OK;
+    case TDM__H5_CONTIGUOUS:
+        if (raw->allocated) return read_at(raw, raw->address + row * bytes, c->row, bytes);
+        fill_with(raw, c->row, bytes);
+        return TDM_OK;
+    default:
+        if (raw->whole_row) return find_slab(c, row, 0, out);
+        for (uint64_t k = 0; k < raw->per_row && !status; k++) {
+            const uint8_t *slab = NULL;
+            status = find_slab(c, row, k, &slab);
+            if (!status) place_slab(raw, slab, k, c->row);
+        }
+        return status;
+    }
+}
+
+tdm_status tdm__h5_cursor_read(tdm__h5_cursor *c, uint64_t row, tdm__to to, void *out)
+{
+    const tdm__h5_info *info = &c->raw->info;
+    if (row >= info->rows)
+        return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu does not exist: there are %llu",
+                         c->raw->path, c->raw->name, (unsigned long long)row,
+                         (unsigned long long)info->rows);
+    if (!info->row_elems) return TDM_OK;
+    const uint8_t *from = NULL;
+    tdm_status status = fetch_row(c, row, &from);
+    if (status) return status;
+    size_t ok = tdm__elem_convert(info->elem, from, (size_t)info->row_elems, to, out);
+    if (ok < info->row_elems)
+        status = tdm__h5_bad_value(c->raw->path, c->raw->name, row, info->elem,
+                                   from + ok * info->elem.size, to);
+    return status;
+}
