@@ -12,7 +12,7 @@
 
 #include <tandem/dataset.h>
 
-#include "format/elem.h"
+#include "format/hdf5.h"
 
 /* rows ascending, below the length; out: n * elems values of tdm__to_size(to, elem) bytes. */
 tdm_status tdm__dataset_read_rows(const tdm_dataset *dataset, size_t array, const uint64_t *rows,
@@ -23,6 +23,10 @@ tdm__elem tdm__dataset_elem(const tdm_dataset *dataset, size_t array);
  * classes and other integer masks, TDM__TO_F32 for the rest. */
 tdm__to tdm__dataset_natural(const tdm_dataset *dataset, size_t array);
 bool tdm__dataset_is_raw(const tdm_dataset *dataset, size_t array);
+/* The HDF5 data set behind an array, and the file's or array's attribute (NULL: none). */
+const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *dataset, size_t array);
+const tdm__h5_attr *tdm__dataset_attr(const tdm_dataset *dataset, size_t array, const char *name);
+const tdm__h5_attr *tdm__dataset_file_attr(const tdm_dataset *dataset, const char *name);
 
 /* One thread's reader of one array. The data set must outlive it. */
 typedef struct tdm__cursor tdm__cursor;

@@ -9,14 +9,20 @@
 
 const char *tdm__elem_name(tdm__elem elem)
 {
-    static const char *const ints[2][4] = {{"u8", "u16", "u32", "u64"}, {"i8", "i16", "i32", "i64"}};
+    static const char *const ints[2][4] = {{"u8", "u16", "u32", "u64"},
+                                           {"i8", "i16", "i32", "i64"}};
     unsigned log2 = elem.size == 1 ? 0 : elem.size == 2 ? 1 : elem.size == 4 ? 2 : 3;
     switch (elem.kind) {
-    case TDM__ELEM_UINT: return ints[0][log2];
-    case TDM__ELEM_INT: return ints[1][log2];
-    case TDM__ELEM_FLOAT: return elem.size == 2 ? "f16" : elem.size == 4 ? "f32" : "f64";
-    case TDM__ELEM_BF16: return "bf16";
-    case TDM__ELEM_BOOL: return "bool";
+    case TDM__ELEM_UINT:
+        return ints[0][log2];
+    case TDM__ELEM_INT:
+        return ints[1][log2];
+    case TDM__ELEM_FLOAT:
+        return elem.size == 2 ? "f16" : elem.size == 4 ? "f32" : "f64";
+    case TDM__ELEM_BF16:
+        return "bf16";
+    case TDM__ELEM_BOOL:
+        return "bool";
     }
     return "?";
 }
@@ -24,11 +30,16 @@ const char *tdm__elem_name(tdm__elem elem)
 size_t tdm__to_size(tdm__to to, tdm__elem elem)
 {
     switch (to) {
-    case TDM__TO_NATIVE: return elem.size;
-    case TDM__TO_F32: return 4;
-    case TDM__TO_F64: return 8;
-    case TDM__TO_U8: return 1;
-    case TDM__TO_I32: return 4;
+    case TDM__TO_NATIVE:
+        return elem.size;
+    case TDM__TO_F32:
+        return 4;
+    case TDM__TO_F64:
+        return 8;
+    case TDM__TO_U8:
+        return 1;
+    case TDM__TO_I32:
+        return 4;
     }
     return 0;
 }
@@ -39,9 +50,12 @@ bool tdm__elem_valid(tdm__elem elem)
     switch (elem.kind) {
     case TDM__ELEM_UINT:
     case TDM__ELEM_INT:
-    case TDM__ELEM_BOOL: return s == 1 || s == 2 || s == 4 || s == 8;
-    case TDM__ELEM_FLOAT: return s == 2 || s == 4 || s == 8;
-    case TDM__ELEM_BF16: return s == 2;
+    case TDM__ELEM_BOOL:
+        return s == 1 || s == 2 || s == 4 || s == 8;
+    case TDM__ELEM_FLOAT:
+        return s == 2 || s == 4 || s == 8;
+    case TDM__ELEM_BF16:
+        return s == 2;
     }
     return false;
 }
@@ -122,8 +136,12 @@ float tdm__half_to_float(uint16_t half)
         for (size_t i = 0; i < n; i++, p += (SIZE)) {                                              \
             WIDE v = (WIDE)(LOAD);                                                                 \
             switch (to) {                                                                          \
-            case TDM__TO_F32: f32[i] = (float)v; break;                                            \
-            case TDM__TO_F64: f64[i] = (double)v; break;                                           \
+            case TDM__TO_F32:                                                                      \
+                f32[i] = (float)v;                                                                 \
+                break;                                                                             \
+            case TDM__TO_F64:                                                                      \
+                f64[i] = (double)v;                                                                \
+                break;                                                                             \
             case TDM__TO_U8:                                                                       \
                 if (!FITS(v, 0, UINT8_MAX)) return i;                                              \
                 u8[i] = (uint8_t)v;                                                                \
@@ -132,7 +150,8 @@ float tdm__half_to_float(uint16_t half)
                 if (!FITS(v, INT32_MIN, INT32_MAX)) return i;                                      \
                 i32[i] = (int32_t)v;                                                               \
                 break;                                                                             \
-            case TDM__TO_NATIVE: break; /* done by copy_native */                                  \
+            case TDM__TO_NATIVE:                                                                   \
+                break; /* done by copy_native */                                                   \
             }                                                                                      \
         }                                                                                          \
         return n;                                                                                  \

@@ -1,5 +1,5 @@
-/* What an HDF5 data set is: element type, shape, layout, filters, attributes, and the cost of reading
- * one row. All functions run with the library's lock held. */
+/* What an HDF5 data set is: element type, shape, layout, filters, attributes, and the cost of
+ * reading one row. All functions run with the library's lock held. */
 #include "format/hdf5_private.h"
 
 #include <math.h>
@@ -85,14 +85,22 @@ static bool is_bool_enum(hid_t type)
 static const char *class_name(H5T_class_t class)
 {
     switch (class) {
-    case H5T_STRING: return "text";
-    case H5T_COMPOUND: return "a compound";
-    case H5T_REFERENCE: return "a reference";
-    case H5T_VLEN: return "of variable length";
-    case H5T_ARRAY: return "an array type";
-    case H5T_OPAQUE: return "opaque";
-    case H5T_TIME: return "a time";
-    default: return "unknown";
+    case H5T_STRING:
+        return "text";
+    case H5T_COMPOUND:
+        return "a compound";
+    case H5T_REFERENCE:
+        return "a reference";
+    case H5T_VLEN:
+        return "of variable length";
+    case H5T_ARRAY:
+        return "an array type";
+    case H5T_OPAQUE:
+        return "opaque";
+    case H5T_TIME:
+        return "a time";
+    default:
+        return "unknown";
     }
 }
 
@@ -204,8 +212,10 @@ static tdm_status describe_filters(tdm__h5_info *info, hid_t plist)
                                                           : "unknown";
         snprintf(filter->name, sizeof filter->name, "%.23s", known);
         if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32) {
-            tdm_status status = set_problem(info, "filter %s (%d) is not supported: deflate, shuffle "
-                                                  "and fletcher32 are", filter->name, id);
+            tdm_status status = set_problem(info,
+                                            "filter %s (%d) is not supported: deflate, shuffle "
+                                            "and fletcher32 are",
+                                            filter->name, id);
             if (status) return status;
         }
     }
@@ -247,9 +257,15 @@ static tdm_status describe_layout(tdm__h5_set *set)
     unsigned options = 0;
     hsize_t chunk[TDM__H5_RANK] = {0};
     switch (H5Pget_layout(plist)) {
-    case H5D_COMPACT: info->layout = TDM__H5_COMPACT; break;
-    case H5D_CONTIGUOUS: info->layout = TDM__H5_CONTIGUOUS; break;
-    case H5D_VIRTUAL: info->layout = TDM__H5_VIRTUAL; break;
+    case H5D_COMPACT:
+        info->layout = TDM__H5_COMPACT;
+        break;
+    case H5D_CONTIGUOUS:
+        info->layout = TDM__H5_CONTIGUOUS;
+        break;
+    case H5D_VIRTUAL:
+        info->layout = TDM__H5_VIRTUAL;
+        break;
     case H5D_CHUNKED:
         info->layout = TDM__H5_CHUNKED;
         if (info->rank && H5Pget_chunk(plist, info->rank, chunk) != info->rank)
@@ -260,7 +276,8 @@ static tdm_status describe_layout(tdm__h5_set *set)
         }
         H5Pget_chunk_opts(plist, &options);
         break;
-    default: TDM_TRY(set_problem(info, "its layout is unknown"));
+    default:
+        TDM_TRY(set_problem(info, "its layout is unknown"));
     }
     if (!info->problem) TDM_TRY(describe_filters(info, plist));
     if (!info->problem && info->layout == TDM__H5_CHUNKED) describe_cost(info);
@@ -357,8 +374,8 @@ tdm_status tdm__h5_read_attrs(hid_t object, const char *path, tdm__h5_attr **att
     size_t total = info.num_attrs > MOST_ATTRS ? MOST_ATTRS : (size_t)info.num_attrs;
     tdm_status status = tdm__calloc_try(total, sizeof **attrs, attrs);
     for (size_t i = 0; i < total && !status; i++) {
-        hid_t attr = H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT,
-                                    H5P_DEFAULT);
+        hid_t attr =
+            H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT);
         if (attr < 0) return tdm__h5_fail(TDM_ERR_DATA, "%s: an attribute cannot be read", path);
         char name[256] = "";
         H5Aget_name(attr, sizeof name, name);

@@ -60,9 +60,9 @@ typedef struct tdm__h5_coding {
 
 /* Bytes that each of the two work buffers of tdm__h5_decode must have. */
 size_t tdm__h5_coding_room(const tdm__h5_coding *coding);
-/* Decodes `size` bytes at `from`. a and b are work buffers (from may be one of them); *out points at the
- * coding->size decoded bytes in either, or at `from`. inflater: struct libdeflate_decompressor *.
- * Returns NULL, or what is wrong with the chunk (static text). */
+/* Decodes `size` bytes at `from`. a and b are work buffers (from may be one of them); *out points
+ * at the coding->size decoded bytes in either, or at `from`. inflater: struct
+ * libdeflate_decompressor *. Returns NULL, or what is wrong with the chunk (static text). */
 const char *tdm__h5_decode(const tdm__h5_coding *coding, uint32_t skipped, void *inflater,
                            const void *from, size_t size, void *a, void *b, const void **out);
 

@@ -1,9 +1,10 @@
 /* Reading HDF5 rows without the library: where every chunk lies is looked up once, under the lock;
  * then any number of cursors pread and decode on their own.
  *
- * A row of a chunked data set crosses `per_row` chunks, side by side along the axes after the first. In
- * each, the row is one contiguous "slab" (padding at the far edges included). A cursor remembers
- * the last decoded chunk of each of the per_row columns, so ascending rows decode a chunk once. */
+ * A row of a chunked data set crosses `per_row` chunks, side by side along the axes after the
+ * first. In each, the row is one contiguous "slab" (padding at the far edges included). A cursor
+ * remembers the last decoded chunk of each of the per_row columns, so ascending rows decode a chunk
+ * once. */
 #include "format/hdf5_private.h"
 
 #include <errno.h>
@@ -45,21 +46,23 @@ struct tdm__h5_cursor {
     const tdm__h5_raw *raw;
     struct libdeflate_decompressor *inflater;
     column *columns;
-    uint64_t n_columns; /* per_row, or 1 when that would hold too much */
+    uint64_t n_columns;      /* per_row, or 1 when that would hold too much */
     uint8_t *packed, *a, *b; /* one stored chunk; the two work buffers of decoding */
     size_t packed_room;
     uint8_t *slab; /* unfiltered chunks: one slab */
     uint8_t *row;  /* the row in the file's element type */
 };
 
-/* Making the plan (library lock held) ------------------------------------------------------------ */
+/* Making the plan (library lock held) ------------------------------------------------------------
+ */
 
 static tdm_status plan_fill(tdm__h5_raw *raw, const tdm__h5_set *set, hid_t plist)
 {
     H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
     if (H5Pfill_value_defined(plist, &defined) >= 0 && defined == H5D_FILL_VALUE_USER_DEFINED &&
         H5Pget_fill_value(plist, set->mem_type, raw->fill) < 0)
-        return tdm__h5_fail(TDM_ERR_DATA, "%s: %s: its fill value is damaged", raw->path, raw->name);
+        return tdm__h5_fail(TDM_ERR_DATA, "%s: %s: its fill value is damaged", raw->path,
+                            raw->name);
     return TDM_OK;
 }
 
@@ -148,11 +151,16 @@ static tdm_status plan(tdm__h5_raw *raw, const tdm__h5 *file, const tdm__h5_set 
     if (file_plist < 0 || plist < 0 || H5Pget_userblock(file_plist, &user_block) < 0)
         status = tdm__h5_fail(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
     if (!status) status = plan_fill(raw, set, plist);
-    if (!status && raw->info.row_elems)
-        switch (raw->info.layout) {
-        case TDM__H5_COMPACT: status = plan_compact(raw, set); break;
-        case TDM__H5_CONTIGUOUS: status = plan_contiguous(raw, set); break;
-        default: status = plan_chunked(raw, set); break;
+    if (!status && raw->info.row_elems) switch (raw->info.layout) {
+        case TDM__H5_COMPACT:
+            status = plan_compact(raw, set);
+            break;
+        case TDM__H5_CONTIGUOUS:
+            status = plan_contiguous(raw, set);
+            break;
+        default:
+            status = plan_chunked(raw, set);
+            break;
         }
     if (plist >= 0) H5Pclose(plist);
     if (file_plist >= 0) H5Pclose(file_plist);
@@ -207,7 +215,8 @@ void tdm__h5_raw_destroy(tdm__h5_raw **pointer)
     *pointer = NULL;
 }
 
-/* Reading ---------------------------------------------------------------------------------------- */
+/* Reading ----------------------------------------------------------------------------------------
+ */
 
 tdm_status tdm__h5_cursor_create(const tdm__h5_raw *raw, tdm__h5_cursor **out)
 {
@@ -373,7 +382,9 @@ static tdm_status fetch_row(tdm__h5_cursor *c, uint64_t row, const uint8_t **out
     tdm_status status = TDM_OK;
     *out = c->row;
     switch (raw->info.layout) {
-    case TDM__H5_COMPACT: *out = raw->compact + row * bytes; return TDM_OK;
+    case TDM__H5_COMPACT:
+        *out = raw->compact + row * bytes;
+        return TDM_OK;
     case TDM__H5_CONTIGUOUS:
         if (raw->allocated) return read_at(raw, raw->address + row * bytes, c->row, bytes);
         fill_with(raw, c->row, bytes);

@@ -56,8 +56,8 @@ tdm_status tdm__h5_fail(tdm_status status, const char *format, ...)
 tdm_status tdm__h5_bad_value(const char *path, const char *set, uint64_t row, tdm__elem elem,
                              const void *value, tdm__to to)
 {
-    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %.9g must be a whole number in %s", path,
-                     set, (unsigned long long)row, tdm__elem_value(elem, value),
+    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %.9g must be a whole number in %s",
+                     path, set, (unsigned long long)row, tdm__elem_value(elem, value),
                      to == TDM__TO_U8 ? "0..255" : "-2147483648..2147483647");
 }
 
@@ -77,7 +77,8 @@ static tdm_status add_set(tdm__h5 *file, hid_t id, const char *prefix, const cha
         H5Dclose(id);
         return tdm__fail(TDM_ERR_DATA, "%s: more than %d data sets", file->path, MOST_SETS);
     }
-    tdm_status status = tdm__grow(&file->sets, &file->capacity, file->n_sets + 1, sizeof *file->sets);
+    tdm_status status =
+        tdm__grow(&file->sets, &file->capacity, file->n_sets + 1, sizeof *file->sets);
     if (status) {
         H5Dclose(id);
         return status;
@@ -98,7 +99,8 @@ done:
 
 static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *link, void *user);
 
-static tdm_status list_group(tdm__h5 *file, hid_t group, const char *prefix, int depth, size_t *links)
+static tdm_status list_group(tdm__h5 *file, hid_t group, const char *prefix, int depth,
+                             size_t *links)
 {
     listing l = {file, prefix, depth, links, TDM_OK};
     hsize_t at = 0;
@@ -121,8 +123,8 @@ static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *link, 
             H5Eclear2(H5E_DEFAULT);
             return 0;
         }
-        l->status = tdm__h5_fail(TDM_ERR_DATA, "%s: %s%s cannot be opened", l->file->path, l->prefix,
-                                 name);
+        l->status =
+            tdm__h5_fail(TDM_ERR_DATA, "%s: %s%s cannot be opened", l->file->path, l->prefix, name);
         return -1;
     }
     H5I_type_t type = H5Iget_type(id);
@@ -134,8 +136,7 @@ static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *link, 
         tdm__str prefix = {0};
         tdm__str_addf(&prefix, "%s%s/", l->prefix, name);
         l->status = tdm__str_status(&prefix);
-        if (!l->status)
-            l->status = list_group(l->file, id, prefix.text, l->depth + 1, l->links);
+        if (!l->status) l->status = list_group(l->file, id, prefix.text, l->depth + 1, l->links);
         tdm__str_free(&prefix);
     }
     H5Oclose(id);
@@ -221,9 +222,15 @@ void tdm__h5_close(tdm__h5 **pointer)
     *pointer = NULL;
 }
 
-const char *tdm__h5_path(const tdm__h5 *file) { return file->path; }
+const char *tdm__h5_path(const tdm__h5 *file)
+{
+    return file->path;
+}
 
-size_t tdm__h5_count(const tdm__h5 *file) { return file->n_sets; }
+size_t tdm__h5_count(const tdm__h5 *file)
+{
+    return file->n_sets;
+}
 
 const tdm__h5_info *tdm__h5_info_at(const tdm__h5 *file, size_t set)
 {

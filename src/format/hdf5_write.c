@@ -1,5 +1,5 @@
-/* Writing HDF5: into the temporary file of a tdm__atomic, so that what appears under the final name is
- * whole. Rows are gathered into whole chunks before the library sees them. */
+/* Writing HDF5: into the temporary file of a tdm__atomic, so that what appears under the final name
+ * is whole. Rows are gathered into whole chunks before the library sees them. */
 #include "format/hdf5_private.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 typedef struct writer_set {
     hid_t id, type;
     char *name;
-    int rank; /* with the first axis */
+    int rank;                   /* with the first axis */
     hsize_t dims[TDM__H5_RANK]; /* dims[0]: rows in the file */
     uint64_t row_bytes, per_chunk;
     uint8_t *pending; /* less than one chunk of rows */
@@ -79,7 +79,8 @@ static hid_t type_of(tdm__elem elem)
         type = H5Tenum_create(H5T_NATIVE_INT8);
         for (int8_t v = 0; v <= 1; v++) H5Tenum_insert(type, v ? "TRUE" : "FALSE", &v);
         break;
-    case TDM__ELEM_BF16: break;
+    case TDM__ELEM_BF16:
+        break;
     }
     return type;
 }
@@ -94,7 +95,8 @@ static tdm_status create_set(tdm__h5_writer *w, writer_set *s, const tdm__h5_spe
     if (ok && spec->deflate)
         ok = (spec->elem.size == 1 || H5Pset_shuffle(plist) >= 0) &&
              H5Pset_deflate(plist, (unsigned)spec->deflate) >= 0;
-    if (ok) s->id = H5Dcreate2(w->file, spec->name, s->type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    if (ok)
+        s->id = H5Dcreate2(w->file, spec->name, s->type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
     tdm_status status = TDM_OK;
     if (s->id < 0) status = tdm__h5_fail(TDM_ERR_IO, "%s: %s", w->atomic.path, spec->name);
     if (plist >= 0) H5Pclose(plist);
@@ -179,7 +181,8 @@ tdm_status tdm__h5_writer_append(tdm__h5_writer *w, size_t set, const void *rows
     return status;
 }
 
-/* Attributes ------------------------------------------------------------------------------------- */
+/* Attributes -------------------------------------------------------------------------------------
+ */
 
 /* Lock held. n of 0 makes a scalar. */
 static tdm_status write_attr(tdm__h5_writer *w, size_t set, const char *name, hid_t type, size_t n,
@@ -189,8 +192,7 @@ static tdm_status write_attr(tdm__h5_writer *w, size_t set, const char *name, hi
     hsize_t dims[1] = {n};
     hid_t space = n ? H5Screate_simple(1, dims, NULL) : H5Screate(H5S_SCALAR), attr = -1;
     tdm_status status = TDM_OK;
-    if (space < 0 ||
-        (attr = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT)) < 0 ||
+    if (space < 0 || (attr = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT)) < 0 ||
         H5Awrite(attr, type, value) < 0)
         status = tdm__h5_fail(TDM_ERR_IO, "%s: attribute %s", w->atomic.path, name);
     if (attr >= 0) H5Aclose(attr);
@@ -240,7 +242,8 @@ tdm_status tdm__h5_writer_numbers(tdm__h5_writer *w, size_t set, const char *nam
     return status;
 }
 
-/* Closing ---------------------------------------------------------------------------------------- */
+/* Closing ----------------------------------------------------------------------------------------
+ */
 
 /* The library reports a failed write (a full disk) at flush or close. */
 static tdm_status close_file(tdm__h5_writer *w)

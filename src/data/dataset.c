@@ -1,0 +1,576 @@
+/* One split of a data set: aligned HDF5 arrays, what each of them is, and checked reading. */
+#include "data/dataset.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+typedef struct array {
+    tdm_array_info info; /* info.name is owned */
+    tdm__h5 *file;       /* one of the data set's files */
+    size_t set;
+    tdm__h5_raw *raw; /* NULL: through the library only */
+} array;
+
+struct tdm_dataset {
+    char *name;
+    uint64_t length;
+    array *arrays;
+    size_t n_arrays, arrays_capacity;
+    tdm__h5 **files;
+    size_t n_files, files_capacity;
+};
+
+static const char *const kind_names[] = {
+    [TDM_ARRAY_IMAGE] = "image", [TDM_ARRAY_CLASS] = "class", [TDM_ARRAY_MASK] = "mask",
+    [TDM_ARRAY_BOX] = "box",     [TDM_ARRAY_DEPTH] = "depth", [TDM_ARRAY_VALUES] = "values",
+};
+enum { N_KINDS = sizeof kind_names / sizeof *kind_names };
+
+const char *tdm_array_kind_name(tdm_array_kind kind)
+{
+    return (unsigned)kind < N_KINDS ? kind_names[kind] : "?";
+}
+
+/* What an array is --------------------------------------------------------------------------------
+ */
+
+static bool any_in(const char *name, const char *const *words)
+{
+    for (; *words; words++)
+        if (tdm__contains_nocase(name, *words)) return true;
+    return false;
+}
+
+/* From the name, for files that do not say: the layout of the pets' four files, and its relatives.
+ */
+static tdm_array_kind guess_kind(const tdm_array_info *info, tdm__elem elem)
+{
+    static const char *const box[] = {"box", NULL}, *const depth[] = {"depth", "disparity", NULL};
+    static const char *const mask[] = {"mask", "seg", "trimap", "semantic", NULL};
+    static const char *const class[] = {"label", "class", "binary", "target", NULL};
+    static const char *const image[] = {"image", "img", "rgb", "photo", NULL};
+    if (any_in(info->name, box)) return TDM_ARRAY_BOX;
+    if (any_in(info->name, depth)) return TDM_ARRAY_DEPTH;
+    if (any_in(info->name, mask)) return TDM_ARRAY_MASK;
+    if (any_in(info->name, image)) return TDM_ARRAY_IMAGE;
+    if (any_in(info->name, class)) return info->elems == 1 ? TDM_ARRAY_CLASS : TDM_ARRAY_MASK;
+    if (info->elems == 1 && elem.kind != TDM__ELEM_FLOAT && elem.kind != TDM__ELEM_BF16)
+        return TDM_ARRAY_CLASS;
+    uint64_t last = info->rank ? info->dims[info->rank - 1] : 0;
+    bool colours = last == 1 || last == 3 || last == 4;
+    return info->rank == 3 && colours && elem.size == 1 ? TDM_ARRAY_IMAGE : TDM_ARRAY_VALUES;
+}
+
+static void shape_text(const tdm_array_info *info, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (int i = 0; i < info->rank && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%llu", i ? ", " : "",
+                               (unsigned long long)info->dims[i]);
+}
+
+static tdm_status check_shape(const char *where, const tdm_array_info *info)
+{
+    bool ok = true;
+    const char *must = "";
+    switch (info->kind) {
+    case TDM_ARRAY_IMAGE:
+        ok = info->rank == 2 || info->rank == 3;
+        must = "(H, W) or (H, W, C)";
+        break;
+    case TDM_ARRAY_MASK:
+    case TDM_ARRAY_DEPTH:
+        ok = info->rank == 2 || (info->rank == 3 && info->dims[2] == 1);
+        must = "(H, W) or (H, W, 1)";
+        break;
+    case TDM_ARRAY_CLASS:
+        ok = info->elems == 1;
+        must = "one number";
+        break;
+    case TDM_ARRAY_BOX:
+        ok = info->rank == 1 && info->dims[0] == 4;
+        must = "(4)";
+        break;
+    case TDM_ARRAY_VALUES:
+        break;
+    }
+    if (ok && info->elems) return TDM_OK;
+    char shape[200];
+    shape_text(info, shape, sizeof shape);
+    if (ok) return tdm__fail(TDM_ERR_DATA, "%s: samples of shape (%s) are empty", where, shape);
+    return tdm__fail(TDM_ERR_DATA,
+                     "%s: a sample has the shape (%s): an array of kind %s must have %s", where,
+                     shape, tdm_array_kind_name(info->kind), must);
+}
+
+static tdm_status describe_kind(array *a, const char *where)
+{
+    const tdm__h5_attr *kind = tdm__h5_attr_of(a->file, a->set, "kind");
+    a->info.kind = guess_kind(&a->info, tdm__h5_info_at(a->file, a->set)->elem);
+    if (kind && kind->texts) {
+        size_t k = 0;
+        while (k < N_KINDS && strcmp(kind->texts[0], kind_names[k])) k++;
+        if (k == N_KINDS)
+            return tdm__fail(TDM_ERR_DATA,
+                             "%s: kind = %s: must be one of image, class, mask, box, depth, values",
+                             where, kind->texts[0]);
+        a->info.kind = (tdm_array_kind)k;
+    }
+    return check_shape(where, &a->info);
+}
+
+static tdm_status describe_classes(array *a, const char *where)
+{
+    if (a->info.kind != TDM_ARRAY_CLASS && a->info.kind != TDM_ARRAY_MASK) return TDM_OK;
+    const tdm__h5_attr *n = tdm__h5_attr_of(a->file, a->set, "classes");
+    const tdm__h5_attr *names = tdm__h5_attr_of(a->file, a->set, "class_names");
+    if (n && n->numbers) {
+        double value = n->numbers[0];
+        if (!(value >= 1 && value <= 1e6 && value == floor(value)))
+            return tdm__fail(TDM_ERR_DATA, "%s: classes = %g: must be a whole number in 1..1000000",
+                             where, value);
+        a->info.classes = (uint64_t)value;
+    }
+    if (names && names->texts) {
+        if (!a->info.classes) a->info.classes = names->n;
+        if (a->info.classes != names->n)
+            return tdm__fail(TDM_ERR_DATA, "%s: %zu class names for %llu classes", where, names->n,
+                             (unsigned long long)a->info.classes);
+        a->info.class_names = (const char *const *)names->texts;
+    }
+    return TDM_OK;
+}
+
+/* Adds the file's data set as an array. */
+static tdm_status add_array(tdm_dataset *ds, tdm__h5 *file, size_t set, const char *name)
+{
+    const tdm__h5_info *h5 = tdm__h5_info_at(file, set);
+    const char *path = tdm__h5_path(file);
+    tdm__str where = {0};
+    tdm_status status = TDM_OK;
+    if (h5->problem) return tdm__fail(TDM_ERR_DATA, "%s: %s: %s", path, h5->name, h5->problem);
+    tdm__str_addf(&where, "%s: %s", path, h5->name);
+    TDM_TRY(tdm__str_status(&where));
+    TDM_TRY(tdm__grow(&ds->arrays, &ds->arrays_capacity, ds->n_arrays + 1, sizeof *ds->arrays));
+    array *a = &ds->arrays[ds->n_arrays++];
+    a->file = file;
+    a->set = set;
+    a->info.name = tdm__strdup(name);
+    if (!a->info.name) {
+        status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", where.text);
+        goto done;
+    }
+    a->info.dtype = tdm__elem_name(h5->elem);
+    a->info.is_float = h5->elem.kind == TDM__ELEM_FLOAT || h5->elem.kind == TDM__ELEM_BF16;
+    a->info.rank = h5->rank - 1;
+    for (int i = 0; i < a->info.rank; i++) a->info.dims[i] = h5->dims[i + 1];
+    a->info.elems = h5->row_elems;
+    a->info.amplification = h5->amplification;
+    if (!h5->rows) {
+        status = tdm__fail(TDM_ERR_DATA, "%s: has no samples", where.text);
+        goto done;
+    }
+    TDM_TRY(describe_kind(a, where.text));
+    TDM_TRY(describe_classes(a, where.text));
+    if (h5->raw) TDM_TRY(tdm__h5_raw_create(file, set, &a->raw));
+done:
+    tdm__str_free(&where);
+    return status;
+}
+
+/* Opening
+ * ------------------------------------------------------------------------------------------ */
+
+static tdm_status open_file(tdm_dataset *ds, const char *path, tdm__h5 **out)
+{
+    tdm_status status =
+        tdm__grow(&ds->files, &ds->files_capacity, ds->n_files + 1, sizeof *ds->files);
+    if (status) return status;
+    status = tdm__h5_open(path, &ds->files[ds->n_files]);
+    if (status) return status;
+    *out = ds->files[ds->n_files++];
+    if (!tdm__h5_count(*out)) return tdm__fail(TDM_ERR_DATA, "%s: holds no data sets", path);
+    return TDM_OK;
+}
+
+/* One file, several arrays. Text and single values beside the arrays are passed over. */
+static tdm_status open_single(tdm_dataset *ds, const char *path)
+{
+    tdm__h5 *file = NULL;
+    tdm_status status = open_file(ds, path, &file);
+    for (size_t i = 0; !status && i < tdm__h5_count(file); i++) {
+        const tdm__h5_info *info = tdm__h5_info_at(file, i);
+        if (info->problem && (!info->elem.size || !info->rank))
+            tdm__log(TDM_LOG_WARN, "%s: %s is left out: %s", path, info->name, info->problem);
+        else
+            status = add_array(ds, file, i, info->name);
+    }
+    if (!status && !ds->n_arrays)
+        status = tdm__fail(TDM_ERR_DATA, "%s: holds no numeric arrays", path);
+    return status;
+}
+
+static bool is_hdf5_name(const char *name)
+{
+    return tdm__ends_with(name, ".h5") || tdm__ends_with(name, ".hdf5");
+}
+
+/* A folder of files with one array each: the first data set, named after the file. */
+static tdm_status open_folder(tdm_dataset *ds, const char *folder)
+{
+    char **names = NULL, *path = NULL, *stem = NULL;
+    size_t n = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__list_folder(folder, &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (!is_hdf5_name(names[i])) continue;
+        tdm__h5 *file = NULL;
+        free(path);
+        free(stem);
+        stem = NULL;
+        TDM_TRY(tdm__path_join(folder, names[i], &path));
+        TDM_TRY(open_file(ds, path, &file));
+        stem = tdm__strdup(names[i]);
+        if (!stem) {
+            status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", path);
+            goto done;
+        }
+        *strrchr(stem, '.') = 0;
+        TDM_TRY(add_array(ds, file, 0, stem));
+    }
+    if (!ds->n_arrays) status = tdm__fail(TDM_ERR_DATA, "%s: holds no .h5 files", folder);
+done:
+    free(path);
+    free(stem);
+    tdm__names_free(names, n);
+    return status;
+}
+
+static tdm_status check_lengths(tdm_dataset *ds)
+{
+    for (size_t i = 0; i < ds->n_arrays; i++) {
+        const array *a = &ds->arrays[i], *first = &ds->arrays[0];
+        uint64_t rows = tdm__h5_info_at(a->file, a->set)->rows;
+        if (i == 0) ds->length = rows;
+        if (rows != ds->length)
+            return tdm__fail(TDM_ERR_DATA, "%s: %s has %llu samples and %s has %llu: must be equal",
+                             ds->name, first->info.name, (unsigned long long)ds->length,
+                             a->info.name, (unsigned long long)rows);
+    }
+    return TDM_OK;
+}
+
+/* *out: folder/split.h5 or folder/split, whichever exists, or NULL. */
+static tdm_status find_split(const char *folder, const char *split, char **out)
+{
+    static const char *const endings[] = {".h5", ".hdf5", ""};
+    *out = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        tdm__str path = {0};
+        tdm__str_addf(&path, "%s/%s%s", folder, split, endings[i]);
+        tdm_status status = tdm__str_status(&path);
+        if (status) return status;
+        if (*endings[i] ? tdm__path_exists(path.text) : tdm__is_folder(path.text)) {
+            *out = path.text;
+            return TDM_OK;
+        }
+        tdm__str_free(&path);
+    }
+    return TDM_OK;
+}
+
+bool tdm_dataset_has_split(const char *path, const char *split)
+{
+    char *found = NULL;
+    bool has = tdm__is_folder(path) && !find_split(path, split, &found) && found;
+    free(found);
+    return has;
+}
+
+/* Names the splits there are, so that a typo is easy to see. */
+static tdm_status no_split(const char *path, const char *split)
+{
+    char **names = NULL;
+    size_t n = 0;
+    tdm__str list = {0};
+    tdm_status status = tdm__list_folder(path, &names, &n);
+    if (status) return status;
+    for (size_t i = 0; i < n; i++)
+        if (is_hdf5_name(names[i]) || (names[i][0] != '.' && tdm_dataset_has_split(path, names[i])))
+            tdm__str_addf(&list, "%s%s", list.length ? ", " : "", names[i]);
+    status = tdm__fail(TDM_ERR_DATA, "%s: no split '%s' (%s.h5 or a folder %s): it holds %s", path,
+                       split, split, split, list.length ? tdm__str_text(&list) : "none");
+    tdm__str_free(&list);
+    tdm__names_free(names, n);
+    return status;
+}
+
+static tdm_status open_split(tdm_dataset *ds, const char *path, const char *split)
+{
+    char *found = NULL;
+    tdm_status status = TDM_OK;
+    if (!tdm__path_exists(path))
+        return tdm__fail_errno(TDM_ERR_DATA, "%s: the data set cannot be found", path);
+    if (!split) {
+        status = tdm__is_folder(path) ? open_folder(ds, path) : open_single(ds, path);
+        return status ? status : check_lengths(ds);
+    }
+    if (!tdm__is_folder(path))
+        return tdm__fail(TDM_ERR_DATA, "%s: must be a folder to hold the split '%s'", path, split);
+    TDM_TRY(find_split(path, split, &found));
+    if (!found) {
+        status = no_split(path, split);
+        goto done;
+    }
+    TDM_TRY(tdm__is_folder(found) ? open_folder(ds, found) : open_single(ds, found));
+    TDM_TRY(check_lengths(ds));
+done:
+    free(found);
+    return status;
+}
+
+tdm_status tdm_dataset_open(const char *path, const char *split, tdm_dataset **out)
+{
+    *out = NULL;
+    tdm_status status = TDM_OK;
+    tdm_dataset *ds = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *ds, &ds));
+    TDM_TRY(tdm__path_join(path, split ? split : "", &ds->name));
+    TDM_TRY(open_split(ds, path, split));
+    *out = ds;
+    ds = NULL;
+done:
+    tdm_dataset_destroy(&ds);
+    return status;
+}
+
+void tdm_dataset_destroy(tdm_dataset **pointer)
+{
+    tdm_dataset *ds = *pointer;
+    if (!ds) return;
+    for (size_t i = 0; i < ds->n_arrays; i++) {
+        tdm__h5_raw_destroy(&ds->arrays[i].raw);
+        free((char *)ds->arrays[i].info.name);
+    }
+    for (size_t i = 0; i < ds->n_files; i++) tdm__h5_close(&ds->files[i]);
+    free(ds->arrays);
+    free(ds->files);
+    free(ds->name);
+    free(ds);
+    *pointer = NULL;
+}
+
+/* Looking
+ * ------------------------------------------------------------------------------------------ */
+
+uint64_t tdm_dataset_length(const tdm_dataset *ds)
+{
+    return ds->length;
+}
+
+size_t tdm_dataset_arrays(const tdm_dataset *ds)
+{
+    return ds->n_arrays;
+}
+
+const char *tdm_dataset_name(const tdm_dataset *ds)
+{
+    return ds->name;
+}
+
+const tdm_array_info *tdm_dataset_array(const tdm_dataset *ds, size_t index)
+{
+    return index < ds->n_arrays ? &ds->arrays[index].info : NULL;
+}
+
+tdm_status tdm_dataset_find(const tdm_dataset *ds, const char *name, size_t *index)
+{
+    for (size_t i = 0; i < ds->n_arrays; i++)
+        if (!strcmp(ds->arrays[i].info.name, name)) {
+            *index = i;
+            return TDM_OK;
+        }
+    tdm__str list = {0};
+    const char **names = tdm__calloc(ds->n_arrays, sizeof *names), *near = NULL;
+    for (size_t i = 0; names && i < ds->n_arrays; i++) {
+        names[i] = ds->arrays[i].info.name;
+        tdm__str_addf(&list, "%s%s", i ? ", " : "", names[i]);
+    }
+    if (names) near = tdm__suggest(name, names, ds->n_arrays);
+    tdm_status status = tdm__fail(TDM_ERR_DATA, "%s: no array '%s': it has %s", ds->name, name,
+                                  tdm__str_text(&list));
+    if (near) status = tdm__hint(status, "did you mean '%s'?", near);
+    free(names);
+    tdm__str_free(&list);
+    return status;
+}
+
+tdm__elem tdm__dataset_elem(const tdm_dataset *ds, size_t index)
+{
+    return tdm__dataset_h5(ds, index)->elem;
+}
+
+const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *ds, size_t index)
+{
+    return tdm__h5_info_at(ds->arrays[index].file, ds->arrays[index].set);
+}
+
+const tdm__h5_attr *tdm__dataset_attr(const tdm_dataset *ds, size_t index, const char *name)
+{
+    return tdm__h5_attr_of(ds->arrays[index].file, ds->arrays[index].set, name);
+}
+
+const tdm__h5_attr *tdm__dataset_file_attr(const tdm_dataset *ds, const char *name)
+{
+    return tdm__h5_attr_of(ds->files[0], TDM__H5_FILE, name);
+}
+
+tdm__to tdm__dataset_natural(const tdm_dataset *ds, size_t index)
+{
+    tdm__elem elem = tdm__dataset_elem(ds, index);
+    bool byte = elem.kind == TDM__ELEM_BOOL || (elem.kind == TDM__ELEM_UINT && elem.size == 1);
+    switch (ds->arrays[index].info.kind) {
+    case TDM_ARRAY_CLASS:
+        return TDM__TO_I32;
+    case TDM_ARRAY_MASK:
+        return byte ? TDM__TO_U8 : TDM__TO_I32;
+    case TDM_ARRAY_IMAGE:
+        return byte ? TDM__TO_U8 : TDM__TO_F32;
+    default:
+        return TDM__TO_F32;
+    }
+}
+
+bool tdm__dataset_is_raw(const tdm_dataset *ds, size_t index)
+{
+    return ds->arrays[index].raw != NULL;
+}
+
+/* Checked reading
+ * ------------------------------------------------------------------------------------ */
+
+static tdm_status bad_value(const array *a, uint64_t row, double value, const char *must)
+{
+    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %g %s", tdm__h5_path(a->file),
+                     a->info.name, (unsigned long long)row, value, must);
+}
+
+static tdm__elem delivered(tdm__to to, tdm__elem elem)
+{
+    switch (to) {
+    case TDM__TO_F32:
+        return tdm__elem_host(TDM__ELEM_FLOAT, 4);
+    case TDM__TO_F64:
+        return tdm__elem_host(TDM__ELEM_FLOAT, 8);
+    case TDM__TO_U8:
+        return tdm__elem_host(TDM__ELEM_UINT, 1);
+    case TDM__TO_I32:
+        return tdm__elem_host(TDM__ELEM_INT, 4);
+    case TDM__TO_NATIVE:
+        break;
+    }
+    return tdm__elem_host(elem.kind, elem.size);
+}
+
+/* Float images and boxes must be finite: a NaN there would only show as a diverged loss. */
+static tdm_status check_finite(const array *a, uint64_t row, tdm__elem type, const void *data)
+{
+    for (uint64_t i = 0; i < a->info.elems; i++) {
+        double v = type.size == 4 ? (double)((const float *)data)[i]
+                                  : tdm__elem_value(type, (const uint8_t *)data + i * type.size);
+        if (!isfinite(v)) return bad_value(a, row, v, "must be finite");
+    }
+    return TDM_OK;
+}
+
+/* Classes lie in 0..classes-1. In a mask 255 and negative values may also stand for "ignored". */
+static tdm_status check_classes(const array *a, uint64_t row, tdm__elem type, const void *data)
+{
+    bool mask = a->info.kind == TDM_ARRAY_MASK;
+    double n = (double)a->info.classes;
+    for (uint64_t i = 0; i < a->info.elems; i++) {
+        double v = tdm__elem_value(type, (const uint8_t *)data + i * type.size);
+        bool ok = (v >= 0 && v < n && v == floor(v)) || (mask && (v < 0 || v == 255));
+        if (ok) continue;
+        char must[64];
+        snprintf(must, sizeof must, "must be a class in 0..%llu",
+                 (unsigned long long)(a->info.classes - 1));
+        return bad_value(a, row, v, must);
+    }
+    return TDM_OK;
+}
+
+static tdm_status check_row(const array *a, uint64_t row, tdm__to to, const void *data)
+{
+    tdm__elem elem = tdm__h5_info_at(a->file, a->set)->elem;
+    bool finite = a->info.kind == TDM_ARRAY_IMAGE || a->info.kind == TDM_ARRAY_BOX;
+    bool whole = to == TDM__TO_U8 || to == TDM__TO_I32; /* the conversion has checked them */
+    if (finite && a->info.is_float && !whole)
+        return check_finite(a, row, delivered(to, elem), data);
+    if (a->info.classes) return check_classes(a, row, delivered(to, elem), data);
+    return TDM_OK;
+}
+
+tdm_status tdm__dataset_read_rows(const tdm_dataset *ds, size_t index, const uint64_t *rows,
+                                  size_t n, tdm__to to, void *out)
+{
+    const array *a = &ds->arrays[index];
+    size_t row_bytes =
+        (size_t)a->info.elems * tdm__to_size(to, tdm__h5_info_at(a->file, a->set)->elem);
+    tdm_status status = tdm__h5_read_rows(a->file, a->set, rows, n, to, out);
+    for (size_t i = 0; i < n && !status; i++)
+        status = check_row(a, rows[i], to, (const uint8_t *)out + i * row_bytes);
+    return status;
+}
+
+tdm_status tdm_dataset_read(const tdm_dataset *ds, size_t index, const uint64_t *rows, size_t n,
+                            float *out)
+{
+    if (index >= ds->n_arrays)
+        return tdm__fail(TDM_ERR_STATE, "%s: there is no array %zu", ds->name, index);
+    return tdm__dataset_read_rows(ds, index, rows, n, TDM__TO_F32, out);
+}
+
+struct tdm__cursor {
+    const tdm_dataset *dataset;
+    size_t index;
+    tdm__h5_cursor *raw; /* NULL: through the library */
+};
+
+tdm_status tdm__cursor_create(const tdm_dataset *ds, size_t index, tdm__cursor **out)
+{
+    *out = NULL;
+    tdm_status status = TDM_OK;
+    tdm__cursor *c = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *c, &c));
+    c->dataset = ds;
+    c->index = index;
+    if (ds->arrays[index].raw) TDM_TRY(tdm__h5_cursor_create(ds->arrays[index].raw, &c->raw));
+    *out = c;
+    c = NULL;
+done:
+    tdm__cursor_destroy(&c);
+    return status;
+}
+
+void tdm__cursor_destroy(tdm__cursor **pointer)
+{
+    tdm__cursor *c = *pointer;
+    if (!c) return;
+    tdm__h5_cursor_destroy(&c->raw);
+    free(c);
+    *pointer = NULL;
+}
+
+tdm_status tdm__cursor_read(tdm__cursor *c, uint64_t row, tdm__to to, void *out)
+{
+    if (!c->raw) return tdm__dataset_read_rows(c->dataset, c->index, &row, 1, to, out);
+    tdm_status status = tdm__h5_cursor_read(c->raw, row, to, out);
+    return status ? status : check_row(&c->dataset->arrays[c->index], row, to, out);
+}
