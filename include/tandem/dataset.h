@@ -89,8 +89,9 @@ typedef struct tdm_import_result {
  * TDM_ERR_DATA. options and result may be NULL. */
 tdm_status tdm_data_import(const char *kind, const char *source, const char *out_folder,
                            const tdm_import_options *options, tdm_import_result *result);
-/* The kinds, n of them, with one line of help each. Static storage. */
-size_t tdm_data_import_kinds(const char *const **names, const char *const **help);
+/* The index-th kind, with a line of help in *help (which may be NULL). NULL past the last. Static
+ * storage. */
+const char *tdm_data_import_kind(size_t index, const char **help);
 
 /* Text (or JSON) about every split of a data set: arrays, shapes, types, chunks, filters, read
  * amplification, label counts, value ranges. Reads all of the data once. free() the result. */

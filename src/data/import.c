@@ -1,0 +1,165 @@
+/* Importing original files to HDF5: the table of kinds, and what all importers share.
+ *
+ * Each file of an import appears whole or not at all, so an import is complete when all of its
+ * files are there and open; anything else is imported again. */
+#include "data/import.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "data/dataset.h"
+
+static const tdm__importer *const importers[] = {
+    &tdm__import_fashion_mnist,
+};
+enum { N_IMPORTERS = sizeof importers / sizeof *importers };
+
+const char *tdm_data_import_kind(size_t index, const char **help)
+{
+    if (index >= N_IMPORTERS) return NULL;
+    if (help) *help = importers[index]->help;
+    return importers[index]->kind;
+}
+
+static tdm_status find_importer(const char *kind, const tdm__importer **out)
+{
+    for (size_t i = 0; i < N_IMPORTERS; i++)
+        if (!strcmp(importers[i]->kind, kind)) {
+            *out = importers[i];
+            return TDM_OK;
+        }
+    const char *names[N_IMPORTERS];
+    tdm__str list = {0};
+    for (size_t i = 0; i < N_IMPORTERS; i++) {
+        names[i] = importers[i]->kind;
+        tdm__str_addf(&list, "%s%s", i ? ", " : "", names[i]);
+    }
+    tdm_status status = tdm__fail(TDM_ERR_USAGE, "data kind '%s' is unknown: must be one of %s",
+                                  kind, tdm__str_text(&list));
+    const char *near = tdm__suggest(kind, names, N_IMPORTERS);
+    if (near) status = tdm__hint(status, "did you mean '%s'?", near);
+    tdm__str_free(&list);
+    return status;
+}
+
+/* Sets *complete, or fails when the folder holds a complete import of something else. */
+static tdm_status look_for_import(const tdm__importer *importer, const char *out, bool *complete)
+{
+    tdm_status status = TDM_OK;
+    *complete = false;
+    for (const char *const *split = importer->splits; *split; split++) {
+        if (!tdm_dataset_has_split(out, *split)) return TDM_OK;
+        tdm_dataset *ds = NULL;
+        if (tdm_dataset_open(out, *split, &ds)) return TDM_OK; /* not ours, or damaged */
+        const tdm__h5_attr *source = tdm__dataset_file_attr(ds, "source");
+        const tdm__h5_attr *format = tdm__dataset_file_attr(ds, "tandem_format");
+        bool ours = source && source->texts && format && format->numbers;
+        if (!ours || strcmp(source->texts[0], importer->kind))
+            status =
+                tdm__fail(TDM_ERR_DATA, "%s: %s holds another data set (%s): nothing was changed",
+                          out, *split, ours ? source->texts[0] : "not imported by tandem");
+        bool same = ours && format->numbers[0] == TDM__IMPORT_FORMAT;
+        tdm_dataset_destroy(&ds);
+        if (status || !same) return status;
+    }
+    *complete = true;
+    return TDM_OK;
+}
+
+tdm_status tdm_data_import(const char *kind, const char *source, const char *out_folder,
+                           const tdm_import_options *options, tdm_import_result *result)
+{
+    static const tdm_import_options none = {0};
+    const tdm__importer *importer = NULL;
+    bool complete = false;
+    tdm_status status = TDM_OK;
+    if (result) *result = (tdm_import_result){0};
+    TDM_TRY(find_importer(kind, &importer));
+    TDM_TRY(look_for_import(importer, out_folder, &complete));
+    if (complete) {
+        if (result) result->existed = true;
+        return TDM_OK;
+    }
+    if (!tdm__is_folder(source))
+        return tdm__fail(TDM_ERR_DATA, "%s: must be the folder with the original files of %s",
+                         source, kind);
+    TDM_TRY(tdm__make_folders(out_folder));
+    tdm__import_job job = {source, out_folder, options ? options : &none};
+    status = importer->run(&job);
+    if (status) tdm__context(status, "importing %s", kind);
+done:
+    return status;
+}
+
+/* Shared by importers ----------------------------------------------------------------------------
+ */
+
+tdm_status tdm__import_create(const tdm__import_job *job, const char *kind, const char *split,
+                              tdm__h5_writer **out)
+{
+    *out = NULL;
+    tdm__str name = {0};
+    tdm__h5_writer *w = NULL;
+    tdm_status status = TDM_OK;
+    tdm__str_addf(&name, "%s/%s.h5", job->out, split);
+    TDM_TRY(tdm__str_status(&name));
+    TDM_TRY(tdm__h5_writer_create(name.text, &w));
+    TDM_TRY(tdm__h5_writer_number(w, TDM__H5_FILE, "tandem_format", TDM__IMPORT_FORMAT));
+    TDM_TRY(tdm__h5_writer_text(w, TDM__H5_FILE, "source", kind));
+    TDM_TRY(tdm__h5_writer_text(w, TDM__H5_FILE, "split", split));
+    *out = w;
+    w = NULL;
+done:
+    tdm__h5_writer_destroy(&w);
+    tdm__str_free(&name);
+    return status;
+}
+
+tdm_status tdm__import_add(tdm__h5_writer *w, const tdm__import_array *array, size_t *set)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__h5_writer_add(w, &array->spec, set));
+    TDM_TRY(tdm__h5_writer_text(w, *set, "kind", tdm_array_kind_name(array->kind)));
+    if (array->kind == TDM_ARRAY_IMAGE) TDM_TRY(tdm__h5_writer_text(w, *set, "layout", "NHWC"));
+    if (array->classes) TDM_TRY(tdm__h5_writer_number(w, *set, "classes", (double)array->classes));
+    if (array->class_names)
+        TDM_TRY(tdm__h5_writer_texts(w, *set, "class_names", array->class_names, array->classes));
+    if (array->low <= array->high) {
+        double range[2] = {array->low, array->high};
+        TDM_TRY(tdm__h5_writer_numbers(w, *set, "range", range, 2));
+    }
+done:
+    return status;
+}
+
+tdm_status tdm__import_progress(const tdm__import_job *job, const char *what, uint64_t done,
+                                uint64_t total)
+{
+    const tdm_import_options *o = job->options;
+    if (o->progress && o->progress(o->user, what, done, total))
+        return tdm__fail(TDM_ERR_INTERRUPTED, "stopped at %s %llu of %llu", what,
+                         (unsigned long long)done, (unsigned long long)total);
+    return TDM_OK;
+}
+
+tdm_status tdm__import_find(const tdm__import_job *job, const char *name,
+                            const char *const *endings, char **out)
+{
+    *out = NULL;
+    for (size_t i = 0; endings[i]; i++) {
+        tdm__str path = {0};
+        tdm__str_addf(&path, "%s/%s%s", job->source, name, endings[i]);
+        tdm_status status = tdm__str_status(&path);
+        if (status) return status;
+        if (tdm__path_exists(path.text)) {
+            *out = path.text;
+            return TDM_OK;
+        }
+        tdm__str_free(&path);
+    }
+    return tdm__fail(TDM_ERR_DATA, "%s: neither %s nor %s%s is there", job->source, name, name,
+                     endings[0]);
+}
