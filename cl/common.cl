@@ -63,6 +63,68 @@ DEFINE_ACTIVATE(float4)
 DEFINE_ACTIVATE(float8)
 DEFINE_ACTIVATE(float16)
 
+// Lanes: VW consecutive channels (or elements) in CPU style, one in GPU style, so that one body
+// serves both. The last group of a row may hold fewer than LANES: only n are read and written.
+#ifdef STYLE_GPU
+#define LANES 1
+typedef float floatl;
+typedef int intl;
+typedef uint uintl;
+typedef uchar ucharl;
+#define LANES_LOAD(p) (*(p))
+#define LANES_STORE(v, p) (*(p) = (v))
+#define LANES_CONVERT(type) CAT(convert_, type)
+#define activate_l activate_float
+#define activate_grad_l activate_grad_float
+#define LANES_KERNEL kernel
+#else
+#define LANES VW
+typedef FLOATV floatl;
+typedef INTV intl;
+typedef CAT(uint, VW) uintl;
+typedef UCHARV ucharl;
+#define LANES_LOAD(p) VLOAD(0, p)
+#define LANES_STORE(v, p) VSTORE(v, 0, p)
+#define LANES_CONVERT(type) CAT(CAT(convert_, type), VW)
+#define activate_l CAT(activate_, FLOATV)
+#define activate_grad_l CAT(activate_grad_, FLOATV)
+#define LANES_KERNEL CPU_KERNEL
+#endif
+#define DEFINE_LANES(name, type, vector)                                                           \
+    static inline vector CAT(load_, name)(global const type * p, const int n)                     \
+    {                                                                                              \
+        if (n == LANES) return LANES_LOAD(p);                                                      \
+        type t[LANES];                                                                             \
+        for (int i = 0; i < LANES; i++) t[i] = i < n ? p[i] : (type)0;                             \
+        return LANES_LOAD(t);                                                                      \
+    }                                                                                              \
+    static inline void CAT(store_, name)(vector v, global type * p, const int n)                   \
+    {                                                                                              \
+        if (n == LANES) {                                                                          \
+            LANES_STORE(v, p);                                                                     \
+            return;                                                                                \
+        }                                                                                          \
+        type t[LANES];                                                                             \
+        LANES_STORE(v, t);                                                                         \
+        for (int i = 0; i < n; i++) p[i] = t[i];                                                   \
+    }
+DEFINE_LANES(lanes, float, floatl)
+DEFINE_LANES(lanes_u8, uchar, ucharl)
+DEFINE_LANES(lanes_i32, int, intl)
+// p = v, or p += v.
+static inline void put_lanes(floatl v, global float *p, const int n, const int accumulate)
+{
+    store_lanes(accumulate ? v + load_lanes(p, n) : v, p, n);
+}
+// BODY(i, n) for every group of n lanes in [begin, end).
+#define EACH_LANES(begin, end, BODY)                                                               \
+    do {                                                                                           \
+        ulong i_ = begin;                                                                          \
+        const ulong end_ = end;                                                                    \
+        for (; i_ + LANES <= end_; i_ += LANES) BODY(i_, LANES);                                   \
+        if (i_ < end_) BODY(i_, (int)(end_ - i_));                                                 \
+    } while (0)
+
 // Epilogue of a producer (convolution, dense): y = act(scale[k] * (acc + bias[k]) + shift[k] + res).
 // Pointers of absent parts are bound to some valid buffer and never read (bits in `parts`).
 #define EPI_BIAS 1
