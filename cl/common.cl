@@ -60,8 +60,9 @@
 
 DEFINE_ACTIVATE(float)
 DEFINE_ACTIVATE(float4)
-DEFINE_ACTIVATE(float8)
-DEFINE_ACTIVATE(float16)
+#if VW != 4 // others than the device's own width cost compile time and draw warnings on their ABI
+DEFINE_ACTIVATE(FLOATV)
+#endif
 
 // Lanes: VW consecutive channels (or elements) in CPU style, one in GPU style, so that one body
 // serves both. The last group of a row may hold fewer than LANES: only n are read and written.

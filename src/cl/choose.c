@@ -126,15 +126,18 @@ static tdm_status choose_by_text(const tdm_device_spec *spec, const tdm_device_i
     size_t count = mark(spec, list, n, keep);
     if (count == 0) {
         status = fail_none(spec, list, n);
-    } else if (count > 1) {
+        goto done;
+    }
+    size_t first = 0;
+    while (!keep[first]) first++;
+    if (count > 1) {
         add_candidates(&matches, list, n, keep);
         status = tdm__fail(TDM_ERR_DEVICE, "device `%s` is ambiguous: %s", spec->device,
                            tdm__str_text(&matches));
-        status = tdm__hint(status, "name it by its index, as in `%u:%u`", list[0].platform,
-                           list[0].device);
+        status = tdm__hint(status, "name it by its index, as in `%u:%u`", list[first].platform,
+                           list[first].device);
     } else {
-        *index = 0;
-        while (!keep[*index]) ++*index;
+        *index = first;
     }
 done:
     free(keep);

@@ -85,9 +85,11 @@ tdm_status tdm__view_copy(tdm_device *device, tdm__view from, tdm__view to, uint
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
+/* A built program in the device's store. */
+typedef struct tdm__program tdm__program;
+
 /* One prepared kernel launch: its own cl_kernel with its arguments set, so that replaying it is a
  * single enqueue. */
-typedef struct tdm__program tdm__program;
 typedef struct tdm__launch {
     cl_kernel kernel;
     const char *name; /* kernel name, owned by the program store */

@@ -64,6 +64,24 @@ static tdm_status program_hash(const tdm_device *device, const char *options, co
     return TDM_OK;
 }
 
+/* Drivers print warnings to stderr, which is not ours: only who edits kernels wants them. */
+static tdm_status program_options(const tdm_device *device, const char *defines, char **out)
+{
+    char *merged = NULL;
+    tdm__str s = {0};
+    tdm_status status = tdm__defines_merge(device->defines, defines, &merged);
+    *out = NULL;
+    if (status) return status;
+    tdm__str_addf(&s, "%s%s", merged, device->cl_folder ? "" : " -w");
+    free(merged);
+    status = tdm__str_status(&s);
+    if (status)
+        tdm__str_free(&s);
+    else
+        *out = s.text;
+    return status;
+}
+
 static void program_free(tdm__program *p)
 {
     if (p->program) clReleaseProgram(p->program);
@@ -81,7 +99,7 @@ static tdm_status program_build(tdm_device *device, tdm__program *p)
     char *source = NULL, *options = NULL;
     double begin = tdm__now();
     TDM_TRY(tdm__program_source(device->cl_folder, p->file, &source));
-    TDM_TRY(tdm__defines_merge(device->defines, p->defines, &options));
+    TDM_TRY(program_options(device, p->defines, &options));
     TDM_TRY(program_hash(device, options, source, p->hash));
     tdm__cache_load(device, p->hash, options, &p->program);
     p->cached = p->program != NULL;

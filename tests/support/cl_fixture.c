@@ -6,9 +6,8 @@ static const tdm_device_spec plain_spec;
 
 void support_cl_open(support_cl *cl, const tdm_device_spec *spec)
 {
-    *cl = (support_cl){.folder = support_temp_create(), .cache = support_temp_create()};
+    *cl = (support_cl){.folder = support_temp_create()};
     setenv("TANDEM_CL_DIR", cl->folder, 1);
-    setenv("TANDEM_CACHE_DIR", cl->cache, 1);
     support_ok(tdm_device_open(spec ? spec : &plain_spec, &cl->device));
 }
 
@@ -22,9 +21,7 @@ void support_cl_close(support_cl *cl)
 {
     tdm_device_destroy(&cl->device);
     support_temp_remove(cl->folder);
-    support_temp_remove(cl->cache);
     unsetenv("TANDEM_CL_DIR");
-    unsetenv("TANDEM_CACHE_DIR");
     *cl = (support_cl){0};
 }
 

@@ -7,11 +7,10 @@
 
 typedef struct support_cl {
     char *folder; /* TANDEM_CL_DIR: kernel files of the test */
-    char *cache;  /* TANDEM_CACHE_DIR: of this test alone */
     tdm_device *device;
 } support_cl;
 
-/* Sets both folders up and opens the default device (spec may be NULL). Stops the test on failure.
+/* Sets the folder up and opens the default device (spec may be NULL). Stops the test on failure.
  */
 void support_cl_open(support_cl *cl, const tdm_device_spec *spec);
 /* Closes and opens again, as a second run of the program would. */
