@@ -99,6 +99,9 @@ tdm_value tdm_upsample_bilinear(tdm_graph *g, tdm_value x, int64_t h, int64_t w,
 /* u8 or f32 (N,H,W,C) -> f32: x * scale[c] + shift[c]; scale, shift: C host floats, copied (C <= 16).
  * Turns bytes into normalised floats: scale = 1/(255 std), shift = -mean/std. */
 tdm_value tdm_normalize(tdm_graph *g, tdm_value x, const float *scale, const float *shift, int c);
+/* labels i32, map i32 (n): y = map[label]; labels below 0 stay, labels >= n become INT_MAX (which
+ * makes a loss NaN). */
+tdm_value tdm_label_map(tdm_graph *g, tdm_value labels, tdm_value map);
 /* Stops gradients; no copy. */
 tdm_value tdm_detach(tdm_graph *g, tdm_value x);
 

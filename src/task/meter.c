@@ -1,0 +1,197 @@
+/* task/meter.c: accumulators of losses and metrics on the device, one buffer a split.
+ *
+ * Every quantity is a pair of floats (sum, compensation): their sum as doubles is the value.
+ * Layout: total loss (2 pairs), then per task: loss (2 pairs) and its meters' blocks.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "task/task.h"
+
+/* A block of accumulators: pairs starting at `first` (counted in pairs). */
+typedef struct block {
+    uint64_t first, pairs;
+} block;
+
+typedef struct task_blocks {
+    block loss, meters[TDM__METER_KINDS];
+} task_blocks;
+
+struct tdm__meter {
+    tdm_device *device;
+    const tdm__task *tasks;
+    size_t n;
+    task_blocks *blocks;
+    block total;
+    uint64_t pairs;
+    tdm__buffer buffer;
+    float *raw;     /* 2 * pairs */
+    double *values; /* pairs */
+};
+
+static uint64_t meter_pairs(const tdm__task *t, tdm__meter_kind kind)
+{
+    const uint64_t side = t->classes == 1 ? 2 : (uint64_t)t->classes;
+    switch (kind) {
+    case TDM__METER_ACCURACY:
+    case TDM__METER_TOP5:
+        return 2;
+    case TDM__METER_CONFUSION:
+        return side * side;
+    default:
+        return 6;
+    }
+}
+
+/* Blocks start at multiples of the view alignment. */
+static block take(tdm__meter *m, uint64_t pairs)
+{
+    const uint64_t unit = tdm__device_traits(m->device)->align / (2 * sizeof(float));
+    const block b = {m->pairs, pairs};
+    m->pairs += (pairs + unit - 1) / unit * unit;
+    return b;
+}
+
+tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t n, tdm__meter **out)
+{
+    tdm_status status = TDM_OK;
+    tdm__meter *m = NULL;
+    *out = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *m, &m));
+    m->device = device;
+    m->tasks = tasks;
+    m->n = n;
+    TDM_TRY(tdm__calloc_try(n, sizeof *m->blocks, &m->blocks));
+    m->total = take(m, 2);
+    for (size_t t = 0; t < n; t++) {
+        m->blocks[t].loss = take(m, 2);
+        for (int k = 0; k < TDM__METER_KINDS; k++)
+            if (tasks[t].meters & (1u << k))
+                m->blocks[t].meters[k] = take(m, meter_pairs(&tasks[t], (tdm__meter_kind)k));
+    }
+    TDM_TRY(tdm__calloc_try(2 * m->pairs, sizeof *m->raw, &m->raw));
+    TDM_TRY(tdm__calloc_try(m->pairs, sizeof *m->values, &m->values));
+    TDM_TRY(tdm__buffer_create(device, 2 * m->pairs * sizeof(float), true, "metrics", &m->buffer));
+    *out = m;
+    m = NULL;
+done:
+    tdm__meter_destroy(&m);
+    return status;
+}
+
+void tdm__meter_destroy(tdm__meter **meter)
+{
+    tdm__meter *m = *meter;
+    if (!m) return;
+    tdm__buffer_destroy(m->device, &m->buffer);
+    free(m->blocks);
+    free(m->raw);
+    free(m->values);
+    free(m);
+    *meter = NULL;
+}
+
+static tdm_value accumulator(tdm__meter *m, tdm_graph *g, const char *name, tdm_desc desc, block b)
+{
+    const tdm_value acc = tdm_graph_variable(g, name, desc, false);
+    tdm__graph_place(g, acc, (tdm__view){&m->buffer, b.first * 2 * sizeof(float)});
+    return acc;
+}
+
+void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
+                     tdm_value mask, tdm_value loss, int64_t count)
+{
+    const tdm__task *t = &m->tasks[task];
+    const task_blocks *b = &m->blocks[task];
+    const tdm_desc pair = tdm_desc_2(TDM_F32, 2, 2);
+    tdm_value acc = accumulator(m, g, "loss", pair, b->loss);
+    tdm_graph_keep(g, tdm_metric_mean(g, loss, (float)count, acc));
+    if (t->meters & (1u << TDM__METER_ACCURACY)) {
+        acc = accumulator(m, g, "accuracy", pair, b->meters[TDM__METER_ACCURACY]);
+        tdm_graph_keep(g, tdm_metric_accuracy(g, pred, target, 1, t->ignore_index, acc));
+    }
+    if (t->meters & (1u << TDM__METER_TOP5)) {
+        acc = accumulator(m, g, "top5", pair, b->meters[TDM__METER_TOP5]);
+        const int k = t->classes < 5 ? (int)t->classes : 5;
+        tdm_graph_keep(g, tdm_metric_accuracy(g, pred, target, k, t->ignore_index, acc));
+    }
+    if (t->meters & (1u << TDM__METER_CONFUSION)) {
+        const int64_t side = t->classes == 1 ? 2 : t->classes;
+        acc = accumulator(m, g, "confusion", tdm_desc_3(TDM_F32, side, side, 2),
+                          b->meters[TDM__METER_CONFUSION]);
+        tdm_graph_keep(g, tdm_metric_confusion(g, pred, target, t->ignore_index, acc));
+    }
+    if (t->meters & (1u << TDM__METER_REGRESSION)) {
+        acc = accumulator(m, g, "regression", tdm_desc_2(TDM_F32, 6, 2),
+                          b->meters[TDM__METER_REGRESSION]);
+        tdm_graph_keep(g, tdm_metric_regression(g, pred, target, mask, acc));
+    }
+}
+
+void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t count)
+{
+    const tdm_value acc = accumulator(m, g, "total", tdm_desc_2(TDM_F32, 2, 2), m->total);
+    tdm_graph_keep(g, tdm_metric_mean(g, total, (float)count, acc));
+}
+
+tdm_status tdm__meter_reset(tdm__meter *m)
+{
+    return tdm__view_fill(m->device, (tdm__view){&m->buffer, 0}, 0, 2 * m->pairs * sizeof(float));
+}
+
+tdm_status tdm__meter_read(tdm__meter *m)
+{
+    tdm_status status = tdm__meter_export(m, m->raw);
+    for (uint64_t i = 0; !status && i < m->pairs; i++)
+        m->values[i] = (double)m->raw[2 * i] + (double)m->raw[2 * i + 1];
+    return status;
+}
+
+static double mean_of(const tdm__meter *m, block b)
+{
+    const double weight = m->values[b.first + 1];
+    return weight > 0 ? m->values[b.first] / weight : NAN;
+}
+
+double tdm__meter_loss(const tdm__meter *m, size_t task)
+{
+    return mean_of(m, m->blocks[task].loss);
+}
+double tdm__meter_total_loss(const tdm__meter *m)
+{
+    return mean_of(m, m->total);
+}
+
+static int64_t matrix_side(const tdm__task *t)
+{
+    return t->classes == 1 ? 2 : t->classes;
+}
+
+double tdm__meter_metric(const tdm__meter *m, size_t task, const tdm__metric *metric)
+{
+    return metric->value(m->values + m->blocks[task].meters[metric->meter].first,
+                         matrix_side(&m->tasks[task]));
+}
+
+const double *tdm__meter_confusion(const tdm__meter *m, size_t task)
+{
+    const block b = m->blocks[task].meters[TDM__METER_CONFUSION];
+    return b.pairs ? m->values + b.first : NULL;
+}
+
+size_t tdm__meter_size(const tdm__meter *m)
+{
+    return 2 * (size_t)m->pairs;
+}
+
+tdm_status tdm__meter_export(tdm__meter *m, float *out)
+{
+    return tdm__view_read(m->device, (tdm__view){&m->buffer, 0}, out, 2 * m->pairs * sizeof(float));
+}
+
+tdm_status tdm__meter_import(tdm__meter *m, const float *values)
+{
+    return tdm__view_write(m->device, (tdm__view){&m->buffer, 0}, values,
+                           2 * m->pairs * sizeof(float));
+}

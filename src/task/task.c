@@ -1,0 +1,362 @@
+/* task/task.c: options of tasks, their targets and losses. */
+#include "task/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+static const tdm_opt_spec specs[] = {
+    {"tasks.*.enabled", TDM_OPT_BOOL, "true", .help = "false: as if the task were not listed"},
+    {"tasks.*.loss", TDM_OPT_ENUM, NULL, TDM_OPT_REQUIRED,
+     .choices = "cross-entropy|nll|bce|l1|l2|huber", .help = "what is minimised"},
+    {"tasks.*.target", TDM_OPT_STRING, NULL, TDM_OPT_REQUIRED,
+     .help = "array that holds the labels or target values"},
+    {"tasks.*.mask", TDM_OPT_STRING, "",
+     .help = "array whose zeros mark elements that do not count"},
+    {"tasks.*.weight", TDM_OPT_FLOAT, "1", TDM_OPT_MIN, 0, .hint = "0.01 to 100",
+     .help = "factor of the task's loss (balance.kind: fixed)"},
+    {"tasks.*.ignore_index", TDM_OPT_INT, "-1", TDM_OPT_MIN | TDM_OPT_MAX, -1000000, 1000000,
+     .help = "label that does not count"},
+    {"tasks.*.label_smoothing", TDM_OPT_FLOAT, "0", TDM_OPT_MIN | TDM_OPT_MAX_OPEN, 0, 1,
+     .help = "share of the target spread over all classes"},
+    {"tasks.*.class_weights", TDM_OPT_FLOATS, "[]", TDM_OPT_MIN, 0, .help = "one factor per class"},
+    {"tasks.*.pos_weight", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
+     .help = "factor of positive examples (bce)"},
+    {"tasks.*.huber_delta", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
+     .help = "where huber turns from square to linear"},
+    {"tasks.*.label_map", TDM_OPT_INTS, "[]",
+     .help = "new label of each old one, e.g. [2,2,0,2,1]; -1: does not count"},
+    {"tasks.*.metrics", TDM_OPT_STRINGS, "[]", .help = "what is measured; empty: by the loss"},
+};
+const tdm_opt_table tdm_task_options = {"tasks", specs, sizeof specs / sizeof *specs};
+
+static const char *const loss_names[] = {"cross-entropy", "nll", "bce", "l1", "l2", "huber"};
+
+const char *tdm__loss_name(tdm__loss_kind loss)
+{
+    return loss_names[loss];
+}
+
+bool tdm__loss_takes_labels(tdm__loss_kind loss)
+{
+    return loss == TDM__LOSS_CROSS_ENTROPY || loss == TDM__LOSS_NLL;
+}
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+/* Reads tasks.NAME.KEY; the key text lives until the next call. */
+typedef struct reader {
+    const tdm_config *config;
+    const char *task;
+    tdm__str key;
+    tdm_status status;
+} reader;
+
+static const char *key_of(reader *r, const char *key)
+{
+    r->key.length = 0;
+    tdm__str_addf(&r->key, "tasks.%s.%s", r->task, key);
+    if (!r->status) r->status = tdm__str_status(&r->key);
+    return tdm__str_text(&r->key);
+}
+
+static double read_float(reader *r, const char *key)
+{
+    double v = 0;
+    key = key_of(r, key);
+    if (!r->status) r->status = tdm_config_float(r->config, key, &v);
+    return v;
+}
+
+static const char *read_string(reader *r, const char *key)
+{
+    const char *v = "";
+    key = key_of(r, key);
+    if (!r->status) r->status = tdm_config_string(r->config, key, &v);
+    return v;
+}
+
+static tdm_status add_metric(tdm__task *t, const tdm__metric *metric)
+{
+    if (t->n_metrics == TDM__TASK_METRICS)
+        return tdm__fail(TDM_ERR_CONFIG, "at most %d metrics a task", TDM__TASK_METRICS);
+    t->metrics[t->n_metrics++] = metric;
+    t->meters |= 1u << metric->meter;
+    return TDM_OK;
+}
+
+static bool metric_fits(const tdm__metric *metric, tdm__loss_kind loss)
+{
+    return (metric->meter == TDM__METER_REGRESSION) != tdm__loss_takes_labels(loss);
+}
+
+static tdm_status unknown_metric(reader *r, const tdm__task *t, const char *name)
+{
+    const char *names[64];
+    size_t n = 0;
+    tdm__str list = {0};
+    for (const tdm__metric *m = tdm__metrics; m->name && n < 64; m++) {
+        if (!metric_fits(m, t->loss)) continue;
+        tdm__str_addf(&list, "%s%s", n ? ", " : "", m->name);
+        names[n++] = m->name;
+    }
+    const char *near = tdm__suggest(name, names, n);
+    const tdm__metric *known = tdm__metric_find(name);
+    tdm_status status;
+    if (known)
+        status = tdm_config_reject(r->config, key_of(r, "metrics"),
+                                   "'%s' does not go with loss %s (these do: %s)", name,
+                                   tdm__loss_name(t->loss), tdm__str_text(&list));
+    else if (near)
+        status = tdm_config_reject(r->config, key_of(r, "metrics"),
+                                   "no metric '%s' (did you mean '%s'?)", name, near);
+    else
+        status = tdm_config_reject(r->config, key_of(r, "metrics"), "no metric '%s' (there are %s)",
+                                   name, tdm__str_text(&list));
+    tdm__str_free(&list);
+    return status;
+}
+
+static tdm_status read_metrics(reader *r, tdm__task *t)
+{
+    static const char *const for_labels[] = {"accuracy"};
+    static const char *const for_values[] = {"l1", "l2"};
+    const char *const *names = NULL;
+    size_t n = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_strings(r->config, key_of(r, "metrics"), &names, &n));
+    if (n == 0) {
+        const bool labels = tdm__loss_takes_labels(t->loss);
+        names = labels ? for_labels : for_values;
+        n = labels ? 1 : 2;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const tdm__metric *metric = tdm__metric_find(names[i]);
+        if (!metric || !metric_fits(metric, t->loss)) {
+            status = unknown_metric(r, t, names[i]);
+            goto done;
+        }
+        TDM_TRY(add_metric(t, metric));
+    }
+done:
+    return status;
+}
+
+static tdm__loss_kind loss_by_name(const char *name)
+{
+    int kind = 0;
+    while (strcmp(loss_names[kind], name)) kind++; /* the option table allows no other name */
+    return (tdm__loss_kind)kind;
+}
+
+static tdm_status read_task(const tdm_config *config, const char *name, tdm__task *t)
+{
+    reader r = {.config = config, .task = name};
+    int64_t ignore = 0;
+    t->name = tdm__strdup(name);
+    if (!t->name) return tdm__fail(TDM_ERR_NOMEM, "out of memory");
+    const char *loss = read_string(&r, "loss");
+    t->target = read_string(&r, "target");
+    t->mask = read_string(&r, "mask");
+    if (!*t->mask) t->mask = NULL;
+    t->weight = read_float(&r, "weight");
+    t->label_smoothing = read_float(&r, "label_smoothing");
+    t->huber_delta = read_float(&r, "huber_delta");
+    t->pos_weight = read_float(&r, "pos_weight");
+    tdm_status status = r.status;
+    TDM_TRY(status);
+    t->loss = loss_by_name(loss);
+    TDM_TRY(tdm_config_int(config, key_of(&r, "ignore_index"), &ignore));
+    t->ignore_index = (int32_t)ignore;
+    TDM_TRY(tdm_config_floats(config, key_of(&r, "class_weights"), &t->class_weights,
+                              &t->n_class_weights));
+    TDM_TRY(tdm_config_ints(config, key_of(&r, "label_map"), &t->label_map, &t->n_label_map));
+    if (!tdm__loss_takes_labels(t->loss) && t->n_label_map)
+        TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),
+                                  "goes with cross-entropy and nll only"));
+    for (size_t i = 0; i < t->n_label_map; i++)
+        if (t->label_map[i] < -1 || t->label_map[i] > 1 << 20)
+            TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),
+                                      "value %zu must be -1 or a class", i));
+    TDM_TRY(read_metrics(&r, t));
+done:
+    tdm__str_free(&r.key);
+    return status;
+}
+
+tdm_status tdm__tasks_read(const tdm_config *config, tdm__task **out, size_t *n)
+{
+    tdm_status status = TDM_OK;
+    const char *const *names = NULL;
+    size_t n_names = 0;
+    tdm__task *tasks = NULL;
+    *out = NULL;
+    *n = 0;
+    TDM_TRY(tdm_config_members(config, "tasks", &names, &n_names));
+    TDM_TRY(tdm__calloc_try(n_names, sizeof *tasks, &tasks));
+    for (size_t i = 0; i < n_names; i++) {
+        tdm__str key = {0};
+        bool enabled = false;
+        tdm__str_addf(&key, "tasks.%s.enabled", names[i]);
+        status = tdm__str_status(&key);
+        if (!status) status = tdm_config_bool(config, tdm__str_text(&key), &enabled);
+        tdm__str_free(&key);
+        TDM_TRY(status);
+        if (!enabled) continue;
+        ++*n;
+        TDM_TRY(read_task(config, names[i], &tasks[*n - 1]));
+    }
+    if (*n == 0)
+        TDM_TRY(tdm__fail(
+            TDM_ERR_CONFIG,
+            n_names
+                ? "no task is enabled"
+                : "no tasks are given "
+                  "(hint: tasks: {class: {head: linear, loss: cross-entropy, target: labels}})"));
+    *out = tasks;
+    tasks = NULL;
+done:
+    if (tasks) tdm__tasks_destroy(NULL, &tasks, *n);
+    return status;
+}
+
+/* ---- device side -------------------------------------------------------------------------------
+ */
+
+static tdm_status upload_weights(tdm_device *device, tdm__task *t)
+{
+    tdm_status status = TDM_OK;
+    float *values = NULL;
+    const size_t n = t->n_class_weights;
+    if ((int64_t)n != t->classes)
+        return tdm__fail(TDM_ERR_CONFIG, "tasks.%s.class_weights: %zu values for %lld classes",
+                         t->name, n, (long long)t->classes);
+    TDM_TRY(tdm__calloc_try(n, sizeof *values, &values));
+    for (size_t i = 0; i < n; i++) values[i] = (float)t->class_weights[i];
+    TDM_TRY(
+        tdm__buffer_create(device, n * sizeof *values, false, "class weights", &t->weights_buffer));
+    TDM_TRY(
+        tdm__view_write(device, (tdm__view){&t->weights_buffer, 0}, values, n * sizeof *values));
+done:
+    free(values);
+    return status;
+}
+
+static tdm_status upload_map(tdm_device *device, tdm__task *t)
+{
+    tdm_status status = TDM_OK;
+    int32_t *values = NULL;
+    const size_t n = t->n_label_map;
+    TDM_TRY(tdm__calloc_try(n, sizeof *values, &values));
+    for (size_t i = 0; i < n; i++) {
+        values[i] = (int32_t)t->label_map[i];
+        if (t->classes && values[i] >= t->classes)
+            TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "tasks.%s.label_map: class %d, but the task has %lld",
+                              t->name, (int)values[i], (long long)t->classes));
+    }
+    TDM_TRY(tdm__buffer_create(device, n * sizeof *values, false, "label map", &t->map_buffer));
+    TDM_TRY(tdm__view_write(device, (tdm__view){&t->map_buffer, 0}, values, n * sizeof *values));
+done:
+    free(values);
+    return status;
+}
+
+tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n)
+{
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (tasks[i].n_class_weights) TDM_TRY(upload_weights(device, &tasks[i]));
+        if (tasks[i].n_label_map) TDM_TRY(upload_map(device, &tasks[i]));
+    }
+done:
+    return status;
+}
+
+void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n)
+{
+    if (!*tasks) return;
+    for (size_t i = 0; i < n; i++) {
+        tdm__task *t = &(*tasks)[i];
+        free(t->name);
+        if (!device) continue;
+        tdm__buffer_destroy(device, &t->weights_buffer);
+        tdm__buffer_destroy(device, &t->map_buffer);
+    }
+    free(*tasks);
+    *tasks = NULL;
+}
+
+/* ---- graph side --------------------------------------------------------------------------------
+ */
+
+static tdm_value label_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+{
+    const tdm_desc *p = tdm_graph_desc(g, pred), *d = tdm_graph_desc(g, target);
+    if (!p || !d) return TDM_NO_VALUE;
+    int64_t leading = 1;
+    for (int i = 0; i < p->rank - 1; i++) leading *= p->dim[i];
+    char a[64], b[64];
+    if (d->dtype != TDM_I32 || tdm_desc_count(d) != leading)
+        return tdm_graph_fail(
+            g, TDM_ERR_SHAPE, "task '%s': labels '%s' are %s, but the prediction is %s", t->name,
+            t->target, tdm_desc_text(d, a, sizeof a), tdm_desc_text(p, b, sizeof b));
+    target = tdm_reshape(g, target, p->rank - 1, p->dim);
+    if (!t->n_label_map) return target;
+    const tdm_value map =
+        tdm_graph_variable(g, "label_map", tdm_desc_1(TDM_I32, (int64_t)t->n_label_map), false);
+    tdm__graph_place(g, map, (tdm__view){(tdm__buffer *)&t->map_buffer, 0});
+    return tdm_label_map(g, target, map);
+}
+
+tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+{
+    if (tdm__loss_takes_labels(t->loss)) return label_target(t, g, pred, target);
+    const tdm_desc *p = tdm_graph_desc(g, pred), *d = tdm_graph_desc(g, target);
+    if (!p || !d) return TDM_NO_VALUE;
+    char a[64], b[64];
+    if (tdm_desc_count(p) != tdm_desc_count(d))
+        return tdm_graph_fail(
+            g, TDM_ERR_SHAPE, "task '%s': target '%s' is %s, but the prediction is %s", t->name,
+            t->target, tdm_desc_text(d, a, sizeof a), tdm_desc_text(p, b, sizeof b));
+    if (d->dtype == TDM_U8) { /* pixels become [0,1] */
+        float scale[16], shift[16] = {0};
+        const int64_t c = d->dim[d->rank - 1];
+        for (int i = 0; i < 16; i++) scale[i] = 1 / 255.0f;
+        if (d->rank != 4 || c > 16)
+            return tdm_graph_fail(g, TDM_ERR_SHAPE,
+                                  "task '%s': byte target '%s' must be an image of "
+                                  "at most 16 channels, is %s",
+                                  t->name, t->target, tdm_desc_text(d, a, sizeof a));
+        target = tdm_normalize(g, target, scale, shift, (int)c);
+    }
+    return tdm_reshape(g, target, p->rank, p->dim);
+}
+
+tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target,
+                         tdm_value mask)
+{
+    const tdm_cross_entropy_attrs ce = {t->ignore_index, (float)t->label_smoothing};
+    tdm_value weights = TDM_NO_VALUE;
+    if (tdm__loss_takes_labels(t->loss) && t->n_class_weights) {
+        weights = tdm_graph_variable(g, "class_weights", tdm_desc_1(TDM_F32, t->classes), false);
+        tdm__graph_place(g, weights, (tdm__view){(tdm__buffer *)&t->weights_buffer, 0});
+    }
+    switch (t->loss) {
+    case TDM__LOSS_CROSS_ENTROPY:
+        return tdm_cross_entropy(g, pred, target, weights, &ce);
+    case TDM__LOSS_NLL:
+        return tdm_nll(g, tdm_log_softmax(g, pred), target, weights, &ce);
+    case TDM__LOSS_BCE:
+        return tdm_bce_with_logits(g, pred, target, mask, (float)t->pos_weight);
+    case TDM__LOSS_L1:
+        return tdm_l1_loss(g, pred, target, mask);
+    case TDM__LOSS_L2:
+        return tdm_l2_loss(g, pred, target, mask);
+    case TDM__LOSS_HUBER:
+        return tdm_huber_loss(g, pred, target, mask, (float)t->huber_delta);
+    }
+    return TDM_NO_VALUE;
+}

@@ -1,0 +1,138 @@
+/* task/task.h: what a task is to the trainer: which array is its target, which loss compares it
+ * with the head's output, which metrics are kept.
+ */
+#ifndef TASK_TASK_H
+#define TASK_TASK_H
+
+#include <tandem/ops.h>
+#include <tandem/task.h>
+
+#include "graph/flat.h"
+
+typedef enum tdm__loss_kind {
+    TDM__LOSS_CROSS_ENTROPY,
+    TDM__LOSS_NLL,
+    TDM__LOSS_BCE,
+    TDM__LOSS_L1,
+    TDM__LOSS_L2,
+    TDM__LOSS_HUBER
+} tdm__loss_kind;
+
+/* Which accumulator a metric is computed from. */
+typedef enum tdm__meter_kind {
+    TDM__METER_ACCURACY,
+    TDM__METER_TOP5,
+    TDM__METER_CONFUSION,
+    TDM__METER_REGRESSION,
+    TDM__METER_KINDS
+} tdm__meter_kind;
+
+/* sums: the accumulator as doubles; classes: side of the confusion matrix. Returns NaN when nothing
+ * was counted. */
+typedef struct tdm__metric {
+    const char *name;
+    tdm__meter_kind meter;
+    bool higher_is_better;
+    double (*value)(const double *sums, int64_t classes);
+} tdm__metric;
+
+const tdm__metric *tdm__metric_find(const char *name);
+/* All metrics; ends with a NULL name. */
+extern const tdm__metric tdm__metrics[];
+
+enum { TDM__TASK_METRICS = 12 };
+
+typedef struct tdm__task {
+    char *name;
+    const char *target; /* array names; the configuration's */
+    const char *mask;   /* NULL: none */
+    tdm__loss_kind loss;
+    double weight;
+    double label_smoothing, huber_delta, pos_weight;
+    int32_t ignore_index;
+    const double *class_weights; /* n_class_weights = 0: none */
+    size_t n_class_weights;
+    const int64_t *label_map; /* new label of each old one; n_label_map = 0: none */
+    size_t n_label_map;
+    const tdm__metric *metrics[TDM__TASK_METRICS];
+    size_t n_metrics;
+    unsigned meters; /* bit k: accumulator k is kept */
+    int64_t classes; /* of the prediction; set by the trainer once the model is known; 0: none */
+    tdm__buffer weights_buffer, map_buffer; /* on the device when used */
+} tdm__task;
+
+/* The enabled tasks of a resolved configuration, in its order. The configuration must outlive them.
+ */
+tdm_status tdm__tasks_read(const tdm_config *config, tdm__task **out, size_t *n);
+/* Uploads class weights and label maps. Call once `classes` is set. */
+tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n);
+void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n);
+
+/* Whether the loss takes whole-number labels (else float targets of the prediction's shape). */
+bool tdm__loss_takes_labels(tdm__loss_kind loss);
+const char *tdm__loss_name(tdm__loss_kind loss);
+
+/* The target as the loss wants it: labels i32 of the prediction's leading shape (through the label
+ * map), or float targets. target: the batch's array (i32, u8 or f32). */
+tdm_value tdm__task_target(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target);
+/* The scalar loss. mask may be TDM_NO_VALUE. */
+tdm_value tdm__task_loss(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target,
+                         tdm_value mask);
+
+/* ---- meters: accumulators on the device
+ * ---------------------------------------------------------- */
+
+/* The accumulators of all tasks for one split: mean loss per task, mean total, and what the metrics
+ * need, as two-float sums (S, C) in one buffer. */
+typedef struct tdm__meter tdm__meter;
+
+tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t n,
+                             tdm__meter **out);
+void tdm__meter_destroy(tdm__meter **meter);
+/* Adds the accumulating nodes for one task's batch of `count` samples (kept, placed). `target` is
+ * tdm__task_target's. */
+void tdm__meter_task(tdm__meter *meter, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
+                     tdm_value mask, tdm_value loss, int64_t count);
+/* Adds the mean of the total loss. */
+void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t count);
+tdm_status tdm__meter_reset(tdm__meter *meter);
+/* Reads everything (waits for the device); the getters below then use this snapshot. */
+tdm_status tdm__meter_read(tdm__meter *meter);
+double tdm__meter_loss(const tdm__meter *meter, size_t task); /* NaN when nothing was counted */
+double tdm__meter_total_loss(const tdm__meter *meter);
+double tdm__meter_metric(const tdm__meter *meter, size_t task, const tdm__metric *metric);
+/* The confusion matrix (classes x classes, rows = labels) of the snapshot, NULL when not kept. */
+const double *tdm__meter_confusion(const tdm__meter *meter, size_t task);
+/* The raw accumulators, for exact resume: count floats. */
+size_t tdm__meter_size(const tdm__meter *meter);
+tdm_status tdm__meter_export(tdm__meter *meter, float *out);
+tdm_status tdm__meter_import(tdm__meter *meter, const float *values);
+
+/* ---- balancing
+ * ------------------------------------------------------------------------------------ */
+
+typedef enum tdm__balance_kind {
+    TDM__BALANCE_EQUAL,
+    TDM__BALANCE_FIXED,
+    TDM__BALANCE_UNCERTAINTY
+} tdm__balance_kind;
+
+typedef struct tdm__balance {
+    tdm__balance_kind kind;
+    double initial_s; /* of uncertainty weighting: s = log sigma^2 */
+    int likelihood;   /* tdm_likelihood, or -1: by the task's loss */
+} tdm__balance;
+
+tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out);
+/* Gives a graph variable for a flat segment (the model's net does). */
+typedef tdm_value (*tdm__variable_fn)(void *user, const tdm__segment *spec);
+/* The total of n task losses (tasks[i] belongs to losses[i]). Learnt weights are segments
+ * "balance.<task>.log_variance". */
+tdm_value tdm__balance_total(const tdm__balance *balance, tdm_graph *g, const tdm__task *tasks,
+                             const tdm_value *losses, size_t n, tdm__variable_fn variable,
+                             void *user);
+/* The factor that the task's loss has in the total now. */
+tdm_status tdm__balance_weight(const tdm__balance *balance, const tdm__task *task, tdm__flat *flat,
+                               double *out);
+
+#endif
