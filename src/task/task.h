@@ -8,6 +8,7 @@
 #include <tandem/task.h>
 
 #include "graph/flat.h"
+#include "graph/plan.h"
 
 typedef enum tdm__loss_kind {
     TDM__LOSS_CROSS_ENTROPY,
