@@ -7,7 +7,6 @@
  * once. */
 #include "format/hdf5_private.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <libdeflate.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/str.h"
+#include "format/pread.h"
 
 /* Decoded chunks that one cursor may hold; above it only the last one is held. */
 #define CURSOR_BYTES ((uint64_t)64 << 20)
@@ -267,20 +266,8 @@ void tdm__h5_cursor_destroy(tdm__h5_cursor **pointer)
 
 static tdm_status read_at(const tdm__h5_raw *raw, uint64_t at, void *out, size_t n)
 {
-    uint8_t *p = out;
-    while (n) {
-        if (at > INT64_MAX) return tdm__fail(TDM_ERR_DATA, "%s: %s: damaged", raw->path, raw->name);
-        ssize_t got = pread(raw->fd, p, n, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return tdm__fail_errno(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
-        if (got == 0)
-            return tdm__fail(TDM_ERR_DATA, "%s: %s: the file ends before its data", raw->path,
-                             raw->name);
-        p += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return TDM_OK;
+    tdm_status status = tdm__pread_all(raw->fd, at, out, n, raw->path);
+    return status ? tdm__context(status, "%s", raw->name) : TDM_OK;
 }
 
 static void fill_with(const tdm__h5_raw *raw, uint8_t *out, size_t bytes)

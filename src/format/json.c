@@ -120,8 +120,13 @@ void tdm__json_bool(tdm__json *j, bool value)
 
 void tdm__json_null(tdm__json *j)
 {
+    tdm__json_raw(j, "null");
+}
+
+void tdm__json_raw(tdm__json *j, const char *json)
+{
     before_value(j);
-    tdm__str_add(&j->out, "null");
+    tdm__str_add(&j->out, json);
 }
 
 const char *tdm__json_text(const tdm__json *j)

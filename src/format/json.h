@@ -34,6 +34,8 @@ void tdm__json_int(tdm__json *j, int64_t value);
 void tdm__json_uint(tdm__json *j, uint64_t value);
 void tdm__json_bool(tdm__json *j, bool value);
 void tdm__json_null(tdm__json *j);
+/* A value that is JSON already. */
+void tdm__json_raw(tdm__json *j, const char *json);
 const char *tdm__json_text(const tdm__json *j);
 tdm_status tdm__json_status(const tdm__json *j);
 void tdm__json_free(tdm__json *j);
