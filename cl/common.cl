@@ -167,3 +167,136 @@ inline uint4 philox4x32(uint4 counter, uint2 key)
     }
     return counter;
 }
+
+// Two-float sums: x is the running sum, y the sum of what rounding took from it. TwoSum (Knuth, TAOCP
+// vol. 2, 4.2.2) needs no ordering of the operands; it survives contraction, which never touches
+// plain additions.
+inline float2 pair_add(float2 a, float v)
+{
+    const float t = a.x + v, b = t - a.x;
+    return (float2)(t, a.y + ((a.x - (t - b)) + (v - b)));
+}
+inline float2 pair_merge(float2 a, float2 b)
+{
+    a = pair_add(a, b.x);
+    a.y += b.y;
+    return a;
+}
+
+// A team works through one contiguous range together: the VW lanes of a work-item (CPU style) or the
+// WG items of a work-group (GPU style). Kernels written with it serve both styles. A team's number is
+// TEAM_ID; lane values are of type TF (float) and TI (int); TEAM_LANE is the lane's number.
+// team_load and team_store touch the first n elements only, and give `fill` to the lanes behind.
+// Reductions return the same value to every lane; on GPU style all items must reach them, and the
+// kernel declares TEAM_LOCAL(scratch).
+#ifdef STYLE_GPU
+#define TEAM WG
+#define TF float
+#define TI int
+#define TEAM_KERNEL GPU_KERNEL(WG)
+#define TEAM_ID get_group_id(0)
+#define TEAM_LOCAL(scratch) local float2 scratch[WG]
+#define TEAM_FIRST (get_local_id(0) == 0)
+#define TEAM_LANE ((int)get_local_id(0))
+inline float team_load(global const float *p, int n, float fill)
+{
+    return TEAM_LANE < n ? p[TEAM_LANE] : fill;
+}
+inline int team_load_int(global const int *p, int n, int fill)
+{
+    return TEAM_LANE < n ? p[TEAM_LANE] : fill;
+}
+inline void team_store(float v, global float *p, int n)
+{
+    if (TEAM_LANE < n) p[TEAM_LANE] = v;
+}
+#define DEFINE_TEAM_REDUCE(name, combine)                                                          \
+    inline float2 name(float2 v, local float2 *scratch)                                            \
+    {                                                                                              \
+        const int lane = TEAM_LANE;                                                                \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                              \
+        scratch[lane] = v;                                                                         \
+        for (int half_size = WG / 2; half_size > 0; half_size /= 2) {                              \
+            barrier(CLK_LOCAL_MEM_FENCE);                                                          \
+            if (lane < half_size)                                                                  \
+                scratch[lane] = combine(scratch[lane], scratch[lane + half_size]);                 \
+        }                                                                                          \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                              \
+        return scratch[0];                                                                         \
+    }
+DEFINE_TEAM_REDUCE(team_pair, pair_merge)
+DEFINE_TEAM_REDUCE(team_fmax, fmax)
+#define team_max(v, scratch) team_fmax((float2)(v, 0.0f), scratch).x
+#else
+#define TEAM VW
+#define TF FLOATV
+#define TI INTV
+#define TEAM_KERNEL CPU_KERNEL
+#define TEAM_ID get_global_id(0)
+#define TEAM_LOCAL(scratch) local float2 *scratch = 0
+#define TEAM_FIRST true
+#if VW == 16
+#define TEAM_LANE ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#elif VW == 8
+#define TEAM_LANE ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
+#else
+#define TEAM_LANE ((int4)(0, 1, 2, 3))
+#endif
+inline FLOATV team_load(global const float *p, int n, float fill)
+{
+    if (n >= VW) return VLOAD(0, p);
+    float lane[VW];
+    for (int i = 0; i < VW; i++) lane[i] = i < n ? p[i] : fill;
+    return VLOAD(0, lane);
+}
+inline INTV team_load_int(global const int *p, int n, int fill)
+{
+    if (n >= VW) return VLOAD(0, p);
+    int lane[VW];
+    for (int i = 0; i < VW; i++) lane[i] = i < n ? p[i] : fill;
+    return VLOAD(0, lane);
+}
+inline void team_store(FLOATV v, global float *p, int n)
+{
+    if (n >= VW) {
+        VSTORE(v, 0, p);
+        return;
+    }
+    float lane[VW];
+    VSTORE(v, 0, lane);
+    for (int i = 0; i < n; i++) p[i] = lane[i];
+}
+inline float team_max(FLOATV v, local float2 *scratch)
+{
+    float lane[VW];
+    VSTORE(v, 0, lane);
+    float m = lane[0];
+    for (int i = 1; i < VW; i++) m = fmax(m, lane[i]);
+    return m;
+}
+#endif
+
+// One two-float sum per lane.
+typedef struct {
+    TF s, e;
+} team_sum;
+inline void team_add(team_sum *a, TF v)
+{
+    const TF t = a->s + v, b = t - a->s;
+    a->e += (a->s - (t - b)) + (v - b);
+    a->s = t;
+}
+// The lanes' sums as one.
+inline float2 team_total(team_sum a, local float2 *scratch)
+{
+#ifdef STYLE_GPU
+    return team_pair((float2)(a.s, a.e), scratch);
+#else
+    float s[VW], e[VW];
+    VSTORE(a.s, 0, s);
+    VSTORE(a.e, 0, e);
+    float2 sum = (float2)(s[0], e[0]);
+    for (int i = 1; i < VW; i++) sum = pair_merge(sum, (float2)(s[i], e[i]));
+    return sum;
+#endif
+}

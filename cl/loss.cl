@@ -1,0 +1,608 @@
+// loss.cl: softmax, log-softmax and all losses, forward and backward. Written with the teams of
+// common.cl, so that one text serves both styles.
+//
+// Rows: x is [rows][C], one row per sample or pixel. A team owns `block` consecutive rows (a function
+// of the shape only).
+//   *_rows (C <= ROW_MAX): every lane works on its own row, TEAM rows at a time.
+//   *_wide: the team works on one row at a time, its lanes side by side along C.
+// Losses: each team writes its sums as two-float pairs to partial[4][teams] (loss sum, its
+// compensation, weight, its compensation); loss_finish adds them up in a fixed order. Backward passes
+// multiply by dloss / weight on the device; weight 0 gives exact zeros.
+
+#ifndef ROW_MAX
+#define ROW_MAX 64
+#endif
+
+#define HAS_WEIGHTS 1
+#define LOG_PROBS 2 // x already holds log-probabilities (NLL)
+
+// Column c of n rows, a row per lane; lanes behind n repeat the last row.
+inline TF row_gather(global const float *x, int n, int C, int c)
+{
+#ifdef STYLE_GPU
+    return x[(ulong)min(TEAM_LANE, n - 1) * C + c];
+#else
+    float lane[VW];
+    if (n >= VW)
+        for (int i = 0; i < VW; i++) lane[i] = x[(long)i * C + c];
+    else
+        for (int i = 0; i < VW; i++) lane[i] = x[(long)min(i, n - 1) * C + c];
+    return VLOAD(0, lane);
+#endif
+}
+
+inline void row_scatter(TF v, global float *y, int n, int C, int c)
+{
+#ifdef STYLE_GPU
+    if (TEAM_LANE < n) y[(ulong)TEAM_LANE * C + c] = v;
+#else
+    float lane[VW];
+    VSTORE(v, 0, lane);
+    for (int i = 0; i < VW; i++)
+        if (i < n) y[(long)i * C + c] = lane[i];
+#endif
+}
+
+// p[i] per lane; every i must be inside.
+inline TF lookup(global const float *p, TI i)
+{
+#ifdef STYLE_GPU
+    return p[i];
+#else
+    int at[VW];
+    float lane[VW];
+    VSTORE(i, 0, at);
+    for (int k = 0; k < VW; k++) lane[k] = p[at[k]];
+    return VLOAD(0, lane);
+#endif
+}
+
+// CPU style keeps a group of columns in registers or cache between passes; GPU style reads again.
+#ifdef STYLE_GPU
+#define COLUMNS(name)
+#define KEEP(name, c, v)
+#define KEPT(name, c, again) (again)
+#else
+#define COLUMNS(name) TF name[ROW_MAX]
+#define KEEP(name, c, v) name[c] = (v)
+#define KEPT(name, c, again) name[c]
+#endif
+
+#define BLOCK_RANGE(n)                                                                             \
+    const ulong begin = (ulong)TEAM_ID * block;                                                    \
+    const ulong end = min(begin + block, (ulong)(n))
+#define LEFT(at, end) ((int)min((ulong)TEAM, (end) - (at)))
+
+// Largest element of one row, and sum of exp(v - m), by the whole team.
+inline float wide_max(global const float *x, int C, local float2 *scratch)
+{
+    TF m = -INFINITY;
+    for (int c = 0; c < C; c += TEAM) m = fmax(m, team_load(x + c, C - c, -INFINITY));
+    return team_max(m, scratch);
+}
+inline float wide_total(TF v, local float2 *scratch)
+{
+    team_sum sum = {v, 0.0f};
+    const float2 total = team_total(sum, scratch);
+    return total.x + total.y;
+}
+inline float wide_exp_sum(global const float *x, int C, float m, local float2 *scratch)
+{
+    TF s = 0.0f;
+    for (int c = 0; c < C; c += TEAM) s += exp(team_load(x + c, C - c, -INFINITY) - m);
+    return wide_total(s, scratch);
+}
+
+// ---- softmax -------------------------------------------------------------------------------------
+
+// y of one element, from d = x - max; s is the row's sum of exp(x - max).
+inline TF softmax_of(TF d, TF s, int log_form)
+{
+    if (log_form) return d - log(s);
+    return exp(d) / s;
+}
+// softmax: dx = y (dy - sum dy y); log-softmax: dx = dy - exp(y) sum dy.
+inline TF softmax_bwd_term(TF y, TF dy, int log_form)
+{
+    if (log_form) return dy;
+    return dy * y;
+}
+inline TF softmax_bwd_of(TF y, TF dy, TF s, int log_form)
+{
+    if (log_form) return dy - exp(y) * s;
+    return y * (dy - s);
+}
+
+TEAM_KERNEL void softmax_fwd_rows(ARG(const float, x), ARG(float, y), const ulong rows, const int C,
+                                  const int block, const int log_form)
+{
+    VIEW(x);
+    VIEW(y);
+    BLOCK_RANGE(rows);
+    COLUMNS(col);
+    for (ulong r = begin; r < end; r += TEAM) {
+        const int n = LEFT(r, end);
+        global const float *in = x + r * C;
+        TF m = -INFINITY, s = 0.0f;
+        for (int c = 0; c < C; c++) {
+            const TF v = row_gather(in, n, C, c);
+            KEEP(col, c, v);
+            m = fmax(m, v);
+        }
+        for (int c = 0; c < C; c++) s += exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
+        for (int c = 0; c < C; c++) {
+            const TF d = KEPT(col, c, row_gather(in, n, C, c)) - m;
+            row_scatter(softmax_of(d, s, log_form), y + r * C, n, C, c);
+        }
+    }
+}
+
+TEAM_KERNEL void softmax_fwd_wide(ARG(const float, x), ARG(float, y), const ulong rows, const int C,
+                                  const int block, const int log_form)
+{
+    VIEW(x);
+    VIEW(y);
+    TEAM_LOCAL(scratch);
+    BLOCK_RANGE(rows);
+    for (ulong r = begin; r < end; r++) {
+        global const float *in = x + r * C;
+        global float *out = y + r * C;
+        const float m = wide_max(in, C, scratch);
+        const float s = wide_exp_sum(in, C, m, scratch);
+        for (int c = 0; c < C; c += TEAM)
+            team_store(softmax_of(team_load(in + c, C - c, 0.0f) - m, s, log_form), out + c, C - c);
+    }
+}
+
+TEAM_KERNEL void softmax_bwd_rows(ARG(const float, y), ARG(const float, dy), ARG(float, dx),
+                                  const ulong rows, const int C, const int block, const int log_form)
+{
+    VIEW(y);
+    VIEW(dy);
+    VIEW(dx);
+    BLOCK_RANGE(rows);
+    for (ulong r = begin; r < end; r += TEAM) {
+        const int n = LEFT(r, end);
+        global const float *yr = y + r * C, *dyr = dy + r * C;
+        TF s = 0.0f;
+        for (int c = 0; c < C; c++) {
+            const TF d = row_gather(dyr, n, C, c);
+            s += softmax_bwd_term(row_gather(yr, n, C, c), d, log_form);
+        }
+        for (int c = 0; c < C; c++) {
+            const TF v = row_gather(yr, n, C, c), d = row_gather(dyr, n, C, c);
+            row_scatter(softmax_bwd_of(v, d, s, log_form), dx + r * C, n, C, c);
+        }
+    }
+}
+
+TEAM_KERNEL void softmax_bwd_wide(ARG(const float, y), ARG(const float, dy), ARG(float, dx),
+                                  const ulong rows, const int C, const int block, const int log_form)
+{
+    VIEW(y);
+    VIEW(dy);
+    VIEW(dx);
+    TEAM_LOCAL(scratch);
+    BLOCK_RANGE(rows);
+    for (ulong r = begin; r < end; r++) {
+        global const float *yr = y + r * C, *dyr = dy + r * C;
+        TF part = 0.0f;
+        for (int c = 0; c < C; c += TEAM) {
+            const TF d = team_load(dyr + c, C - c, 0.0f);
+            part += softmax_bwd_term(team_load(yr + c, C - c, 0.0f), d, log_form);
+        }
+        const float s = wide_total(part, scratch);
+        for (int c = 0; c < C; c += TEAM) {
+            const TF v = team_load(yr + c, C - c, 0.0f), d = team_load(dyr + c, C - c, 0.0f);
+            team_store(softmax_bwd_of(v, d, s, log_form), dx + r * C + c, C - c);
+        }
+    }
+}
+
+// ---- cross entropy, NLL --------------------------------------------------------------------------
+
+// PyTorch's weighted mean with label smoothing q, class weights w (1 when absent), W = sum w:
+//   row loss = (1 - q) w_y (lse - x_y) + q / C (W lse - sum_c w_c x_c),  lse = log sum_c exp(x_c)
+//   loss = sum of row losses / sum of w_y over the valid rows (0 <= y, y != ignore).
+// Everything is relative to the row's maximum m: lse - x_c = log s - (x_c - m). With LOG_PROBS x_c are
+// log-probabilities: m = log s = 0. A label y >= C makes its row NaN; it is never used as an index.
+
+typedef struct {
+    TI valid, bad; // -1 or 0 per lane (vectors), 1 or 0 (scalar)
+    TI index;      // inside [0, C)
+    TF weight;     // w_y
+} label_info;
+
+inline label_info label_read(TI label, global const float *weights, int C, int ignore, int flags)
+{
+    label_info l;
+    l.valid = (label >= 0) & (label != ignore);
+    l.bad = label >= C;
+    l.index = clamp(label, 0, C - 1);
+    l.weight = 1.0f;
+    if (flags & HAS_WEIGHTS) l.weight = lookup(weights, l.index);
+    return l;
+}
+
+inline float weight_of(global const float *weights, int c, int flags)
+{
+    return flags & HAS_WEIGHTS ? weights[c] : 1.0f;
+}
+
+inline float weight_sum(global const float *weights, int C, int flags)
+{
+    if (!(flags & HAS_WEIGHTS)) return C;
+    float2 sum = 0.0f;
+    for (int c = 0; c < C; c++) sum = pair_add(sum, weights[c]);
+    return sum.x + sum.y;
+}
+
+inline TF row_loss(label_info l, TF log_s, TF d_label, TF dot, float W, float smoothing, int C)
+{
+    TF loss = (1.0f - smoothing) * l.weight * (log_s - d_label);
+    if (smoothing > 0.0f) loss += smoothing / C * (W * log_s - dot);
+    return select(select((TF)0.0f, loss, l.valid), (TF)NAN, l.bad & l.valid);
+}
+
+// The team's sums to partial[4][teams].
+inline void store_partial(team_sum loss, team_sum weight, global float *partial, int teams,
+                          local float2 *scratch)
+{
+    const float2 a = team_total(loss, scratch), b = team_total(weight, scratch);
+    if (TEAM_FIRST) {
+        global float *p = partial + TEAM_ID;
+        p[0] = a.x;
+        p[teams] = a.y;
+        p[2 * teams] = b.x;
+        p[3 * teams] = b.y;
+    }
+}
+
+TEAM_KERNEL void label_loss_fwd_rows(ARG(const float, x), ARG(const int, labels),
+                                     ARG(const float, weights), ARG(float, partial),
+                                     const ulong rows, const int C, const int block,
+                                     const int teams, const int ignore, const float smoothing,
+                                     const int flags)
+{
+    VIEW(x);
+    VIEW(labels);
+    VIEW(weights);
+    VIEW(partial);
+    TEAM_LOCAL(scratch);
+    BLOCK_RANGE(rows);
+    COLUMNS(col);
+    const float W = weight_sum(weights, C, flags);
+    team_sum loss = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
+    for (ulong r = begin; r < end; r += TEAM) {
+        const int n = LEFT(r, end);
+        global const float *in = x + r * C;
+        const TI label = team_load_int(labels + r, n, -1);
+        const label_info l = label_read(label, weights, C, ignore, flags);
+        TF m = 0.0f, log_s = 0.0f, d_label = 0.0f, dot = 0.0f;
+        if (!(flags & LOG_PROBS)) {
+            TF s = 0.0f;
+            m = -INFINITY;
+            for (int c = 0; c < C; c++) {
+                const TF v = row_gather(in, n, C, c);
+                KEEP(col, c, v);
+                m = fmax(m, v);
+                d_label = select(d_label, v, l.index == c);
+            }
+            d_label -= m;
+            for (int c = 0; c < C; c++) {
+                const TF d = KEPT(col, c, row_gather(in, n, C, c)) - m;
+                s += exp(d);
+                if (smoothing > 0.0f) dot += weight_of(weights, c, flags) * d;
+            }
+            log_s = log(s);
+        } else {
+            for (int c = 0; c < C; c++) {
+                const TF v = row_gather(in, n, C, c);
+                d_label = select(d_label, v, l.index == c);
+                if (smoothing > 0.0f) dot += weight_of(weights, c, flags) * v;
+            }
+        }
+        team_add(&loss, row_loss(l, log_s, d_label, dot, W, smoothing, C));
+        team_add(&weight, select((TF)0.0f, l.weight, l.valid));
+    }
+    store_partial(loss, weight, partial, teams, scratch);
+}
+
+TEAM_KERNEL void label_loss_fwd_wide(ARG(const float, x), ARG(const int, labels),
+                                     ARG(const float, weights), ARG(float, partial),
+                                     const ulong rows, const int C, const int block,
+                                     const int teams, const int ignore, const float smoothing,
+                                     const int flags)
+{
+    VIEW(x);
+    VIEW(labels);
+    VIEW(weights);
+    VIEW(partial);
+    TEAM_LOCAL(scratch);
+    BLOCK_RANGE(rows);
+    const float W = weight_sum(weights, C, flags);
+    const TI first = TEAM_LANE == 0;
+    team_sum loss = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
+    for (ulong r = begin; r < end; r++) {
+        global const float *in = x + r * C;
+        const int label = labels[r];
+        const label_info l = label_read(label, weights, C, ignore, flags);
+        float m = 0.0f, log_s = 0.0f, dot = 0.0f;
+        if (!(flags & LOG_PROBS)) {
+            m = wide_max(in, C, scratch);
+            log_s = log(wide_exp_sum(in, C, m, scratch));
+        }
+        if (smoothing > 0.0f) {
+            TF part = 0.0f;
+            for (int c = 0; c < C; c += TEAM) {
+                TF w = 1.0f;
+                if (flags & HAS_WEIGHTS) w = team_load(weights + c, C - c, 0.0f);
+                part += w * (team_load(in + c, C - c, m) - m);
+            }
+            dot = wide_total(part, scratch);
+        }
+        const float d_label = in[clamp(label, 0, C - 1)] - m;
+        const TF value = row_loss(l, log_s, d_label, dot, W, smoothing, C);
+        team_add(&loss, select((TF)0.0f, value, first));
+        team_add(&weight, select((TF)0.0f, l.weight, first & l.valid));
+    }
+    store_partial(loss, weight, partial, teams, scratch);
+}
+
+// dx_j = dloss / weight ((1 - q) w_y (p_j - [j = y]) + q / C (W p_j - w_j)), without the p_j terms for
+// log-probabilities. Zero for rows that are not valid.
+inline TF label_loss_dx(label_info l, TF p, TI is_label, TF w_j, float W, float scale,
+                        float smoothing, int C)
+{
+    TF dx = scale * (1.0f - smoothing) * l.weight * (p - select((TF)0.0f, (TF)1.0f, is_label));
+    if (smoothing > 0.0f) dx += scale * smoothing / C * (W * p - w_j);
+    return select(select((TF)0.0f, dx, l.valid), (TF)NAN, l.bad & l.valid);
+}
+
+inline float loss_scale(global const float *weight, global const float *dloss)
+{
+    return weight[0] == 0.0f ? 0.0f : dloss[0] / weight[0];
+}
+
+TEAM_KERNEL void label_loss_bwd_rows(ARG(const float, x), ARG(const int, labels),
+                                     ARG(const float, weights), ARG(const float, total),
+                                     ARG(const float, dloss), ARG(float, dx), const ulong rows,
+                                     const int C, const int block, const int ignore,
+                                     const float smoothing, const int flags)
+{
+    VIEW(x);
+    VIEW(labels);
+    VIEW(weights);
+    VIEW(total);
+    VIEW(dloss);
+    VIEW(dx);
+    BLOCK_RANGE(rows);
+    COLUMNS(col);
+    const float W = weight_sum(weights, C, flags), scale = loss_scale(total, dloss);
+    for (ulong r = begin; r < end; r += TEAM) {
+        const int n = LEFT(r, end);
+        global const float *in = x + r * C;
+        const TI label = team_load_int(labels + r, n, -1);
+        const label_info l = label_read(label, weights, C, ignore, flags);
+        TF m = -INFINITY, s = 0.0f, inverse = 0.0f;
+        if (!(flags & LOG_PROBS)) {
+            for (int c = 0; c < C; c++) {
+                const TF v = row_gather(in, n, C, c);
+                KEEP(col, c, v);
+                m = fmax(m, v);
+            }
+            for (int c = 0; c < C; c++) {
+                const TF e = exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
+                KEEP(col, c, e);
+                s += e;
+            }
+            inverse = 1.0f / s;
+        }
+        for (int c = 0; c < C; c++) {
+            TF p = 0.0f;
+            if (!(flags & LOG_PROBS)) p = KEPT(col, c, exp(row_gather(in, n, C, c) - m)) * inverse;
+            const float w = smoothing > 0.0f ? weight_of(weights, c, flags) : 1.0f;
+            row_scatter(label_loss_dx(l, p, l.index == c, w, W, scale, smoothing, C), dx + r * C, n,
+                        C, c);
+        }
+    }
+}
+
+TEAM_KERNEL void label_loss_bwd_wide(ARG(const float, x), ARG(const int, labels),
+                                     ARG(const float, weights), ARG(const float, total),
+                                     ARG(const float, dloss), ARG(float, dx), const ulong rows,
+                                     const int C, const int block, const int ignore,
+                                     const float smoothing, const int flags)
+{
+    VIEW(x);
+    VIEW(labels);
+    VIEW(weights);
+    VIEW(total);
+    VIEW(dloss);
+    VIEW(dx);
+    TEAM_LOCAL(scratch);
+    BLOCK_RANGE(rows);
+    const float W = weight_sum(weights, C, flags), scale = loss_scale(total, dloss);
+    for (ulong r = begin; r < end; r++) {
+        global const float *in = x + r * C;
+        const label_info l = label_read(labels[r], weights, C, ignore, flags);
+        float m = 0.0f, inverse = 0.0f;
+        if (!(flags & LOG_PROBS)) {
+            m = wide_max(in, C, scratch);
+            inverse = 1.0f / wide_exp_sum(in, C, m, scratch);
+        }
+        for (int c = 0; c < C; c += TEAM) {
+            TF w = 1.0f;
+            if (flags & HAS_WEIGHTS) w = team_load(weights + c, C - c, 0.0f);
+            TF p = 0.0f;
+            if (!(flags & LOG_PROBS)) p = exp(team_load(in + c, C - c, 0.0f) - m) * inverse;
+            team_store(label_loss_dx(l, p, l.index == TEAM_LANE + c, w, W, scale, smoothing, C),
+                       dx + r * C + c, C - c);
+        }
+    }
+}
+
+// ---- point-wise losses with a mask ---------------------------------------------------------------
+
+#define KIND_L1 0
+#define KIND_L2 1
+#define KIND_HUBER 2 // parameter: delta
+#define KIND_BCE 3   // parameter: weight of the positive class
+
+// Element i counts when mask[i / div] is not 0 (div 1: own mask; C: one per pixel; H W C: one per
+// sample; 0: no mask) and its target is a number.
+typedef struct {
+    global const float *mask;
+    uint left, div; // CPU style: elements left with this mask value; GPU style: offset of the block
+} mask_walk;
+
+inline mask_walk mask_begin(global const float *mask, ulong begin, uint div)
+{
+    mask_walk w = {mask, 0, div};
+    if (div) {
+        w.mask += begin / div;
+#ifdef STYLE_GPU
+        w.left = (uint)(begin % div);
+#else
+        w.left = div - (uint)(begin % div);
+#endif
+    }
+    return w;
+}
+
+// The mask of the next n elements (at most TEAM), one per lane.
+inline TF mask_next(mask_walk *w, int n)
+{
+    if (!w->div) return (TF)1.0f;
+    if (w->div == 1) {
+        const TF m = team_load(w->mask, n, 0.0f);
+        w->mask += TEAM;
+        return m;
+    }
+#ifdef STYLE_GPU
+    const float m = TEAM_LANE < n ? w->mask[(w->left + TEAM_LANE) / w->div] : 0.0f;
+    w->left += TEAM;
+    return m;
+#else
+    if (w->left > VW && n >= VW) {
+        w->left -= VW;
+        return (TF)w->mask[0];
+    }
+    float lane[VW];
+    for (int i = 0; i < VW; i++) {
+        lane[i] = i < n ? w->mask[0] : 0.0f;
+        if (i < n && --w->left == 0) {
+            w->mask++;
+            w->left = w->div;
+        }
+    }
+    return VLOAD(0, lane);
+#endif
+}
+
+// log(1 + e^-|x|) + max(-x, 0) = log(1 + e^-x) without overflow.
+inline TF softplus_of_minus(TF x)
+{
+    return log1p(exp(-fabs(x))) + fmax(-x, (TF)0.0f);
+}
+
+inline TF point_loss(TF x, TF t, int kind, float parameter)
+{
+    const TF e = x - t;
+    switch (kind) {
+    case KIND_L1: return fabs(e);
+    case KIND_L2: return e * e;
+    case KIND_HUBER:
+        return select(parameter * (fabs(e) - 0.5f * parameter), 0.5f * e * e, fabs(e) <= parameter);
+    default: return (1.0f - t) * x + (1.0f + (parameter - 1.0f) * t) * softplus_of_minus(x);
+    }
+}
+
+inline TF point_loss_dx(TF x, TF t, int kind, float parameter)
+{
+    const TF e = x - t;
+    switch (kind) {
+    case KIND_L1: return select(sign(e), (TF)NAN, isnan(e));
+    case KIND_L2: return 2.0f * e;
+    case KIND_HUBER: return select(clamp(e, -parameter, parameter), (TF)NAN, isnan(e));
+    default: {
+        const TF sigmoid = 1.0f / (1.0f + exp(-x));
+        return (1.0f + (parameter - 1.0f) * t) * sigmoid - parameter * t;
+    }
+    }
+}
+
+TEAM_KERNEL void point_loss_fwd(ARG(const float, x), ARG(const float, target),
+                                ARG(const float, mask), ARG(float, partial), const ulong count,
+                                const int block, const int teams, const int mask_div, const int kind,
+                                const float parameter)
+{
+    VIEW(x);
+    VIEW(target);
+    VIEW(mask);
+    VIEW(partial);
+    TEAM_LOCAL(scratch);
+    BLOCK_RANGE(count);
+    mask_walk walk = mask_begin(mask, begin, mask_div);
+    team_sum loss = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
+    for (ulong i = begin; i < end; i += TEAM) {
+        const int n = LEFT(i, end);
+        const TF t = team_load(target + i, n, NAN);
+        const TI valid = (mask_next(&walk, n) != 0.0f) & (t == t);
+        const TF value = point_loss(team_load(x + i, n, 0.0f), t, kind, parameter);
+        team_add(&loss, select((TF)0.0f, value, valid));
+        team_add(&weight, select((TF)0.0f, (TF)1.0f, valid));
+    }
+    store_partial(loss, weight, partial, teams, scratch);
+}
+
+TEAM_KERNEL void point_loss_bwd(ARG(const float, x), ARG(const float, target),
+                                ARG(const float, mask), ARG(const float, total),
+                                ARG(const float, dloss), ARG(float, dx), const ulong count,
+                                const int block, const int mask_div, const int kind,
+                                const float parameter)
+{
+    VIEW(x);
+    VIEW(target);
+    VIEW(mask);
+    VIEW(total);
+    VIEW(dloss);
+    VIEW(dx);
+    BLOCK_RANGE(count);
+    mask_walk walk = mask_begin(mask, begin, mask_div);
+    const float scale = loss_scale(total, dloss);
+    for (ulong i = begin; i < end; i += TEAM) {
+        const int n = LEFT(i, end);
+        const TF t = team_load(target + i, n, NAN);
+        const TI valid = (mask_next(&walk, n) != 0.0f) & (t == t);
+        const TF value = scale * point_loss_dx(team_load(x + i, n, 0.0f), t, kind, parameter);
+        team_store(select((TF)0.0f, value, valid), dx + i, n);
+    }
+}
+
+// ---- the last step of every loss -----------------------------------------------------------------
+
+// One team. loss = sum / weight (0 when nothing was valid), total = weight.
+TEAM_KERNEL void loss_finish(ARG(const float, partial), ARG(float, loss), ARG(float, total),
+                             const int teams)
+{
+    VIEW(partial);
+    VIEW(loss);
+    VIEW(total);
+    TEAM_LOCAL(scratch);
+    team_sum sum = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
+    for (int i = 0; i < teams; i += TEAM) {
+        global const float *p = partial + i;
+        team_add(&sum, team_load(p, teams - i, 0.0f));
+        sum.e += team_load(p + teams, teams - i, 0.0f);
+        team_add(&weight, team_load(p + 2 * teams, teams - i, 0.0f));
+        weight.e += team_load(p + 3 * teams, teams - i, 0.0f);
+    }
+    const float2 a = team_total(sum, scratch), b = team_total(weight, scratch);
+    if (TEAM_FIRST) {
+        const float w = b.x + b.y;
+        // 0 * sum keeps the NaN of a bad label whose class weight is 0.
+        loss[0] = w == 0.0f ? 0.0f * (a.x + a.y) : a.x / w + a.y / w;
+        total[0] = w;
+    }
+}
