@@ -171,12 +171,12 @@ inline uint4 philox4x32(uint4 counter, uint2 key)
 // Two-float sums: x is the running sum, y the sum of what rounding took from it. TwoSum (Knuth, TAOCP
 // vol. 2, 4.2.2) needs no ordering of the operands; it survives contraction, which never touches
 // plain additions.
-inline float2 pair_add(float2 a, float v)
+static inline float2 pair_add(float2 a, float v)
 {
     const float t = a.x + v, b = t - a.x;
     return (float2)(t, a.y + ((a.x - (t - b)) + (v - b)));
 }
-inline float2 pair_merge(float2 a, float2 b)
+static inline float2 pair_merge(float2 a, float2 b)
 {
     a = pair_add(a, b.x);
     a.y += b.y;
@@ -185,33 +185,31 @@ inline float2 pair_merge(float2 a, float2 b)
 
 // A team works through one contiguous range together: the VW lanes of a work-item (CPU style) or the
 // WG items of a work-group (GPU style). Kernels written with it serve both styles. A team's number is
-// TEAM_ID; lane values are of type TF (float) and TI (int); TEAM_LANE is the lane's number.
+// TEAM_ID; lane values are of type floatl and intl; TEAM_LANE is the lane's number.
 // team_load and team_store touch the first n elements only, and give `fill` to the lanes behind.
 // Reductions return the same value to every lane; on GPU style all items must reach them, and the
 // kernel declares TEAM_LOCAL(scratch).
 #ifdef STYLE_GPU
 #define TEAM WG
-#define TF float
-#define TI int
 #define TEAM_KERNEL GPU_KERNEL(WG)
 #define TEAM_ID get_group_id(0)
 #define TEAM_LOCAL(scratch) local float2 scratch[WG]
 #define TEAM_FIRST (get_local_id(0) == 0)
 #define TEAM_LANE ((int)get_local_id(0))
-inline float team_load(global const float *p, int n, float fill)
+static inline float team_load(global const float *p, int n, float fill)
 {
     return TEAM_LANE < n ? p[TEAM_LANE] : fill;
 }
-inline int team_load_int(global const int *p, int n, int fill)
+static inline int team_load_int(global const int *p, int n, int fill)
 {
     return TEAM_LANE < n ? p[TEAM_LANE] : fill;
 }
-inline void team_store(float v, global float *p, int n)
+static inline void team_store(float v, global float *p, int n)
 {
     if (TEAM_LANE < n) p[TEAM_LANE] = v;
 }
 #define DEFINE_TEAM_REDUCE(name, combine)                                                          \
-    inline float2 name(float2 v, local float2 *scratch)                                            \
+    static inline float2 name(float2 v, local float2 *scratch)                                     \
     {                                                                                              \
         const int lane = TEAM_LANE;                                                                \
         barrier(CLK_LOCAL_MEM_FENCE);                                                              \
@@ -229,8 +227,6 @@ DEFINE_TEAM_REDUCE(team_fmax, fmax)
 #define team_max(v, scratch) team_fmax((float2)(v, 0.0f), scratch).x
 #else
 #define TEAM VW
-#define TF FLOATV
-#define TI INTV
 #define TEAM_KERNEL CPU_KERNEL
 #define TEAM_ID get_global_id(0)
 #define TEAM_LOCAL(scratch) local float2 *scratch = 0
@@ -242,21 +238,21 @@ DEFINE_TEAM_REDUCE(team_fmax, fmax)
 #else
 #define TEAM_LANE ((int4)(0, 1, 2, 3))
 #endif
-inline FLOATV team_load(global const float *p, int n, float fill)
+static inline floatl team_load(global const float *p, int n, float fill)
 {
     if (n >= VW) return VLOAD(0, p);
     float lane[VW];
     for (int i = 0; i < VW; i++) lane[i] = i < n ? p[i] : fill;
     return VLOAD(0, lane);
 }
-inline INTV team_load_int(global const int *p, int n, int fill)
+static inline intl team_load_int(global const int *p, int n, int fill)
 {
     if (n >= VW) return VLOAD(0, p);
     int lane[VW];
     for (int i = 0; i < VW; i++) lane[i] = i < n ? p[i] : fill;
     return VLOAD(0, lane);
 }
-inline void team_store(FLOATV v, global float *p, int n)
+static inline void team_store(floatl v, global float *p, int n)
 {
     if (n >= VW) {
         VSTORE(v, 0, p);
@@ -266,7 +262,7 @@ inline void team_store(FLOATV v, global float *p, int n)
     VSTORE(v, 0, lane);
     for (int i = 0; i < n; i++) p[i] = lane[i];
 }
-inline float team_max(FLOATV v, local float2 *scratch)
+static inline float team_max(floatl v, local float2 *scratch)
 {
     float lane[VW];
     VSTORE(v, 0, lane);
@@ -278,16 +274,16 @@ inline float team_max(FLOATV v, local float2 *scratch)
 
 // One two-float sum per lane.
 typedef struct {
-    TF s, e;
+    floatl s, e;
 } team_sum;
-inline void team_add(team_sum *a, TF v)
+static inline void team_add(team_sum *a, floatl v)
 {
-    const TF t = a->s + v, b = t - a->s;
+    const floatl t = a->s + v, b = t - a->s;
     a->e += (a->s - (t - b)) + (v - b);
     a->s = t;
 }
 // The lanes' sums as one.
-inline float2 team_total(team_sum a, local float2 *scratch)
+static inline float2 team_total(team_sum a, local float2 *scratch)
 {
 #ifdef STYLE_GPU
     return team_pair((float2)(a.s, a.e), scratch);
@@ -298,5 +294,63 @@ inline float2 team_total(team_sum a, local float2 *scratch)
     float2 sum = (float2)(s[0], e[0]);
     for (int i = 1; i < VW; i++) sum = pair_merge(sum, (float2)(s[i], e[i]));
     return sum;
+#endif
+}
+
+// The range of elements (or rows) that a team owns when every team has `block` of n, and how many of
+// them the group of lanes at `at` has.
+#define TEAM_RANGE(n)                                                                              \
+    const ulong begin = (ulong)TEAM_ID * block;                                                    \
+    const ulong end = min(begin + block, (ulong)(n))
+#define TEAM_LEFT(at, end) ((int)min((ulong)TEAM, (end) - (at)))
+
+// Masks: element i counts when mask[i / div] is not 0 (div 1: one per element; C: one per pixel;
+// H W C: one per sample; 0: no mask). A walk hands out the mask along a team's range.
+typedef struct {
+    global const float *mask;
+    uint left, div; // CPU style: elements left with this mask value; GPU style: offset of the block
+} mask_walk;
+
+static inline mask_walk mask_begin(global const float *mask, ulong begin, uint div)
+{
+    mask_walk w = {mask, 0, div};
+    if (div) {
+        w.mask += begin / div;
+#ifdef STYLE_GPU
+        w.left = (uint)(begin % div);
+#else
+        w.left = div - (uint)(begin % div);
+#endif
+    }
+    return w;
+}
+
+// The mask of the next n elements (at most TEAM), one per lane.
+static inline floatl mask_next(mask_walk *w, int n)
+{
+    if (!w->div) return (floatl)1.0f;
+    if (w->div == 1) {
+        const floatl m = team_load(w->mask, n, 0.0f);
+        w->mask += TEAM;
+        return m;
+    }
+#ifdef STYLE_GPU
+    const float m = TEAM_LANE < n ? w->mask[(w->left + TEAM_LANE) / w->div] : 0.0f;
+    w->left += TEAM;
+    return m;
+#else
+    if (w->left > VW && n >= VW) {
+        w->left -= VW;
+        return (floatl)w->mask[0];
+    }
+    float lane[VW];
+    for (int i = 0; i < VW; i++) {
+        lane[i] = i < n ? w->mask[0] : 0.0f;
+        if (i < n && --w->left == 0) {
+            w->mask++;
+            w->left = w->div;
+        }
+    }
+    return VLOAD(0, lane);
 #endif
 }

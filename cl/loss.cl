@@ -17,7 +17,7 @@
 #define LOG_PROBS 2 // x already holds log-probabilities (NLL)
 
 // Column c of n rows, a row per lane; lanes behind n repeat the last row.
-inline TF row_gather(global const float *x, int n, int C, int c)
+static inline floatl row_gather(global const float *x, int n, int C, int c)
 {
 #ifdef STYLE_GPU
     return x[(ulong)min(TEAM_LANE, n - 1) * C + c];
@@ -31,7 +31,7 @@ inline TF row_gather(global const float *x, int n, int C, int c)
 #endif
 }
 
-inline void row_scatter(TF v, global float *y, int n, int C, int c)
+static inline void row_scatter(floatl v, global float *y, int n, int C, int c)
 {
 #ifdef STYLE_GPU
     if (TEAM_LANE < n) y[(ulong)TEAM_LANE * C + c] = v;
@@ -44,7 +44,7 @@ inline void row_scatter(TF v, global float *y, int n, int C, int c)
 }
 
 // p[i] per lane; every i must be inside.
-inline TF lookup(global const float *p, TI i)
+static inline floatl lookup(global const float *p, intl i)
 {
 #ifdef STYLE_GPU
     return p[i];
@@ -63,32 +63,27 @@ inline TF lookup(global const float *p, TI i)
 #define KEEP(name, c, v)
 #define KEPT(name, c, again) (again)
 #else
-#define COLUMNS(name) TF name[ROW_MAX]
+#define COLUMNS(name) floatl name[ROW_MAX]
 #define KEEP(name, c, v) name[c] = (v)
 #define KEPT(name, c, again) name[c]
 #endif
 
-#define BLOCK_RANGE(n)                                                                             \
-    const ulong begin = (ulong)TEAM_ID * block;                                                    \
-    const ulong end = min(begin + block, (ulong)(n))
-#define LEFT(at, end) ((int)min((ulong)TEAM, (end) - (at)))
-
 // Largest element of one row, and sum of exp(v - m), by the whole team.
-inline float wide_max(global const float *x, int C, local float2 *scratch)
+static inline float wide_max(global const float *x, int C, local float2 *scratch)
 {
-    TF m = -INFINITY;
+    floatl m = -INFINITY;
     for (int c = 0; c < C; c += TEAM) m = fmax(m, team_load(x + c, C - c, -INFINITY));
     return team_max(m, scratch);
 }
-inline float wide_total(TF v, local float2 *scratch)
+static inline float wide_total(floatl v, local float2 *scratch)
 {
     team_sum sum = {v, 0.0f};
     const float2 total = team_total(sum, scratch);
     return total.x + total.y;
 }
-inline float wide_exp_sum(global const float *x, int C, float m, local float2 *scratch)
+static inline float wide_exp_sum(global const float *x, int C, float m, local float2 *scratch)
 {
-    TF s = 0.0f;
+    floatl s = 0.0f;
     for (int c = 0; c < C; c += TEAM) s += exp(team_load(x + c, C - c, -INFINITY) - m);
     return wide_total(s, scratch);
 }
@@ -96,18 +91,18 @@ inline float wide_exp_sum(global const float *x, int C, float m, local float2 *s
 // ---- softmax -------------------------------------------------------------------------------------
 
 // y of one element, from d = x - max; s is the row's sum of exp(x - max).
-inline TF softmax_of(TF d, TF s, int log_form)
+static inline floatl softmax_of(floatl d, floatl s, int log_form)
 {
     if (log_form) return d - log(s);
     return exp(d) / s;
 }
 // softmax: dx = y (dy - sum dy y); log-softmax: dx = dy - exp(y) sum dy.
-inline TF softmax_bwd_term(TF y, TF dy, int log_form)
+static inline floatl softmax_bwd_term(floatl y, floatl dy, int log_form)
 {
     if (log_form) return dy;
     return dy * y;
 }
-inline TF softmax_bwd_of(TF y, TF dy, TF s, int log_form)
+static inline floatl softmax_bwd_of(floatl y, floatl dy, floatl s, int log_form)
 {
     if (log_form) return dy - exp(y) * s;
     return y * (dy - s);
@@ -118,20 +113,20 @@ TEAM_KERNEL void softmax_fwd_rows(ARG(const float, x), ARG(float, y), const ulon
 {
     VIEW(x);
     VIEW(y);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     COLUMNS(col);
     for (ulong r = begin; r < end; r += TEAM) {
-        const int n = LEFT(r, end);
+        const int n = TEAM_LEFT(r, end);
         global const float *in = x + r * C;
-        TF m = -INFINITY, s = 0.0f;
+        floatl m = -INFINITY, s = 0.0f;
         for (int c = 0; c < C; c++) {
-            const TF v = row_gather(in, n, C, c);
+            const floatl v = row_gather(in, n, C, c);
             KEEP(col, c, v);
             m = fmax(m, v);
         }
         for (int c = 0; c < C; c++) s += exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
         for (int c = 0; c < C; c++) {
-            const TF d = KEPT(col, c, row_gather(in, n, C, c)) - m;
+            const floatl d = KEPT(col, c, row_gather(in, n, C, c)) - m;
             row_scatter(softmax_of(d, s, log_form), y + r * C, n, C, c);
         }
     }
@@ -143,7 +138,7 @@ TEAM_KERNEL void softmax_fwd_wide(ARG(const float, x), ARG(float, y), const ulon
     VIEW(x);
     VIEW(y);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     for (ulong r = begin; r < end; r++) {
         global const float *in = x + r * C;
         global float *out = y + r * C;
@@ -160,17 +155,17 @@ TEAM_KERNEL void softmax_bwd_rows(ARG(const float, y), ARG(const float, dy), ARG
     VIEW(y);
     VIEW(dy);
     VIEW(dx);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     for (ulong r = begin; r < end; r += TEAM) {
-        const int n = LEFT(r, end);
+        const int n = TEAM_LEFT(r, end);
         global const float *yr = y + r * C, *dyr = dy + r * C;
-        TF s = 0.0f;
+        floatl s = 0.0f;
         for (int c = 0; c < C; c++) {
-            const TF d = row_gather(dyr, n, C, c);
+            const floatl d = row_gather(dyr, n, C, c);
             s += softmax_bwd_term(row_gather(yr, n, C, c), d, log_form);
         }
         for (int c = 0; c < C; c++) {
-            const TF v = row_gather(yr, n, C, c), d = row_gather(dyr, n, C, c);
+            const floatl v = row_gather(yr, n, C, c), d = row_gather(dyr, n, C, c);
             row_scatter(softmax_bwd_of(v, d, s, log_form), dx + r * C, n, C, c);
         }
     }
@@ -183,17 +178,17 @@ TEAM_KERNEL void softmax_bwd_wide(ARG(const float, y), ARG(const float, dy), ARG
     VIEW(dy);
     VIEW(dx);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     for (ulong r = begin; r < end; r++) {
         global const float *yr = y + r * C, *dyr = dy + r * C;
-        TF part = 0.0f;
+        floatl part = 0.0f;
         for (int c = 0; c < C; c += TEAM) {
-            const TF d = team_load(dyr + c, C - c, 0.0f);
+            const floatl d = team_load(dyr + c, C - c, 0.0f);
             part += softmax_bwd_term(team_load(yr + c, C - c, 0.0f), d, log_form);
         }
         const float s = wide_total(part, scratch);
         for (int c = 0; c < C; c += TEAM) {
-            const TF v = team_load(yr + c, C - c, 0.0f), d = team_load(dyr + c, C - c, 0.0f);
+            const floatl v = team_load(yr + c, C - c, 0.0f), d = team_load(dyr + c, C - c, 0.0f);
             team_store(softmax_bwd_of(v, d, s, log_form), dx + r * C + c, C - c);
         }
     }
@@ -208,12 +203,12 @@ TEAM_KERNEL void softmax_bwd_wide(ARG(const float, y), ARG(const float, dy), ARG
 // log-probabilities: m = log s = 0. A label y >= C makes its row NaN; it is never used as an index.
 
 typedef struct {
-    TI valid, bad; // -1 or 0 per lane (vectors), 1 or 0 (scalar)
-    TI index;      // inside [0, C)
-    TF weight;     // w_y
+    intl valid, bad; // -1 or 0 per lane (vectors), 1 or 0 (scalar)
+    intl index;      // inside [0, C)
+    floatl weight;     // w_y
 } label_info;
 
-inline label_info label_read(TI label, global const float *weights, int C, int ignore, int flags)
+static inline label_info label_read(intl label, global const float *weights, int C, int ignore, int flags)
 {
     label_info l;
     l.valid = (label >= 0) & (label != ignore);
@@ -224,12 +219,12 @@ inline label_info label_read(TI label, global const float *weights, int C, int i
     return l;
 }
 
-inline float weight_of(global const float *weights, int c, int flags)
+static inline float weight_of(global const float *weights, int c, int flags)
 {
     return flags & HAS_WEIGHTS ? weights[c] : 1.0f;
 }
 
-inline float weight_sum(global const float *weights, int C, int flags)
+static inline float weight_sum(global const float *weights, int C, int flags)
 {
     if (!(flags & HAS_WEIGHTS)) return C;
     float2 sum = 0.0f;
@@ -237,15 +232,15 @@ inline float weight_sum(global const float *weights, int C, int flags)
     return sum.x + sum.y;
 }
 
-inline TF row_loss(label_info l, TF log_s, TF d_label, TF dot, float W, float smoothing, int C)
+static inline floatl row_loss(label_info l, floatl log_s, floatl d_label, floatl dot, float W, float smoothing, int C)
 {
-    TF loss = (1.0f - smoothing) * l.weight * (log_s - d_label);
+    floatl loss = (1.0f - smoothing) * l.weight * (log_s - d_label);
     if (smoothing > 0.0f) loss += smoothing / C * (W * log_s - dot);
-    return select(select((TF)0.0f, loss, l.valid), (TF)NAN, l.bad & l.valid);
+    return select(select((floatl)0.0f, loss, l.valid), (floatl)NAN, l.bad & l.valid);
 }
 
 // The team's sums to partial[4][teams].
-inline void store_partial(team_sum loss, team_sum weight, global float *partial, int teams,
+static inline void store_partial(team_sum loss, team_sum weight, global float *partial, int teams,
                           local float2 *scratch)
 {
     const float2 a = team_total(loss, scratch), b = team_total(weight, scratch);
@@ -269,41 +264,41 @@ TEAM_KERNEL void label_loss_fwd_rows(ARG(const float, x), ARG(const int, labels)
     VIEW(weights);
     VIEW(partial);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     COLUMNS(col);
     const float W = weight_sum(weights, C, flags);
     team_sum loss = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
     for (ulong r = begin; r < end; r += TEAM) {
-        const int n = LEFT(r, end);
+        const int n = TEAM_LEFT(r, end);
         global const float *in = x + r * C;
-        const TI label = team_load_int(labels + r, n, -1);
+        const intl label = team_load_int(labels + r, n, -1);
         const label_info l = label_read(label, weights, C, ignore, flags);
-        TF m = 0.0f, log_s = 0.0f, d_label = 0.0f, dot = 0.0f;
+        floatl m = 0.0f, log_s = 0.0f, d_label = 0.0f, dot = 0.0f;
         if (!(flags & LOG_PROBS)) {
-            TF s = 0.0f;
+            floatl s = 0.0f;
             m = -INFINITY;
             for (int c = 0; c < C; c++) {
-                const TF v = row_gather(in, n, C, c);
+                const floatl v = row_gather(in, n, C, c);
                 KEEP(col, c, v);
                 m = fmax(m, v);
                 d_label = select(d_label, v, l.index == c);
             }
             d_label -= m;
             for (int c = 0; c < C; c++) {
-                const TF d = KEPT(col, c, row_gather(in, n, C, c)) - m;
+                const floatl d = KEPT(col, c, row_gather(in, n, C, c)) - m;
                 s += exp(d);
                 if (smoothing > 0.0f) dot += weight_of(weights, c, flags) * d;
             }
             log_s = log(s);
         } else {
             for (int c = 0; c < C; c++) {
-                const TF v = row_gather(in, n, C, c);
+                const floatl v = row_gather(in, n, C, c);
                 d_label = select(d_label, v, l.index == c);
                 if (smoothing > 0.0f) dot += weight_of(weights, c, flags) * v;
             }
         }
         team_add(&loss, row_loss(l, log_s, d_label, dot, W, smoothing, C));
-        team_add(&weight, select((TF)0.0f, l.weight, l.valid));
+        team_add(&weight, select((floatl)0.0f, l.weight, l.valid));
     }
     store_partial(loss, weight, partial, teams, scratch);
 }
@@ -319,9 +314,9 @@ TEAM_KERNEL void label_loss_fwd_wide(ARG(const float, x), ARG(const int, labels)
     VIEW(weights);
     VIEW(partial);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     const float W = weight_sum(weights, C, flags);
-    const TI first = TEAM_LANE == 0;
+    const intl first = TEAM_LANE == 0;
     team_sum loss = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
     for (ulong r = begin; r < end; r++) {
         global const float *in = x + r * C;
@@ -333,33 +328,33 @@ TEAM_KERNEL void label_loss_fwd_wide(ARG(const float, x), ARG(const int, labels)
             log_s = log(wide_exp_sum(in, C, m, scratch));
         }
         if (smoothing > 0.0f) {
-            TF part = 0.0f;
+            floatl part = 0.0f;
             for (int c = 0; c < C; c += TEAM) {
-                TF w = 1.0f;
+                floatl w = 1.0f;
                 if (flags & HAS_WEIGHTS) w = team_load(weights + c, C - c, 0.0f);
                 part += w * (team_load(in + c, C - c, m) - m);
             }
             dot = wide_total(part, scratch);
         }
         const float d_label = in[clamp(label, 0, C - 1)] - m;
-        const TF value = row_loss(l, log_s, d_label, dot, W, smoothing, C);
-        team_add(&loss, select((TF)0.0f, value, first));
-        team_add(&weight, select((TF)0.0f, l.weight, first & l.valid));
+        const floatl value = row_loss(l, log_s, d_label, dot, W, smoothing, C);
+        team_add(&loss, select((floatl)0.0f, value, first));
+        team_add(&weight, select((floatl)0.0f, l.weight, first & l.valid));
     }
     store_partial(loss, weight, partial, teams, scratch);
 }
 
 // dx_j = dloss / weight ((1 - q) w_y (p_j - [j = y]) + q / C (W p_j - w_j)), without the p_j terms for
 // log-probabilities. Zero for rows that are not valid.
-inline TF label_loss_dx(label_info l, TF p, TI is_label, TF w_j, float W, float scale,
+static inline floatl label_loss_dx(label_info l, floatl p, intl is_label, floatl w_j, float W, float scale,
                         float smoothing, int C)
 {
-    TF dx = scale * (1.0f - smoothing) * l.weight * (p - select((TF)0.0f, (TF)1.0f, is_label));
+    floatl dx = scale * (1.0f - smoothing) * l.weight * (p - select((floatl)0.0f, (floatl)1.0f, is_label));
     if (smoothing > 0.0f) dx += scale * smoothing / C * (W * p - w_j);
-    return select(select((TF)0.0f, dx, l.valid), (TF)NAN, l.bad & l.valid);
+    return select(select((floatl)0.0f, dx, l.valid), (floatl)NAN, l.bad & l.valid);
 }
 
-inline float loss_scale(global const float *weight, global const float *dloss)
+static inline float loss_scale(global const float *weight, global const float *dloss)
 {
     return weight[0] == 0.0f ? 0.0f : dloss[0] / weight[0];
 }
@@ -376,30 +371,30 @@ TEAM_KERNEL void label_loss_bwd_rows(ARG(const float, x), ARG(const int, labels)
     VIEW(total);
     VIEW(dloss);
     VIEW(dx);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     COLUMNS(col);
     const float W = weight_sum(weights, C, flags), scale = loss_scale(total, dloss);
     for (ulong r = begin; r < end; r += TEAM) {
-        const int n = LEFT(r, end);
+        const int n = TEAM_LEFT(r, end);
         global const float *in = x + r * C;
-        const TI label = team_load_int(labels + r, n, -1);
+        const intl label = team_load_int(labels + r, n, -1);
         const label_info l = label_read(label, weights, C, ignore, flags);
-        TF m = -INFINITY, s = 0.0f, inverse = 0.0f;
+        floatl m = -INFINITY, s = 0.0f, inverse = 0.0f;
         if (!(flags & LOG_PROBS)) {
             for (int c = 0; c < C; c++) {
-                const TF v = row_gather(in, n, C, c);
+                const floatl v = row_gather(in, n, C, c);
                 KEEP(col, c, v);
                 m = fmax(m, v);
             }
             for (int c = 0; c < C; c++) {
-                const TF e = exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
+                const floatl e = exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
                 KEEP(col, c, e);
                 s += e;
             }
             inverse = 1.0f / s;
         }
         for (int c = 0; c < C; c++) {
-            TF p = 0.0f;
+            floatl p = 0.0f;
             if (!(flags & LOG_PROBS)) p = KEPT(col, c, exp(row_gather(in, n, C, c) - m)) * inverse;
             const float w = smoothing > 0.0f ? weight_of(weights, c, flags) : 1.0f;
             row_scatter(label_loss_dx(l, p, l.index == c, w, W, scale, smoothing, C), dx + r * C, n,
@@ -421,7 +416,7 @@ TEAM_KERNEL void label_loss_bwd_wide(ARG(const float, x), ARG(const int, labels)
     VIEW(dloss);
     VIEW(dx);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     const float W = weight_sum(weights, C, flags), scale = loss_scale(total, dloss);
     for (ulong r = begin; r < end; r++) {
         global const float *in = x + r * C;
@@ -432,9 +427,9 @@ TEAM_KERNEL void label_loss_bwd_wide(ARG(const float, x), ARG(const int, labels)
             inverse = 1.0f / wide_exp_sum(in, C, m, scratch);
         }
         for (int c = 0; c < C; c += TEAM) {
-            TF w = 1.0f;
+            floatl w = 1.0f;
             if (flags & HAS_WEIGHTS) w = team_load(weights + c, C - c, 0.0f);
-            TF p = 0.0f;
+            floatl p = 0.0f;
             if (!(flags & LOG_PROBS)) p = exp(team_load(in + c, C - c, 0.0f) - m) * inverse;
             team_store(label_loss_dx(l, p, l.index == TEAM_LANE + c, w, W, scale, smoothing, C),
                        dx + r * C + c, C - c);
@@ -449,66 +444,15 @@ TEAM_KERNEL void label_loss_bwd_wide(ARG(const float, x), ARG(const int, labels)
 #define KIND_HUBER 2 // parameter: delta
 #define KIND_BCE 3   // parameter: weight of the positive class
 
-// Element i counts when mask[i / div] is not 0 (div 1: own mask; C: one per pixel; H W C: one per
-// sample; 0: no mask) and its target is a number.
-typedef struct {
-    global const float *mask;
-    uint left, div; // CPU style: elements left with this mask value; GPU style: offset of the block
-} mask_walk;
-
-inline mask_walk mask_begin(global const float *mask, ulong begin, uint div)
-{
-    mask_walk w = {mask, 0, div};
-    if (div) {
-        w.mask += begin / div;
-#ifdef STYLE_GPU
-        w.left = (uint)(begin % div);
-#else
-        w.left = div - (uint)(begin % div);
-#endif
-    }
-    return w;
-}
-
-// The mask of the next n elements (at most TEAM), one per lane.
-inline TF mask_next(mask_walk *w, int n)
-{
-    if (!w->div) return (TF)1.0f;
-    if (w->div == 1) {
-        const TF m = team_load(w->mask, n, 0.0f);
-        w->mask += TEAM;
-        return m;
-    }
-#ifdef STYLE_GPU
-    const float m = TEAM_LANE < n ? w->mask[(w->left + TEAM_LANE) / w->div] : 0.0f;
-    w->left += TEAM;
-    return m;
-#else
-    if (w->left > VW && n >= VW) {
-        w->left -= VW;
-        return (TF)w->mask[0];
-    }
-    float lane[VW];
-    for (int i = 0; i < VW; i++) {
-        lane[i] = i < n ? w->mask[0] : 0.0f;
-        if (i < n && --w->left == 0) {
-            w->mask++;
-            w->left = w->div;
-        }
-    }
-    return VLOAD(0, lane);
-#endif
-}
-
 // log(1 + e^-|x|) + max(-x, 0) = log(1 + e^-x) without overflow.
-inline TF softplus_of_minus(TF x)
+static inline floatl softplus_of_minus(floatl x)
 {
-    return log1p(exp(-fabs(x))) + fmax(-x, (TF)0.0f);
+    return log1p(exp(-fabs(x))) + fmax(-x, (floatl)0.0f);
 }
 
-inline TF point_loss(TF x, TF t, int kind, float parameter)
+static inline floatl point_loss(floatl x, floatl t, int kind, float parameter)
 {
-    const TF e = x - t;
+    const floatl e = x - t;
     switch (kind) {
     case KIND_L1: return fabs(e);
     case KIND_L2: return e * e;
@@ -518,15 +462,15 @@ inline TF point_loss(TF x, TF t, int kind, float parameter)
     }
 }
 
-inline TF point_loss_dx(TF x, TF t, int kind, float parameter)
+static inline floatl point_loss_dx(floatl x, floatl t, int kind, float parameter)
 {
-    const TF e = x - t;
+    const floatl e = x - t;
     switch (kind) {
-    case KIND_L1: return select(sign(e), (TF)NAN, isnan(e));
+    case KIND_L1: return select(sign(e), (floatl)NAN, isnan(e));
     case KIND_L2: return 2.0f * e;
-    case KIND_HUBER: return select(clamp(e, -parameter, parameter), (TF)NAN, isnan(e));
+    case KIND_HUBER: return select(clamp(e, -parameter, parameter), (floatl)NAN, isnan(e));
     default: {
-        const TF sigmoid = 1.0f / (1.0f + exp(-x));
+        const floatl sigmoid = 1.0f / (1.0f + exp(-x));
         return (1.0f + (parameter - 1.0f) * t) * sigmoid - parameter * t;
     }
     }
@@ -542,16 +486,16 @@ TEAM_KERNEL void point_loss_fwd(ARG(const float, x), ARG(const float, target),
     VIEW(mask);
     VIEW(partial);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(count);
+    TEAM_RANGE(count);
     mask_walk walk = mask_begin(mask, begin, mask_div);
     team_sum loss = {0.0f, 0.0f}, weight = {0.0f, 0.0f};
     for (ulong i = begin; i < end; i += TEAM) {
-        const int n = LEFT(i, end);
-        const TF t = team_load(target + i, n, NAN);
-        const TI valid = (mask_next(&walk, n) != 0.0f) & (t == t);
-        const TF value = point_loss(team_load(x + i, n, 0.0f), t, kind, parameter);
-        team_add(&loss, select((TF)0.0f, value, valid));
-        team_add(&weight, select((TF)0.0f, (TF)1.0f, valid));
+        const int n = TEAM_LEFT(i, end);
+        const floatl t = team_load(target + i, n, NAN);
+        const intl valid = (mask_next(&walk, n) != 0.0f) & (t == t);
+        const floatl value = point_loss(team_load(x + i, n, 0.0f), t, kind, parameter);
+        team_add(&loss, select((floatl)0.0f, value, valid));
+        team_add(&weight, select((floatl)0.0f, (floatl)1.0f, valid));
     }
     store_partial(loss, weight, partial, teams, scratch);
 }
@@ -568,15 +512,15 @@ TEAM_KERNEL void point_loss_bwd(ARG(const float, x), ARG(const float, target),
     VIEW(total);
     VIEW(dloss);
     VIEW(dx);
-    BLOCK_RANGE(count);
+    TEAM_RANGE(count);
     mask_walk walk = mask_begin(mask, begin, mask_div);
     const float scale = loss_scale(total, dloss);
     for (ulong i = begin; i < end; i += TEAM) {
-        const int n = LEFT(i, end);
-        const TF t = team_load(target + i, n, NAN);
-        const TI valid = (mask_next(&walk, n) != 0.0f) & (t == t);
-        const TF value = scale * point_loss_dx(team_load(x + i, n, 0.0f), t, kind, parameter);
-        team_store(select((TF)0.0f, value, valid), dx + i, n);
+        const int n = TEAM_LEFT(i, end);
+        const floatl t = team_load(target + i, n, NAN);
+        const intl valid = (mask_next(&walk, n) != 0.0f) & (t == t);
+        const floatl value = scale * point_loss_dx(team_load(x + i, n, 0.0f), t, kind, parameter);
+        team_store(select((floatl)0.0f, value, valid), dx + i, n);
     }
 }
 

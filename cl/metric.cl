@@ -5,11 +5,7 @@
 // ignored). A label counts when 0 <= label < classes and label != ignore. With C = 1 there are two
 // classes: the prediction is x > 0.
 
-#define BLOCK_RANGE(n)                                                                             \
-    const ulong begin = (ulong)TEAM_ID * block;                                                    \
-    const ulong end = min(begin + block, (ulong)(n))
-
-inline int label_at(global const int *labels, ulong r, int is_float)
+static inline int label_at(global const int *labels, ulong r, int is_float)
 {
     const int bits = labels[r];
     if (!is_float) return bits;
@@ -18,7 +14,7 @@ inline int label_at(global const int *labels, ulong r, int is_float)
 }
 
 // The first largest of one row; NaN never wins.
-inline int predict(global const float *x, int C)
+static inline int predict(global const float *x, int C)
 {
     if (C == 1) return x[0] > 0.0f;
     int best = 0;
@@ -33,24 +29,24 @@ inline int predict(global const float *x, int C)
 }
 
 // Is the label among the k largest? Equal values count in order of class, as with a first maximum.
-inline int among_top(global const float *x, int C, int label, int k)
+static inline int among_top(global const float *x, int C, int label, int k)
 {
     if (C == 1) return predict(x, 1) == label;
     const float v = x[label];
     int before = 0;
-    for (int c = 0; c < label; c++) before += !(x[c] < v);
+    for (int c = 0; c < label; c++) before += x[c] >= v;
     for (int c = label; c < C; c++) before += x[c] > v;
     return v == v && before < k;
 }
 
-inline void pair_into(global float *acc, float v)
+static inline void pair_into(global float *acc, float v)
 {
     const float2 sum = pair_add((float2)(acc[0], acc[1]), v);
     acc[0] = sum.x;
     acc[1] = sum.y;
 }
 // Exact for any n: two parts of at most 16 bits.
-inline void count_into(global float *acc, uint n)
+static inline void count_into(global float *acc, uint n)
 {
     pair_into(acc, (float)(n & 0xffff0000u));
     pair_into(acc, (float)(n & 0xffffu));
@@ -73,7 +69,7 @@ TEAM_KERNEL void metric_accuracy(ARG(const float, x), ARG(const int, labels), AR
     VIEW(x);
     VIEW(labels);
     VIEW(counts);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
     uint correct = 0, valid = 0;
     for (ulong r = FIRST_ROW; r < end; r += ROW_STEP) {
         const int label = label_at(labels, r, labels_float);
@@ -94,7 +90,7 @@ TEAM_KERNEL void metric_confusion(ARG(const float, x), ARG(const int, labels), A
     VIEW(x);
     VIEW(labels);
     VIEW(counts);
-    BLOCK_RANGE(rows);
+    TEAM_RANGE(rows);
 #ifndef STYLE_GPU
     uint table[TABLE_MAX];
     const int cells = classes * classes;
@@ -158,22 +154,23 @@ TEAM_KERNEL void metric_regression(ARG(const float, x), ARG(const float, target)
     VIEW(mask);
     VIEW(partial);
     TEAM_LOCAL(scratch);
-    BLOCK_RANGE(count);
+    TEAM_RANGE(count);
+    mask_walk walk = mask_begin(mask, begin, mask_div);
     team_sum sum[SUMS];
     for (int k = 0; k < SUMS; k++) sum[k].s = sum[k].e = 0.0f;
     for (ulong i = begin; i < end; i += TEAM) {
-        const int n = (int)min((ulong)TEAM, end - i);
-        const TF t = team_load(target + i, n, NAN), p = team_load(x + i, n, 0.0f);
-        const TI valid = (mask_lanes(mask, i, n, mask_div) != 0.0f) & (t == t);
-        const TI ratio_valid = valid & (t != 0.0f);
-        const TF e = fabs(p - t), q = p / t;
-        const TI near = ratio_valid & (q > 0.0f) & (fmax(q, 1.0f / q) < 1.25f);
-        team_add(&sum[0], select((TF)0.0f, e, valid));
-        team_add(&sum[1], select((TF)0.0f, e * e, valid));
-        team_add(&sum[2], select((TF)0.0f, e / fabs(t), ratio_valid));
-        team_add(&sum[3], select((TF)0.0f, (TF)1.0f, ratio_valid));
-        team_add(&sum[4], select((TF)0.0f, (TF)1.0f, near));
-        team_add(&sum[5], select((TF)0.0f, (TF)1.0f, valid));
+        const int n = TEAM_LEFT(i, end);
+        const floatl t = team_load(target + i, n, NAN), p = team_load(x + i, n, 0.0f);
+        const intl valid = (mask_next(&walk, n) != 0.0f) & (t == t);
+        const intl ratio_valid = valid & (t != 0.0f);
+        const floatl e = fabs(p - t), q = p / t;
+        const intl near = ratio_valid & (q > 0.0f) & (fmax(q, 1.0f / q) < 1.25f);
+        team_add(&sum[0], select((floatl)0.0f, e, valid));
+        team_add(&sum[1], select((floatl)0.0f, e * e, valid));
+        team_add(&sum[2], select((floatl)0.0f, e / fabs(t), ratio_valid));
+        team_add(&sum[3], select((floatl)0.0f, (floatl)1.0f, ratio_valid));
+        team_add(&sum[4], select((floatl)0.0f, (floatl)1.0f, near));
+        team_add(&sum[5], select((floatl)0.0f, (floatl)1.0f, valid));
     }
     for (int k = 0; k < SUMS; k++) {
         const float2 total = team_total(sum[k], scratch);
