@@ -104,6 +104,9 @@ bool tdm_config_given(const tdm_config *config, const char *key);
 /* "configs/a.yaml:12:9", "--set", "default": for messages about a key. Never NULL. */
 const char *tdm_config_origin(const tdm_config *config, const char *key);
 /* Fails with "origin: key = value: message": for checks that need more than one key. */
+#ifdef __GNUC__
+__attribute__((format(printf, 3, 4)))
+#endif
 tdm_status tdm_config_reject(const tdm_config *config, const char *key, const char *format, ...);
 
 #ifdef __cplusplus

@@ -618,8 +618,7 @@ static const char *const hard_texts[] = {
     "\xc3\xa9t\xc3\xa9",
     "\xe2\x80\xa8",
     "\xc2\x85",
-    "\xef\xbb\xbf"
-    "bom",
+    "\xef\xbb\xbf mark",
     "\xf0\x9f\x90\xb1",
     "\x7f",
     "\x01",
