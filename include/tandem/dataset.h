@@ -54,7 +54,7 @@ typedef struct tdm_dataset tdm_dataset;
  * different lengths (both named), an empty array, a type or filter that cannot be read. */
 tdm_status tdm_dataset_open(const char *path, const char *split, tdm_dataset **out);
 void tdm_dataset_destroy(tdm_dataset **dataset);
-/* True when path/split.h5 or the folder path/split exists. */
+/* True when path/split.h5 exists, or the folder path/split with HDF5 files in it. */
 bool tdm_dataset_has_split(const char *path, const char *split);
 
 uint64_t tdm_dataset_length(const tdm_dataset *dataset);

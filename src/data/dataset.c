@@ -285,10 +285,22 @@ static tdm_status find_split(const char *folder, const char *split, char **out)
     return TDM_OK;
 }
 
+static bool holds_hdf5(const char *folder)
+{
+    char **names = NULL;
+    size_t n = 0;
+    bool holds = false;
+    if (tdm__list_folder(folder, &names, &n)) return false;
+    for (size_t i = 0; i < n; i++) holds = holds || is_hdf5_name(names[i]);
+    tdm__names_free(names, n);
+    return holds;
+}
+
 bool tdm_dataset_has_split(const char *path, const char *split)
 {
     char *found = NULL;
     bool has = tdm__is_folder(path) && !find_split(path, split, &found) && found;
+    has = has && (!tdm__is_folder(found) || holds_hdf5(found));
     free(found);
     return has;
 }
@@ -517,13 +529,18 @@ static tdm_status check_row(const array *a, uint64_t row, tdm__to to, const void
     return TDM_OK;
 }
 
+tdm_status tdm__dataset_read_unchecked(const tdm_dataset *ds, size_t index, const uint64_t *rows,
+                                       size_t n, tdm__to to, void *out)
+{
+    return tdm__h5_read_rows(ds->arrays[index].file, ds->arrays[index].set, rows, n, to, out);
+}
+
 tdm_status tdm__dataset_read_rows(const tdm_dataset *ds, size_t index, const uint64_t *rows,
                                   size_t n, tdm__to to, void *out)
 {
     const array *a = &ds->arrays[index];
-    size_t row_bytes =
-        (size_t)a->info.elems * tdm__to_size(to, tdm__h5_info_at(a->file, a->set)->elem);
-    tdm_status status = tdm__h5_read_rows(a->file, a->set, rows, n, to, out);
+    size_t row_bytes = (size_t)a->info.elems * tdm__to_size(to, tdm__dataset_elem(ds, index));
+    tdm_status status = tdm__dataset_read_unchecked(ds, index, rows, n, to, out);
     for (size_t i = 0; i < n && !status; i++)
         status = check_row(a, rows[i], to, (const uint8_t *)out + i * row_bytes);
     return status;

@@ -18,6 +18,10 @@
 tdm_status tdm__dataset_read_rows(const tdm_dataset *dataset, size_t array, const uint64_t *rows,
                                   size_t n, tdm__to to, void *out);
 
+/* The same without the checks: for looking at bad data. */
+tdm_status tdm__dataset_read_unchecked(const tdm_dataset *dataset, size_t array,
+                                       const uint64_t *rows, size_t n, tdm__to to, void *out);
+
 tdm__elem tdm__dataset_elem(const tdm_dataset *dataset, size_t array);
 /* What the loader should deliver: TDM__TO_U8 for u8 and bool images and masks, TDM__TO_I32 for
  * classes and other integer masks, TDM__TO_F32 for the rest. */

@@ -5,7 +5,8 @@
  * waits for the copy by event. A slot's buffers are written again only after the compute queue has
  * passed the release of their last use. The host never waits for the device here.
  *
- *     tdm__feed_next(feed, &batch, &views);           // views[i]: array i of the spec, batch_size rows
+ *     tdm__feed_next(feed, &batch, &views);           // views[i]: array i of the spec, batch_size
+ * rows
  *     ... tdm__plan_bind, tdm__plan_run ...           // enqueue everything that reads the views
  *     tdm__feed_release(feed);                        // then hand them back
  */
