@@ -8,13 +8,7 @@
 
 #include "cl/internal.h"
 
-static tdm_status fail_memory(const char *what, uint64_t bytes, const char *why, uint64_t have)
-{
-    return tdm__hint(tdm__fail(TDM_ERR_NOMEM,
-                               "device memory: %s needs %" PRIu64 " bytes: %s %" PRIu64 " bytes",
-                               what, bytes, why, have),
-                     "a smaller batch size or a device with more memory");
-}
+#define MEMORY_HINT "a smaller batch size or a device with more memory"
 
 /* Counts the bytes as live, or refuses. */
 static tdm_status reserve(tdm_device *device, uint64_t bytes, const char *what)
@@ -27,8 +21,11 @@ static tdm_status reserve(tdm_device *device, uint64_t bytes, const char *what)
     uint64_t limit = device->memory_limit;
     tdm__mutex_unlock(&device->memory_lock);
     if (fits) return TDM_OK;
-    return tdm__context(fail_memory(what, bytes, "the device has left", left),
-                        "limit %" PRIu64 " bytes", limit);
+    return tdm__hint(tdm__fail(TDM_ERR_NOMEM,
+                               "device memory: %s needs %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
+                               " bytes are left",
+                               what, bytes, left, limit),
+                     MEMORY_HINT);
 }
 
 static void unreserve(tdm_device *device, uint64_t bytes)
@@ -46,8 +43,11 @@ tdm_status tdm__buffer_create(tdm_device *device, uint64_t bytes, bool zero, con
     cl_mem_flags flags = CL_MEM_READ_WRITE;
     *out = (tdm__buffer){0};
     if (bytes > device->traits.max_allocation)
-        return fail_memory(what, bytes, "the largest buffer of the device is",
-                           device->traits.max_allocation);
+        return tdm__hint(tdm__fail(TDM_ERR_NOMEM,
+                                   "device memory: %s needs %" PRIu64
+                                   " bytes: the largest buffer of the device is %" PRIu64 " bytes",
+                                   what, bytes, device->traits.max_allocation),
+                         MEMORY_HINT);
     TDM_TRY(reserve(device, bytes, what));
     /* Memory the host can reach too makes copies plain memcpys. */
     if (device->traits.unified || device->traits.is_cpu) flags |= CL_MEM_ALLOC_HOST_PTR;
