@@ -87,8 +87,10 @@ void tdm__arg_i32(tdm__kernel *k, int64_t v); /* fails when it does not fit */
 void tdm__arg_u64(tdm__kernel *k, uint64_t v);
 void tdm__arg_f32(tdm__kernel *k, double v);
 void tdm__arg_local(tdm__kernel *k, uint64_t bytes);
-/* Global sizes; local sizes 0 = runtime's choice. CPU style: work-groups of one item (local 1,1,1). */
+/* `groups` work-groups of `local` items each: the global size is groups * local. local 0: `groups`
+ * items, grouped by the runtime. CPU style: work-groups of one item. */
 void tdm__range_1(tdm__kernel *k, uint64_t groups, uint64_t local);
+/* Global sizes, multiples of the local ones. local NULL: the runtime's choice. */
 void tdm__range(tdm__kernel *k, int dims, const uint64_t *global, const uint64_t *local);
 /* Arithmetic and memory traffic of the launch, for bench and profile. */
 void tdm__cost(tdm__kernel *k, double flops, double bytes);
@@ -204,6 +206,12 @@ struct tdm_op {
  * TDM_NO_VALUE for absent optional ones; attrs are copied. Trailing absent inputs may be left out. */
 tdm_value tdm__graph_node(tdm_graph *graph, const tdm_op *op, const tdm_value *inputs, int n,
                           const void *attrs);
+
+/* Like tdm_graph_gradients, from several values of any shape: douts[o] is the gradient that arrives at
+ * outs[o]. */
+tdm_status tdm__graph_gradients_from(tdm_graph *graph, const tdm_value *outs,
+                                     const tdm_value *douts, size_t n_outs, const tdm_value *wrt,
+                                     size_t n, tdm_value *grads);
 
 /* a + b, used by the differentiation to sum contributions; registered by ops before any gradient is
  * taken (keeps graph free of ops). */
