@@ -68,13 +68,20 @@ tdm__segment *tdm__flat_segment(tdm__flat *flat, size_t index);
 /* Index by name, SIZE_MAX when absent. */
 size_t tdm__flat_find(const tdm__flat *flat, const char *name);
 tdm__view tdm__flat_value_view(const tdm__flat *flat, size_t index);
+/* An empty view for segments that are not learnt, and when sealed without gradients. */
 tdm__view tdm__flat_gradient_view(const tdm__flat *flat, size_t index);
 size_t tdm__flat_chunks(const tdm__flat *flat);
+/* Parameters come first in the flat buffers, running statistics and counters after them; the gradient
+ * chunks end with the last parameter (0 elements and an empty view where a chunk has none). */
 tdm__view tdm__flat_chunk_values(const tdm__flat *flat, size_t chunk, uint64_t *elements);
 tdm__view tdm__flat_chunk_gradients(const tdm__flat *flat, size_t chunk, uint64_t *elements);
 
 /* Draws every segment's initial value: element i (disk order) of segment `name` is a function of
- * (seed, tdm__rng_stream(name,0,0), i) alone, so that PyTorch can draw the same. */
+ * (seed, tdm__rng_stream(name,0,0), i) alone, so that PyTorch can draw the same. With
+ * u(j) = ((lane j mod 4 of Philox block j / 4) >> 8) * 2^-24:
+ *   UNIFORM  (2 u(i) - 1) * value
+ *   NORMAL   sqrt(-2 ln(1 - u(2i))) cos(2 pi u(2i+1)) * value   (Box-Muller)
+ * in double, then rounded to float. */
 tdm_status tdm__flat_initialise(tdm__flat *flat, uint64_t seed);
 /* One segment in disk order and disk shape, as floats (count elements). Blocking. */
 tdm_status tdm__flat_get(tdm__flat *flat, size_t index, float *out);
