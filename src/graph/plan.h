@@ -26,7 +26,8 @@ typedef struct tdm__plan_spec {
     tdm_device *device;
     tdm__arena *arena;  /* NULL: the plan's own */
     tdm__view step;     /* a tdm__step; may be empty when no node needs it */
-    bool no_fuse, no_prune;
+    bool no_fuse;       /* every node by itself: no epilogues, nothing accumulated or in place */
+    bool no_prune;
     bool guard;         /* tests: every value in its own buffer with guard bands, checked after runs */
     tdm__choose_variant choose;
     void *choose_user;
@@ -47,7 +48,12 @@ tdm__view tdm__plan_view(const tdm__plan *plan, tdm_value value);
 tdm_status tdm__plan_check_guards(tdm__plan *plan);
 
 typedef struct tdm__plan_stats {
-    int nodes, pruned, fused, launches;
+    int nodes;       /* of the graph */
+    int pruned;      /* not needed */
+    int fused;       /* part of their producer's epilogue */
+    int accumulated; /* sums folded into a producer that adds to what is there */
+    int inplace;     /* outputs that took over an input's storage */
+    int launches;    /* enqueued per run */
     uint64_t arena_bytes;     /* activations and workspace, as placed */
     uint64_t naive_bytes;     /* the same without reuse */
     uint64_t workspace_bytes; /* largest workspace */
@@ -56,7 +62,8 @@ typedef struct tdm__plan_stats {
 void tdm__plan_get_stats(const tdm__plan *plan, tdm__plan_stats *out);
 /* Text table of nodes: name, op, variant, output, launches, flops. free(*out). */
 tdm_status tdm__plan_text(const tdm__plan *plan, char **out);
-/* Calls fn for every launch of the plan, with its node's op and name (bench, tests). */
+/* Calls fn for every launch of the plan, with its node's op and name (bench, tests). A CLBlast call
+ * and a copy come as a launch without a kernel. */
 void tdm__plan_each_launch(tdm__plan *plan, void (*fn)(void *user, const char *op, const char *node,
                                                        tdm__launch *launch), void *user);
 
@@ -66,6 +73,8 @@ void tdm__plan_each_launch(tdm__plan *plan, void (*fn)(void *user, const char *o
  * variables' elements (count doubles each); it allocates the others. Frees nothing it was given. */
 tdm_status tdm__graph_interpret(const tdm_graph *graph, const tdm__step *step, double **values,
                                 size_t n_values);
+/* Frees what the interpreter allocated, and clears those entries. */
+void tdm__graph_interpret_free(const tdm_graph *graph, double **values);
 size_t tdm__graph_value_count(const tdm_graph *graph);
 
 /* ---- walking a graph (layer tables) ------------------------------------------------------------ */

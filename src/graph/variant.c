@@ -1,0 +1,64 @@
+/* graph/variant.c: which algorithm runs a node: the first one in the descriptor's order that fits
+ * the style and the shapes, unless the plan's chooser (the tuning file, a test) names another. */
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "graph/planning.h"
+
+static bool fits(const tdm__variant *v, const tdm__traits *traits, const tdm__io *io)
+{
+    unsigned style = traits->style == TDM_STYLE_CPU ? TDM__ON_CPU : TDM__ON_GPU;
+    return (v->styles & style) && (!v->can_run || v->can_run(traits, io));
+}
+
+/* "conv2d|cpu|f32[8,28,28,1],f32[3,3,1,32],none|kernel=3,3 stride=1,1" */
+static void add_key(const tdm__planned *node, const tdm__traits *traits, tdm__str *key)
+{
+    const tdm_op *op = node->entry->op;
+    char text[96];
+    tdm__str_addf(key, "%s|%s|", op->name, traits->style == TDM_STYLE_CPU ? "cpu" : "gpu");
+    for (int i = 0; i < node->io.n_in; i++)
+        tdm__str_addf(key, "%s%s", i ? "," : "", tdm_desc_text(&node->io.in[i], text, sizeof text));
+    tdm__str_add(key, "|");
+    tdm__attrs_text(op, node->entry->attrs, key);
+}
+
+static tdm_status chosen(tdm__planning *p, tdm__planned *node)
+{
+    if (!p->spec->choose) return TDM_OK;
+    const tdm_op *op = node->entry->op;
+    tdm__str key = {0};
+    add_key(node, p->traits, &key);
+    tdm_status status = tdm__str_status(&key);
+    const char *name = status ? NULL : p->spec->choose(p->spec->choose_user, tdm__str_text(&key));
+    for (int i = 0; name && i < op->n_variants; i++)
+        if (tdm__streq(op->variants[i].name, name) && fits(&op->variants[i], p->traits, &node->io))
+            node->variant = &op->variants[i];
+    tdm__str_free(&key);
+    return status;
+}
+
+tdm_status tdm__planning_variants(tdm__planning *p)
+{
+    for (size_t k = 0; k < p->n_nodes; k++) {
+        tdm__planned *node = &p->nodes[k];
+        const tdm_op *op = node->entry->op;
+        if (node->removed || op->view) continue;
+        tdm_status status = chosen(p, node);
+        if (status) return status;
+        for (int i = 0; i < op->n_variants && !node->variant; i++)
+            if (!op->variants[i].candidate && fits(&op->variants[i], p->traits, &node->io))
+                node->variant = &op->variants[i];
+        if (!node->variant) {
+            tdm__str key = {0};
+            add_key(node, p->traits, &key);
+            status = tdm__fail(TDM_ERR_DEVICE, "%s: no algorithm for %s", node->entry->name,
+                               tdm__str_text(&key));
+            tdm__str_free(&key);
+            return status;
+        }
+        if (node->variant->workspace)
+            node->workspace = node->variant->workspace(p->traits, &node->io);
+    }
+    return TDM_OK;
+}
