@@ -1,0 +1,131 @@
+/* tandem/train.h: training, evaluating, benchmarking a configuration.
+ *
+ *     tdm_schema(&tables, &n);  tdm_config_create(tables, n, &config);
+ *     tdm_config_load(config, path);  tdm_config_resolve(config);
+ *     tdm_trainer_create(config, &events, &trainer);
+ *     status = tdm_trainer_run(trainer);
+ *
+ * A trainer belongs to one thread, but for tdm_trainer_stop.
+ */
+#ifndef TANDEM_TRAIN_H
+#define TANDEM_TRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/config.h>
+#include <tandem/device.h>
+#include <tandem/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every option table of the library, for tdm_config_create. Static storage. */
+void tdm_schema(const tdm_opt_table *const **tables, size_t *n);
+
+/* The device.* keys of a resolved configuration. Strings stay the configuration's. */
+tdm_status tdm_device_spec_read(const tdm_config *config, tdm_device_spec *out);
+
+/* ---- reports --------------------------------------------------------------------------------- */
+
+typedef struct tdm_metric_value {
+    const char *name;
+    double value; /* NaN: nothing was counted */
+} tdm_metric_value;
+
+typedef struct tdm_task_report {
+    const char *name;
+    double loss, weight; /* weight: factor in the total now */
+    size_t n_metrics;
+    const tdm_metric_value *metrics;
+} tdm_task_report;
+
+/* One pass over one split. Pointers are valid during the callback, or until the owner goes. */
+typedef struct tdm_epoch_report {
+    int64_t epoch, epochs; /* from 1 */
+    int64_t step;          /* optimiser steps so far */
+    const char *split;     /* "train", "val", "test" */
+    double total, lr, seconds, wait_share;
+    uint64_t samples;
+    bool best; /* val: the best so far */
+    size_t n_tasks;
+    const tdm_task_report *tasks;
+} tdm_epoch_report;
+
+typedef struct tdm_progress {
+    const char *split;
+    int64_t epoch, epochs;
+    int64_t step, steps; /* within the pass */
+    double seconds;      /* of the pass so far */
+    double samples_per_second, eta_seconds, wait_share;
+    double total; /* mean so far */
+    size_t n_tasks;
+    const char *const *names;
+    const double *losses;
+} tdm_progress;
+
+typedef struct tdm_train_events {
+    void *user;
+    void (*progress)(void *user, const tdm_progress *progress); /* at most a few times a second */
+    void (*epoch)(void *user, const tdm_epoch_report *report);
+} tdm_train_events;
+
+/* ---- training -------------------------------------------------------------------------------- */
+
+typedef struct tdm_trainer tdm_trainer;
+
+typedef enum tdm_stop_reason {
+    TDM_STOP_NONE,      /* still to run */
+    TDM_STOP_EPOCHS,    /* all epochs done */
+    TDM_STOP_EARLY,     /* no improvement for train.patience epochs */
+    TDM_STOP_TIME,      /* train.max_time reached */
+    TDM_STOP_REQUESTED, /* tdm_trainer_stop */
+    TDM_STOP_DIVERGED   /* a loss was NaN or infinite */
+} tdm_stop_reason;
+const char *tdm_stop_reason_name(tdm_stop_reason reason);
+
+/* Opens device and data, builds network and plans. Writes nothing. The resolved configuration must
+ * outlive the trainer; events may be NULL. */
+tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *events,
+                              tdm_trainer **out);
+void tdm_trainer_destroy(tdm_trainer **trainer);
+/* Layer table, tasks, parameters, memory plan. free(*out). */
+tdm_status tdm_trainer_describe(tdm_trainer *trainer, char **out);
+/* Trains (or continues) to the end, in the run folder. TDM_OK also when stopped by time or early
+ * stopping; TDM_ERR_INTERRUPTED / TERMINATED after tdm_trainer_stop (state is saved);
+ * TDM_ERR_DIVERGED names the task (the last good checkpoint stays). */
+tdm_status tdm_trainer_run(tdm_trainer *trainer);
+/* Asks the run to finish its step, save and return `status`. Async-signal-safe. */
+void tdm_trainer_stop(tdm_trainer *trainer, tdm_status status);
+/* NULL before tdm_trainer_run. */
+const char *tdm_trainer_folder(const tdm_trainer *trainer);
+tdm_stop_reason tdm_trainer_reason(const tdm_trainer *trainer);
+const tdm_device_info *tdm_trainer_device(const tdm_trainer *trainer);
+
+/* ---- evaluating ------------------------------------------------------------------------------ */
+
+typedef struct tdm_evaluation tdm_evaluation;
+
+/* path: a run folder (its best checkpoint) or a checkpoint; its own configuration is used.
+ * split NULL: "test". assignments: "key=value" texts on top (device.*, data.path, ...). */
+tdm_status tdm_evaluate(const char *path, const char *split, const char *const *assignments,
+                        size_t n_assignments, const tdm_train_events *events, tdm_evaluation **out);
+void tdm_evaluation_destroy(tdm_evaluation **evaluation);
+const tdm_epoch_report *tdm_evaluation_report(const tdm_evaluation *evaluation);
+
+/* ---- bench ----------------------------------------------------------------------------------- */
+
+/* Each writes JSON lines (or aligned text) into *out; free it. Names and units: README. */
+
+/* Full training steps of a configuration on made-up data (bench.arrays.*, else data.path's shapes):
+ * forward, losses, backward, optimiser. Medians per step. */
+tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out);
+/* The operations' own samples (filter: part of "op/sample", NULL: all), per kernel variant. */
+tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,353 @@
+/* train/session.c: from a configuration and the shapes of its data to a network on a device. */
+#include "train/session.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "train/step_graph.h"
+
+const char *const tdm__split_names[TDM__SPLITS] = {"train", "val", "test"};
+
+/* ---- arrays ------------------------------------------------------------------------------------
+ */
+
+static const tdm_array_info *find_info(const tdm__array_source *source, const char *name)
+{
+    for (size_t i = 0; i < source->n; i++)
+        if (!strcmp(source->infos[i].name, name)) return &source->infos[i];
+    return NULL;
+}
+
+static tdm_status no_such_array(const tdm__array_source *source, const char *name, const char *why)
+{
+    tdm__str list = {0};
+    for (size_t i = 0; i < source->n; i++)
+        tdm__str_addf(&list, "%s%s", i ? ", " : "", source->infos[i].name);
+    const tdm_status status =
+        tdm__fail(TDM_ERR_CONFIG, "%s: the data has no array '%s' (it has: %s)", why, name,
+                  tdm__str_text(&list));
+    tdm__str_free(&list);
+    return status;
+}
+
+/* Shape and delivered type of one sample. */
+static tdm_status describe_sample(const tdm_array_info *info, tdm_dtype dtype, tdm_desc *out)
+{
+    if (info->rank > TDM_MAX_RANK - 1)
+        return tdm__fail(TDM_ERR_DATA, "array '%s': samples of rank %d; at most %d is supported",
+                         info->name, info->rank, TDM_MAX_RANK - 1);
+    memset(out, 0, sizeof *out);
+    out->dtype = dtype;
+    out->rank = info->rank;
+    for (int i = 0; i < info->rank; i++) out->dim[i] = (int64_t)info->dims[i];
+    if (info->kind == TDM_ARRAY_IMAGE && info->rank == 2) out->dim[out->rank++] = 1;
+    return TDM_OK;
+}
+
+/* Index of the array in the session, added at its first use. */
+static tdm_status use_array(tdm__session *s, const tdm__array_source *source, const char *name,
+                            tdm_dtype dtype, const char *why, size_t *index)
+{
+    for (*index = 0; *index < s->n_arrays; ++*index)
+        if (!strcmp(s->arrays[*index].load.name, name)) {
+            if (s->arrays[*index].load.dtype == dtype) return TDM_OK;
+            return tdm__fail(TDM_ERR_CONFIG, "%s: array '%s' is already used in another way", why,
+                             name);
+        }
+    const tdm_array_info *info = find_info(source, name);
+    if (!info) return no_such_array(source, name, why);
+    tdm__session_array *a = &s->arrays[s->n_arrays++];
+    a->load = (tdm_loader_array){.name = info->name, .dtype = dtype};
+    return describe_sample(info, dtype, &a->sample);
+}
+
+static tdm_dtype value_dtype(const tdm__array_source *source, const char *name)
+{
+    const tdm_array_info *info = find_info(source, name);
+    return info && info->kind == TDM_ARRAY_IMAGE && !info->is_float ? TDM_U8 : TDM_F32;
+}
+
+static tdm_status use_input(tdm__session *s, const tdm__array_source *source, const char *name)
+{
+    tdm_status status =
+        use_array(s, source, name, value_dtype(source, name), "model.input", &s->input);
+    if (status) return status;
+    tdm_loader_array *load = &s->arrays[s->input].load;
+    if (load->dtype == TDM_F32) { /* NaN and infinite pixels are refused */
+        load->check = true;
+        load->min = -FLT_MAX;
+        load->max = FLT_MAX;
+    }
+    return TDM_OK;
+}
+
+static int64_t mapped_classes(const tdm__task *t)
+{
+    int64_t most = -1;
+    for (size_t i = 0; i < t->n_label_map; i++)
+        if (t->label_map[i] > most) most = t->label_map[i];
+    return most + 1;
+}
+
+static tdm_status use_task(tdm__session *s, const tdm__array_source *source, size_t task,
+                           tdm__model_task *out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__task *t = &s->tasks[task];
+    tdm__str why = {0};
+    const bool labels = tdm__loss_takes_labels(t->loss);
+    tdm__str_addf(&why, "tasks.%s.target", t->name);
+    TDM_TRY(tdm__str_status(&why));
+    TDM_TRY(use_array(s, source, t->target, labels ? TDM_I32 : value_dtype(source, t->target),
+                      tdm__str_text(&why), &s->targets[task]));
+    const tdm_desc *sample = &s->arrays[s->targets[task]].sample;
+    const tdm_array_info *info = find_info(source, t->target);
+    out->name = t->name;
+    out->classes = t->n_label_map ? mapped_classes(t) : (int64_t)info->classes;
+    out->target_channels = sample->rank == 3 ? sample->dim[2] : 0;
+    s->masks[task] = SIZE_MAX;
+    if (t->mask) {
+        why.length = 0;
+        tdm__str_addf(&why, "tasks.%s.mask", t->name);
+        TDM_TRY(use_array(s, source, t->mask, TDM_F32, tdm__str_text(&why), &s->masks[task]));
+    }
+done:
+    tdm__str_free(&why);
+    return status;
+}
+
+/* Labels outside the classes are refused where they are read. Several tasks may share labels: the
+ * widest range counts. */
+static void check_labels(tdm__session *s, size_t task)
+{
+    const tdm__task *t = &s->tasks[task];
+    if (!tdm__loss_takes_labels(t->loss)) return;
+    tdm_loader_array *load = &s->arrays[s->targets[task]].load;
+    const double max = (double)(t->n_label_map ? (int64_t)t->n_label_map : t->classes) - 1;
+    if (!load->check || max > load->max) load->max = max;
+    load->check = true;
+    load->min = 0;
+    load->has_ignore = true;
+    load->ignore = t->ignore_index;
+}
+
+/* ---- creation ----------------------------------------------------------------------------------
+ */
+
+static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
+{
+    tdm_status status = TDM_OK;
+    tdm__model_task *tasks = NULL;
+    const char *input;
+    TDM_TRY(tdm__tasks_read(s->config, &s->tasks, &s->n_tasks));
+    TDM_TRY(tdm__balance_read(s->config, &s->balance));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *tasks, &tasks));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->targets, &s->targets));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->masks, &s->masks));
+    TDM_TRY(tdm__calloc_try(1 + 2 * s->n_tasks, sizeof *s->arrays, &s->arrays));
+    TDM_TRY(tdm_config_string(s->config, "model.input", &input));
+    TDM_TRY(use_input(s, source, input));
+    for (size_t t = 0; t < s->n_tasks; t++) TDM_TRY(use_task(s, source, t, &tasks[t]));
+    TDM_TRY(
+        tdm__model_create(s->config, &s->arrays[s->input].sample, tasks, s->n_tasks, &s->model));
+done:
+    free(tasks);
+    return status;
+}
+
+/* Builds the network once to declare its segments, with the unused freezing patterns found out. */
+static tdm_status declare(tdm__session *s)
+{
+    tdm_status status = TDM_OK;
+    bool *used = NULL;
+    TDM_TRY(tdm__calloc_try(s->n_freeze, sizeof *used, &used));
+    TDM_TRY(tdm__step_declare(s, used));
+    for (size_t i = 0; i < s->n_freeze; i++) {
+        if (used[i]) continue;
+        const size_t n = tdm__flat_count(s->flat);
+        const char **names = NULL;
+        TDM_TRY(tdm__calloc_try(n, sizeof *names, &names));
+        for (size_t k = 0; k < n; k++) names[k] = tdm__flat_segment(s->flat, k)->name;
+        const char *near = tdm__suggest(s->freeze[i], names, n);
+        status = tdm_config_reject(
+            s->config, "train.freeze",
+            "pattern '%s' matches nothing (hint: the first name is '%s'%s%s)", s->freeze[i],
+            n ? names[0] : "", near ? "; did you mean " : "", near ? near : "");
+        free(names);
+        goto done;
+    }
+done:
+    free(used);
+    return status;
+}
+
+static tdm_status read_settings(tdm__session *s)
+{
+    tdm_status status = TDM_OK;
+    int64_t seed;
+    TDM_TRY(tdm_config_int(s->config, "train.batch_size", &s->batch_size));
+    TDM_TRY(tdm_config_int(s->config, "seed", &seed));
+    TDM_TRY(tdm_config_strings(s->config, "train.freeze", &s->freeze, &s->n_freeze));
+    s->seed = (uint64_t)seed;
+done:
+    return status;
+}
+
+tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source *source,
+                               bool training, tdm__session *s)
+{
+    tdm_status status = TDM_OK;
+    tdm_device_spec device;
+    memset(s, 0, sizeof *s);
+    s->config = config;
+    TDM_TRY(read_settings(s));
+    TDM_TRY(read_tasks(s, source));
+    TDM_TRY(tdm_device_spec_read(config, &device));
+    TDM_TRY(tdm_device_open(&device, &s->device));
+    TDM_TRY(tdm__flat_create(s->device, &s->flat));
+    TDM_TRY(declare(s));
+    for (size_t t = 0; t < s->n_tasks; t++) check_labels(s, t);
+    TDM_TRY(tdm__tasks_upload(s->device, s->tasks, s->n_tasks));
+    TDM_TRY(tdm__flat_seal(s->flat, training));
+    TDM_TRY(tdm__flat_initialise(s->flat, s->seed));
+    TDM_TRY(tdm__arena_create(s->device, &s->arena));
+    TDM_TRY(tdm__buffer_create(s->device, sizeof(tdm__step), true, "step", &s->step_buffer));
+    for (int mode = 0; mode < 2; mode++)
+        TDM_TRY(tdm__meter_create(s->device, s->tasks, s->n_tasks, &s->meters[mode]));
+done:
+    if (status) tdm__session_destroy(s);
+    return status;
+}
+
+void tdm__session_destroy(tdm__session *s)
+{
+    if (s->device) tdm_device_finish(s->device);
+    for (size_t i = 0; i < s->n_plans; i++) {
+        tdm__plan_destroy(&s->plans[i].plan);
+        free(s->plans[i].inputs);
+        free(s->plans[i].has_gradient);
+    }
+    free(s->plans);
+    for (int mode = 0; mode < 2; mode++) tdm__meter_destroy(&s->meters[mode]);
+    if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
+    tdm__arena_destroy(&s->arena);
+    tdm__flat_destroy(&s->flat);
+    tdm__model_destroy(&s->model);
+    tdm__tasks_destroy(s->device, &s->tasks, s->n_tasks);
+    free(s->arrays);
+    free(s->targets);
+    free(s->masks);
+    tdm_device_destroy(&s->device);
+    memset(s, 0, sizeof *s);
+}
+
+/* ---- running -----------------------------------------------------------------------------------
+ */
+
+tdm_status tdm__session_plan(tdm__session *s, int64_t count, bool training, tdm__step_plan **out)
+{
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; i < s->n_plans; i++)
+        if (s->plans[i].count == count && s->plans[i].training == training) {
+            *out = &s->plans[i];
+            return TDM_OK;
+        }
+    TDM_TRY(tdm__grow(&s->plans, &s->plans_capacity, s->n_plans + 1, sizeof *s->plans));
+    tdm__step_plan *plan = &s->plans[s->n_plans++];
+    plan->count = count;
+    plan->training = training;
+    TDM_TRY(tdm__step_build(s, plan));
+    *out = plan;
+done:
+    if (status && s->n_plans && !s->plans[s->n_plans - 1].plan) {
+        free(s->plans[--s->n_plans].inputs);
+        free(s->plans[s->n_plans].has_gradient);
+        memset(&s->plans[s->n_plans], 0, sizeof *s->plans);
+    }
+    return status;
+}
+
+tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__view *views,
+                            int64_t step, double lr)
+{
+    tdm_status status = TDM_OK;
+    const uint64_t n = (uint64_t)step;
+    const tdm__step scalars = {.seed = {(uint32_t)s->seed, (uint32_t)(s->seed >> 32)},
+                               .step = {(uint32_t)n, (uint32_t)(n >> 32)},
+                               .lr = (float)lr};
+    TDM_TRY(tdm__view_write_async(s->device, (tdm__view){&s->step_buffer, 0}, &scalars,
+                                  sizeof scalars));
+    for (size_t i = 0; i < s->n_arrays; i++)
+        if (plan->inputs[i] >= 0) TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
+    if (plan->training)
+        for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
+            tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];
+    TDM_TRY(tdm__plan_run(plan->plan));
+done:
+    return status;
+}
+
+tdm_status tdm__session_report(tdm__session *s, bool training, tdm_task_report *tasks,
+                               tdm_metric_value *metrics, tdm_epoch_report *out)
+{
+    tdm_status status = TDM_OK;
+    tdm__meter *meter = s->meters[training];
+    TDM_TRY(tdm__meter_read(meter));
+    for (size_t t = 0; t < s->n_tasks; t++) {
+        const tdm__task *task = &s->tasks[t];
+        tdm_metric_value *values = metrics + t * TDM__TASK_METRICS;
+        double weight = 1;
+        TDM_TRY(tdm__balance_weight(&s->balance, task, s->flat, &weight));
+        for (size_t m = 0; m < task->n_metrics; m++)
+            values[m] = (tdm_metric_value){task->metrics[m]->name,
+                                           tdm__meter_metric(meter, t, task->metrics[m])};
+        tasks[t] = (tdm_task_report){task->name, tdm__meter_loss(meter, t), weight, task->n_metrics,
+                                     values};
+    }
+    out->total = tdm__meter_total_loss(meter);
+    out->n_tasks = s->n_tasks;
+    out->tasks = tasks;
+done:
+    return status;
+}
+
+tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, bool training,
+                             tdm__feed **out)
+{
+    tdm_status status = TDM_OK;
+    tdm_loader_array *arrays = NULL;
+    tdm_loader_spec spec = {.split = split};
+    TDM_TRY(tdm_loader_spec_read(s->config, &spec));
+    TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *arrays, &arrays));
+    for (size_t i = 0; i < s->n_arrays; i++) arrays[i] = s->arrays[i].load;
+    spec.arrays = arrays;
+    spec.n_arrays = s->n_arrays;
+    spec.batch_size = (uint64_t)s->batch_size;
+    spec.seed = s->seed;
+    spec.stream = training ? "train" : "eval";
+    spec.continuous = training;
+    if (!training) spec.shuffle = spec.drop_last = false;
+    TDM_TRY(tdm__feed_create(s->device, &spec, out));
+done:
+    free(arrays);
+    return status;
+}
+
+tdm_status tdm__open_splits(const tdm_config *config, tdm_split *splits[TDM__SPLITS])
+{
+    tdm_status status = TDM_OK;
+    tdm_split_spec spec;
+    for (int i = 0; i < TDM__SPLITS; i++) splits[i] = NULL;
+    TDM_TRY(tdm_split_spec_read(config, &spec));
+    for (int i = 0; i < TDM__SPLITS; i++) {
+        if (i == TDM__SPLIT_TRAIN || tdm_split_exists(&spec, tdm__split_names[i]))
+            TDM_TRY(tdm_split_open(&spec, tdm__split_names[i], &splits[i]));
+    }
+done:
+    if (status)
+        for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&splits[i]);
+    return status;
+}

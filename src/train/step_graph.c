@@ -1,0 +1,165 @@
+/* train/step_graph.c: builds one step's graph: inputs -> network -> losses -> total -> gradients,
+ * and the accumulating metrics. The same code declares the segments (before the flat buffers exist)
+ * and builds the plans. */
+#include "train/step_graph.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+typedef struct step_graph {
+    tdm__session *s;
+    tdm__net net;
+    int64_t count;
+    tdm__meter *meter; /* NULL while declaring */
+    tdm_value *inputs; /* per session array */
+    tdm_value *predictions, *losses;
+    tdm_value total;
+} step_graph;
+
+static void step_graph_free(step_graph *b)
+{
+    tdm_graph_destroy(&b->net.graph);
+    tdm__net_free(&b->net);
+    free(b->inputs);
+    free(b->predictions);
+    free(b->losses);
+}
+
+static tdm_status step_graph_begin(step_graph *b, tdm__session *s, int64_t count, bool training)
+{
+    tdm_status status = TDM_OK;
+    b->s = s;
+    b->count = count;
+    b->net.flat = s->flat;
+    b->net.training = training;
+    b->net.scheme = tdm__model_scheme(s->model);
+    b->net.freeze = s->freeze;
+    b->net.n_freeze = s->n_freeze;
+    TDM_TRY(tdm_graph_create(&b->net.graph));
+    TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *b->inputs, &b->inputs));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->predictions, &b->predictions));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->losses, &b->losses));
+    for (size_t i = 0; i < s->n_arrays; i++) {
+        tdm_desc d = {.dtype = s->arrays[i].sample.dtype, .rank = s->arrays[i].sample.rank + 1};
+        d.dim[0] = count;
+        for (int k = 1; k < d.rank; k++) d.dim[k] = s->arrays[i].sample.dim[k - 1];
+        b->inputs[i] = tdm_graph_input(b->net.graph, s->arrays[i].load.name, d);
+    }
+done:
+    return status;
+}
+
+static tdm_value variable_for(void *user, const tdm__segment *spec)
+{
+    return tdm__net_variable_for(user, spec);
+}
+
+/* Labelled tasks: the last axis of the prediction is the number of classes. */
+static void learn_classes(step_graph *b, size_t t)
+{
+    tdm__task *task = &b->s->tasks[t];
+    const tdm_desc *d = tdm_graph_desc(b->net.graph, b->predictions[t]);
+    if (!d || !tdm__loss_takes_labels(task->loss)) return;
+    const int64_t known = tdm__model_classes(b->s->model, t), last = d->dim[d->rank - 1];
+    if (known && last != known)
+        tdm_graph_fail(b->net.graph, TDM_ERR_CONFIG,
+                       "tasks.%s: its head ends with %lld channels, but there are %lld classes "
+                       "(hint: end with \"dense classes\" or \"conv classes k1\")",
+                       task->name, (long long)last, (long long)known);
+    task->classes = last;
+}
+
+static void build_task(step_graph *b, size_t t)
+{
+    tdm__session *s = b->s;
+    tdm_graph *g = b->net.graph;
+    const tdm__task *task = &s->tasks[t];
+    const tdm_value mask = s->masks[t] == SIZE_MAX ? TDM_NO_VALUE : b->inputs[s->masks[t]];
+    learn_classes(b, t);
+    tdm_graph_push(g, task->name);
+    const tdm_value target = tdm__task_target(task, g, b->predictions[t], b->inputs[s->targets[t]]);
+    b->losses[t] = tdm__task_loss(task, g, b->predictions[t], target, mask);
+    if (b->meter)
+        tdm__meter_task(b->meter, g, t, b->predictions[t], target, mask, b->losses[t], b->count);
+    tdm_graph_pop(g);
+}
+
+static tdm_status build_forward(step_graph *b)
+{
+    tdm__session *s = b->s;
+    tdm_graph *g = b->net.graph;
+    tdm__model_build(s->model, &b->net, b->inputs[s->input], NULL, b->predictions);
+    for (size_t t = 0; t < s->n_tasks; t++) build_task(b, t);
+    b->total =
+        tdm__balance_total(&s->balance, g, s->tasks, b->losses, s->n_tasks, variable_for, &b->net);
+    if (b->meter) tdm__meter_total(b->meter, g, b->total, b->count);
+    return tdm_graph_status(g);
+}
+
+tdm_status tdm__step_declare(tdm__session *s, bool *used)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    TDM_TRY(step_graph_begin(&b, s, s->batch_size, true));
+    b.net.freeze_used = used;
+    TDM_TRY(build_forward(&b));
+done:
+    step_graph_free(&b);
+    return status;
+}
+
+/* Gradients of everything learnt, written straight into the flat gradient buffer. */
+static tdm_status build_backward(step_graph *b, bool *has_gradient)
+{
+    tdm_status status = TDM_OK;
+    const size_t n = b->net.n_variables;
+    tdm_value *wrt = NULL, *gradients = NULL;
+    size_t *segments = NULL, learnt = 0;
+    TDM_TRY(tdm__calloc_try(n, sizeof *wrt, &wrt));
+    TDM_TRY(tdm__calloc_try(n, sizeof *gradients, &gradients));
+    TDM_TRY(tdm__calloc_try(n, sizeof *segments, &segments));
+    for (size_t i = 0; i < n; i++) {
+        const tdm__segment *segment = tdm__flat_segment(b->s->flat, b->net.variables[i].segment);
+        if (segment->kind != TDM__SEGMENT_PARAM || segment->frozen) continue;
+        wrt[learnt] = b->net.variables[i].value;
+        segments[learnt++] = b->net.variables[i].segment;
+    }
+    TDM_TRY(tdm_graph_gradients(b->net.graph, b->total, TDM_NO_VALUE, wrt, learnt, gradients));
+    for (size_t i = 0; i < learnt; i++) {
+        if (gradients[i] < 0) continue;
+        tdm__graph_store(b->net.graph, gradients[i],
+                         tdm__flat_gradient_view(b->s->flat, segments[i]));
+        has_gradient[segments[i]] = true;
+    }
+done:
+    free(wrt);
+    free(gradients);
+    free(segments);
+    return status;
+}
+
+tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    TDM_TRY(step_graph_begin(&b, s, plan->count, plan->training));
+    b.meter = s->meters[plan->training];
+    TDM_TRY(build_forward(&b));
+    for (size_t i = 0; i < b.net.n_variables; i++)
+        tdm__graph_place(b.net.graph, b.net.variables[i].value,
+                         tdm__flat_value_view(s->flat, b.net.variables[i].segment));
+    if (plan->training) {
+        TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
+                                &plan->has_gradient));
+        TDM_TRY(build_backward(&b, plan->has_gradient));
+    }
+    const tdm__plan_spec spec = {
+        .device = s->device, .arena = s->arena, .step = {&s->step_buffer, 0}};
+    TDM_TRY(tdm__plan_create(b.net.graph, &spec, &plan->plan));
+    plan->inputs = b.inputs;
+    b.inputs = NULL;
+done:
+    step_graph_free(&b);
+    return status;
+}

@@ -1,0 +1,13 @@
+/* train/step_graph.h: the graph of one step: network, losses, balancing, metrics, gradients. */
+#ifndef TRAIN_STEP_GRAPH_H
+#define TRAIN_STEP_GRAPH_H
+
+#include "train/session.h"
+
+/* Declares every segment of the training step in session->flat and learns the tasks' class counts.
+ * used: a flag per freezing pattern. */
+tdm_status tdm__step_declare(tdm__session *session, bool *used);
+/* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
+tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
+
+#endif
