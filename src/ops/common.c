@@ -39,6 +39,15 @@ tdm_status tdm__expect(const tdm__io *io, int input, const char *name, tdm_dtype
     return TDM_OK;
 }
 
+tdm_status tdm__expect_desc(const tdm__io *io, int input, const char *name, tdm_desc want)
+{
+    char text[96], text_want[96];
+    if (tdm_desc_equal(&io->in[input], &want)) return TDM_OK;
+    return tdm__fail(TDM_ERR_SHAPE, "%s: must be %s, got %s", name,
+                     tdm_desc_text(&want, text_want, sizeof text_want),
+                     tdm_desc_text(&io->in[input], text, sizeof text));
+}
+
 tdm_status tdm__expect_same(const tdm__io *io, int b, const char *name_b, int a, const char *name_a)
 {
     char text_a[96], text_b[96];
@@ -52,12 +61,7 @@ tdm_status tdm__expect_channels(const tdm__io *io, int input, const char *name, 
 {
     uint64_t rows, channels;
     tdm__rows(&io->in[of], &rows, &channels);
-    tdm_desc want = tdm_desc_1(TDM_F32, (int64_t)channels);
-    char text[96], text_want[96];
-    if (tdm_desc_equal(&io->in[input], &want)) return TDM_OK;
-    return tdm__fail(TDM_ERR_SHAPE, "%s: must be %s, one per channel, got %s", name,
-                     tdm_desc_text(&want, text_want, sizeof text_want),
-                     tdm_desc_text(&io->in[input], text, sizeof text));
+    return tdm__expect_desc(io, input, name, tdm_desc_1(TDM_F32, (int64_t)channels));
 }
 
 void tdm__rows(const tdm_desc *desc, uint64_t *rows, uint64_t *channels)

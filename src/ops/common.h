@@ -29,6 +29,8 @@ tdm_value tdm__op_append(tdm_graph *graph, const tdm_op *op, const tdm_value *in
 
 /* dtype and rank (-1: any) of an input. */
 tdm_status tdm__expect(const tdm__io *io, int input, const char *name, tdm_dtype dtype, int rank);
+/* Input has just this type and shape. */
+tdm_status tdm__expect_desc(const tdm__io *io, int input, const char *name, tdm_desc want);
 /* Input b has the shape and type of input a. */
 tdm_status tdm__expect_same(const tdm__io *io, int b, const char *name_b, int a,
                             const char *name_a);
