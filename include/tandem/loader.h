@@ -124,8 +124,8 @@ typedef struct tdm_batch {
     const tdm_batch_array *arrays; /* in the order of the spec */
 } tdm_batch;
 
-/* A loader belongs to one thread at a time. Its threads start with the first tdm_loader_next (or
- * _epoch, _seek) and load from (epoch 0, step 0). */
+/* A loader belongs to one thread at a time. It loads nothing before the first tdm_loader_next (or
+ * _epoch, _seek), and starts at epoch 0, step 0. */
 typedef struct tdm_loader tdm_loader;
 
 /* TDM_ERR_USAGE: batch size 0. TDM_ERR_DATA: no such array, more samples dropped than there are

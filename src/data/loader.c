@@ -1,0 +1,378 @@
+/* data/loader.c: the schedule, the decoder and the ring put together.
+ *
+ * Items of the ring are steps counted through all epochs: item = epoch * steps + step. Planning an
+ * item asks the sampler for its samples (one planner at a time, in order) and divides the reading
+ * into tasks: one per serial array, and for each other array as many parts as are worth a thread.
+ * Parts only say who copies what where; the bytes do not depend on them.
+ */
+#include "data/loader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "data/decode.h"
+#include "data/sampler.h"
+
+/* A part of a batch smaller than this is not worth waking another thread. */
+enum { PART_BYTES = 64 << 10, DEFAULT_SLOTS = 3 };
+
+typedef struct slot {
+    tdm_batch batch;
+    tdm_batch_array *arrays;
+    uint64_t *indices, *rows; /* of the split, of the data set */
+    void **data;              /* per array: where samples go */
+    uint64_t *parts;          /* per array: tasks in the DECODE lane */
+} slot;
+
+struct tdm_loader {
+    tdm_loader_spec spec;
+    tdm__loader_hooks hooks;
+    tdm__decoder decoder;
+    tdm__sampler sampler;
+    tdm__ring *ring;
+    slot *slots;
+    size_t n_slots, current;
+    tdm_batch_array *shapes; /* tdm_loader_arrays */
+    void **memory;           /* [slots][arrays], the loader's own */
+    uint64_t epoch, step;    /* the next to deliver */
+    uint64_t end;            /* item up to which the ring may load */
+    tdm_loader_stats stats;
+};
+
+/* ---- filling a slot -------------------------------------------------------------------------- */
+
+static uint64_t parts_of(const tdm_loader *loader, const tdm__decode_array *a, uint64_t count)
+{
+    uint64_t parts = count * a->sample_bytes / PART_BYTES;
+    if (parts > loader->spec.workers) parts = loader->spec.workers;
+    return parts > 1 ? (parts < count ? parts : count) : 1;
+}
+
+static tdm_status plan(void *user, size_t index, uint64_t item, size_t tasks[TDM__RING_LANES])
+{
+    tdm_loader *loader = user;
+    slot *s = &loader->slots[index];
+    tdm_batch *b = &s->batch;
+    b->epoch = item / loader->sampler.steps;
+    b->step = item % loader->sampler.steps;
+    b->count = tdm__sampler_batch(&loader->sampler, b->epoch, b->step, s->indices);
+    for (uint64_t i = 0; i < b->count; i++)
+        s->rows[i] = tdm_split_row(loader->spec.split, s->indices[i]);
+    if (loader->hooks.reclaim) {
+        tdm_status status = loader->hooks.reclaim(loader->hooks.user, index, s->data);
+        if (status) return status;
+    }
+    for (size_t i = 0; i < loader->decoder.n_arrays; i++) {
+        const tdm__decode_array *a = &loader->decoder.arrays[i];
+        size_t used = (size_t)b->count * a->sample_bytes;
+        s->arrays[i].dims[0] = b->count;
+        s->arrays[i].data = s->data[i];
+        s->parts[i] = a->serial ? 0 : parts_of(loader, a, b->count);
+        tasks[TDM__RING_IO] += a->serial;
+        tasks[TDM__RING_DECODE] += (size_t)s->parts[i];
+        memset((unsigned char *)s->data[i] + used, 0,
+               (size_t)loader->spec.batch_size * a->sample_bytes - used);
+    }
+    return TDM_OK;
+}
+
+/* Which array, and which part of it, a task is. */
+static size_t task_array(const tdm_loader *loader, const tdm__ring_task *task, uint64_t *part)
+{
+    const slot *s = &loader->slots[task->slot];
+    uint64_t left = task->index;
+    size_t i = 0;
+    for (;; i++) {
+        bool serial = loader->decoder.arrays[i].serial;
+        if (serial != (task->lane == TDM__RING_IO)) continue;
+        uint64_t tasks = serial ? 1 : s->parts[i];
+        if (left < tasks) break;
+        left -= tasks;
+    }
+    *part = left;
+    return i;
+}
+
+static uint64_t order(void *user, const tdm__ring_task *task)
+{
+    uint64_t part = 0;
+    size_t array = task_array(user, task, &part);
+    return 1 + ((uint64_t)array << 32) + part;
+}
+
+static bool is_cancelled(void *user)
+{
+    return tdm__ring_cancelled(user);
+}
+
+static tdm_status run(void *user, const tdm__ring_task *task)
+{
+    tdm_loader *loader = user;
+    const slot *s = &loader->slots[task->slot];
+    uint64_t part = 0;
+    size_t i = task_array(loader, task, &part);
+    const tdm__decode_array *a = &loader->decoder.arrays[i];
+    uint64_t parts = a->serial ? 1 : s->parts[i], count = s->batch.count;
+    uint64_t first = count * part / parts, last = count * (part + 1) / parts;
+    double begin = loader->hooks.span ? tdm__now() : 0;
+    tdm_status status = tdm__decode(
+        &loader->decoder, i, task->thread, s->indices + first, last - first,
+        (unsigned char *)s->data[i] + first * a->sample_bytes, is_cancelled, loader->ring);
+    if (loader->hooks.span)
+        loader->hooks.span(loader->hooks.user, a->serial, a->info->name, begin, tdm__now());
+    return status;
+}
+
+static tdm_status upload(void *user, size_t index, uint64_t item)
+{
+    tdm_loader *loader = user;
+    (void)item;
+    return loader->hooks.upload(loader->hooks.user, index);
+}
+
+static bool resident(void *user, size_t index)
+{
+    tdm_loader *loader = user;
+    return loader->hooks.resident(loader->hooks.user, index);
+}
+
+static void event(void *user, tdm__ring_event what, uint64_t item)
+{
+    tdm_loader *loader = user;
+    loader->hooks.event(loader->hooks.user, what, item);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void describe(const tdm__decode_array *a, uint64_t batch, tdm_batch_array *out)
+{
+    *out = (tdm_batch_array){.name = a->info->name,
+                             .kind = a->info->kind,
+                             .dtype = a->dtype,
+                             .rank = a->info->rank + 1,
+                             .sample_bytes = a->sample_bytes};
+    out->dims[0] = batch;
+    for (int i = 0; i < a->info->rank; i++) out->dims[i + 1] = a->info->dims[i];
+}
+
+static tdm_status make_slot(tdm_loader *loader, size_t index)
+{
+    tdm_status status = TDM_OK;
+    slot *s = &loader->slots[index];
+    size_t n = loader->decoder.n_arrays;
+    uint64_t batch = loader->spec.batch_size;
+    TDM_TRY(tdm__calloc_try(batch, sizeof *s->indices, &s->indices));
+    TDM_TRY(tdm__calloc_try(batch, sizeof *s->rows, &s->rows));
+    TDM_TRY(tdm__calloc_try(n, sizeof *s->arrays, &s->arrays));
+    TDM_TRY(tdm__calloc_try(n, sizeof *s->data, &s->data));
+    TDM_TRY(tdm__calloc_try(n, sizeof *s->parts, &s->parts));
+    s->batch = (tdm_batch){.rows = s->rows, .arrays = s->arrays, .n_arrays = n};
+    for (size_t i = 0; i < n; i++) {
+        s->arrays[i] = loader->shapes[i];
+        if (loader->hooks.reclaim) continue;
+        TDM_TRY(tdm__aligned_try(batch, s->arrays[i].sample_bytes, &loader->memory[index * n + i]));
+        s->data[i] = loader->memory[index * n + i];
+    }
+done:
+    return status;
+}
+
+static tdm_status make_slots(tdm_loader *loader)
+{
+    tdm_status status = TDM_OK;
+    size_t n = loader->decoder.n_arrays;
+    loader->n_slots = loader->spec.slots ? loader->spec.slots : DEFAULT_SLOTS;
+    TDM_TRY(tdm__calloc_try(n, sizeof *loader->shapes, &loader->shapes));
+    TDM_TRY(tdm__calloc_try(n * loader->n_slots, sizeof *loader->memory, &loader->memory));
+    TDM_TRY(tdm__calloc_try(loader->n_slots, sizeof *loader->slots, &loader->slots));
+    for (size_t i = 0; i < n; i++)
+        describe(&loader->decoder.arrays[i], loader->spec.batch_size, &loader->shapes[i]);
+    for (size_t i = 0; i < loader->n_slots; i++) TDM_TRY(make_slot(loader, i));
+done:
+    return status;
+}
+
+static tdm_status make_ring(tdm_loader *loader)
+{
+    const tdm__loader_hooks *hooks = &loader->hooks;
+    bool any_serial = false, any_parallel = false;
+    for (size_t i = 0; i < loader->decoder.n_arrays; i++) {
+        any_serial |= loader->decoder.arrays[i].serial;
+        any_parallel |= !loader->decoder.arrays[i].serial;
+    }
+    tdm__ring_spec spec = {.ops = {.plan = plan,
+                                   .run = run,
+                                   .order = order,
+                                   .upload = hooks->upload ? upload : NULL,
+                                   .resident = hooks->resident ? resident : NULL,
+                                   .event = hooks->event ? event : NULL},
+                           .user = loader,
+                           .slots = loader->n_slots,
+                           .workers = any_parallel ? loader->spec.workers : 0,
+                           .io = any_serial && loader->spec.workers};
+    tdm_status status = tdm__ring_create(&spec, &loader->ring);
+    if (status) return status;
+    return tdm__decoder_threads(&loader->decoder, tdm__ring_threads(loader->ring));
+}
+
+static tdm_status check_spec(const tdm_loader_spec *spec)
+{
+    if (!spec->batch_size) return tdm__fail(TDM_ERR_USAGE, "batch_size = 0: must be at least 1");
+    uint64_t length = tdm_split_length(spec->split);
+    if (spec->drop_last && length < spec->batch_size)
+        return tdm__fail(TDM_ERR_DATA,
+                         "%s: %llu samples make no batch of %llu when short batches are dropped",
+                         tdm_dataset_name(tdm_split_dataset(spec->split)),
+                         (unsigned long long)length, (unsigned long long)spec->batch_size);
+    return TDM_OK;
+}
+
+tdm_status tdm__loader_create(const tdm_loader_spec *spec, const tdm__loader_hooks *hooks,
+                              tdm_loader **out)
+{
+    tdm_status status = TDM_OK;
+    tdm_loader *loader = NULL;
+    *out = NULL;
+    TDM_TRY(check_spec(spec));
+    TDM_TRY(tdm__calloc_try(1, sizeof *loader, &loader));
+    loader->spec = *spec;
+    if (hooks) loader->hooks = *hooks;
+    TDM_TRY(tdm__sampler_init(&loader->sampler, tdm_split_length(spec->split), spec->batch_size,
+                              spec->seed, spec->stream ? spec->stream : "", spec->shuffle,
+                              spec->drop_last));
+    TDM_TRY(tdm__decoder_init(spec, &loader->decoder));
+    TDM_TRY(make_slots(loader));
+    TDM_TRY(make_ring(loader));
+    loader->spec.arrays = NULL; /* the caller's, not kept */
+    loader->spec.stream = NULL;
+    *out = loader;
+    loader = NULL;
+done:
+    tdm_loader_destroy(&loader);
+    return status;
+}
+
+tdm_status tdm_loader_create(const tdm_loader_spec *spec, tdm_loader **out)
+{
+    return tdm__loader_create(spec, NULL, out);
+}
+
+void tdm_loader_destroy(tdm_loader **handle)
+{
+    tdm_loader *loader = *handle;
+    if (!loader) return;
+    *handle = NULL;
+    tdm__ring_destroy(&loader->ring); /* first: its threads use all the rest */
+    for (size_t i = 0; loader->slots && i < loader->n_slots; i++) {
+        slot *s = &loader->slots[i];
+        free(s->indices);
+        free(s->rows);
+        free(s->arrays);
+        free(s->data);
+        free(s->parts);
+    }
+    for (size_t i = 0; loader->memory && i < loader->n_slots * loader->decoder.n_arrays; i++)
+        free(loader->memory[i]);
+    free(loader->memory);
+    free(loader->slots);
+    free(loader->shapes);
+    tdm__decoder_free(&loader->decoder);
+    tdm__sampler_free(&loader->sampler);
+    free(loader);
+}
+
+/* ---- the consumer ---------------------------------------------------------------------------- */
+
+/* Lets the ring load from the next step to the end of its epoch, or on and on. */
+static void extend(tdm_loader *loader)
+{
+    uint64_t first = loader->epoch * loader->sampler.steps + loader->step;
+    uint64_t end = (loader->epoch + 1) * loader->sampler.steps;
+    loader->end = loader->spec.continuous ? UINT64_MAX : end;
+    tdm__ring_seek(loader->ring, first, loader->end);
+}
+
+tdm_status tdm_loader_seek(tdm_loader *loader, uint64_t epoch, uint64_t step)
+{
+    uint64_t items = 0;
+    if (step > loader->sampler.steps)
+        return tdm__fail(TDM_ERR_USAGE, "step %llu: an epoch has %llu steps",
+                         (unsigned long long)step, (unsigned long long)loader->sampler.steps);
+    if (epoch >= UINT64_MAX - 1 || !tdm__mul_u64(epoch + 2, loader->sampler.steps, &items))
+        return tdm__fail(TDM_ERR_USAGE, "epoch %llu: is too large", (unsigned long long)epoch);
+    loader->epoch = epoch;
+    loader->step = step;
+    extend(loader);
+    return TDM_OK;
+}
+
+tdm_status tdm_loader_epoch(tdm_loader *loader, uint64_t epoch)
+{
+    return tdm_loader_seek(loader, epoch, 0);
+}
+
+tdm_status tdm_loader_next(tdm_loader *loader, const tdm_batch **batch)
+{
+    *batch = NULL;
+    if (loader->step == loader->sampler.steps) {
+        tdm_loader_release(loader);
+        loader->epoch++;
+        loader->step = 0;
+        return TDM_OK;
+    }
+    double begin = tdm__now();
+    if (loader->epoch * loader->sampler.steps + loader->step >= loader->end) extend(loader);
+    tdm_status status = tdm__ring_next(loader->ring, &loader->current);
+    loader->stats.wait_seconds += tdm__now() - begin;
+    loader->step++;
+    if (status) return status;
+    const tdm_batch *b = &loader->slots[loader->current].batch;
+    loader->stats.batches++;
+    loader->stats.samples += b->count;
+    for (size_t i = 0; i < b->n_arrays; i++)
+        loader->stats.bytes += b->count * b->arrays[i].sample_bytes;
+    *batch = b;
+    return TDM_OK;
+}
+
+void tdm_loader_release(tdm_loader *loader)
+{
+    tdm__ring_release(loader->ring);
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+size_t tdm__loader_slots(const tdm_loader *loader)
+{
+    return loader->n_slots;
+}
+
+size_t tdm__loader_slot(const tdm_loader *loader)
+{
+    return loader->current;
+}
+
+uint64_t tdm_loader_steps(const tdm_loader *loader)
+{
+    return loader->sampler.steps;
+}
+
+uint64_t tdm_loader_samples(const tdm_loader *loader)
+{
+    const tdm__sampler *s = &loader->sampler;
+    return s->drop_last ? s->steps * s->batch : s->length;
+}
+
+const tdm_batch_array *tdm_loader_arrays(const tdm_loader *loader, size_t *n)
+{
+    *n = loader->decoder.n_arrays;
+    return loader->shapes;
+}
+
+void tdm_loader_stats_get(const tdm_loader *loader, tdm_loader_stats *out)
+{
+    *out = loader->stats;
+    out->load_seconds = tdm__ring_busy(loader->ring);
+}
