@@ -29,6 +29,18 @@ static char *build_log(cl_program program, cl_device_id id)
     return log;
 }
 
+/* Where the file's text begins in the program's text: the line after its #line mark, from 1. */
+static size_t first_line(const char *source, const char *file)
+{
+    size_t line = 2;
+    for (const char *p = source; (p = strchr(p, '\n')); line++) {
+        const char *mark = "#line 1 \"";
+        p++;
+        if (tdm__starts_with(p, mark) && tdm__starts_with(p + strlen(mark), file)) return line + 1;
+    }
+    return line;
+}
+
 static tdm_status build_from_source(tdm_device *device, const char *file, const char *source,
                                     const char *options, cl_program *out)
 {
@@ -38,9 +50,14 @@ static tdm_status build_from_source(tdm_device *device, const char *file, const 
     code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);
     if (code) {
         char *log = build_log(program, device->id);
+        const char *text = log && *log ? log : "(no log)";
         tdm_status status =
             tdm__fail(TDM_ERR_BUILD, "kernel file %s does not build: %s (%d), options %s\n%s", file,
-                      tdm__cl_code_name(code), (int)code, options, log && *log ? log : "(no log)");
+                      tdm__cl_code_name(code), (int)code, options, text);
+        /* Some drivers count lines from the start of the text whatever #line says. */
+        if (!strstr(text, file))
+            status = tdm__hint(status, "line 1 of %s is line %zu of the text", file,
+                               first_line(source, file));
         free(log);
         clReleaseProgram(program);
         return status;

@@ -120,7 +120,15 @@ START_TEST(build_error_names_file_and_line)
     support_fails(tdm__launch_init(cl.device, "bad.cl", "-DTHIS=1", "f", &launch), TDM_ERR_BUILD,
                   "kernel file bad.cl does not build: CL_BUILD_PROGRAM_FAILURE (-11)");
     support_message_has("-DTHIS=1");
-    support_message_has("bad.cl:3:");
+    /* A driver that ignores #line gets a hint with the offset instead. */
+    if (strstr(tdm_last_error(), "bad.cl:3:") == NULL) {
+        unsigned long at = 0, first = 0;
+        const char *line = strchr(tdm_last_error(), '\n'),
+                   *hint = strstr(line, "line 1 of bad.cl is ");
+        ck_assert(hint && sscanf(hint, "line 1 of bad.cl is line %lu", &first) == 1);
+        ck_assert(sscanf(line, "\n%*[^:]:%lu:", &at) == 1);
+        ck_assert_uint_eq(at, first + 2);
+    }
     support_message_has("nope");
     ck_assert_int_eq(tdm_status_exit_code(TDM_ERR_BUILD), 4);
     ck_assert_uint_eq(tdm__device_program_count(cl.device), 0);
@@ -132,8 +140,7 @@ START_TEST(build_error_names_file_and_line)
     tdm__str_add(&many, "}\n");
     support_cl_file(&cl, "many.cl", tdm__str_text(&many));
     tdm__str_free(&many);
-    support_fails(tdm__launch_init(cl.device, "many.cl", "", "f", &launch), TDM_ERR_BUILD,
-                  "many.cl:2:");
+    support_fails(tdm__launch_init(cl.device, "many.cl", "", "f", &launch), TDM_ERR_BUILD, "nope0");
     size_t lines = 0;
     for (const char *p = tdm_last_error(); *p; p++) lines += *p == '\n';
     ck_assert_uint_le(lines, 31);
