@@ -9,7 +9,7 @@ static inline int label_at(global const int *labels, ulong r, int is_float)
 {
     const int bits = labels[r];
     if (!is_float) return bits;
-    const float v = as_float(bits);
+    const float v = rint(as_float(bits));
     return v >= 0.0f && v < 2147483520.0f ? convert_int_rte(v) : -1;
 }
 

@@ -1,0 +1,100 @@
+/* ops/metric_mean.c: adds (value * weight, weight) to an accumulator of two two-float sums. */
+#include "ops/loss.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include <tandem/ops.h>
+
+typedef struct metric_mean_attrs {
+    float weight;
+} metric_mean_attrs;
+
+static const tdm__attr attrs[] = {{"weight", 'f', offsetof(metric_mean_attrs, weight), 1}};
+
+static tdm_status infer(const tdm__io *io, tdm_desc *out)
+{
+    const metric_mean_attrs *a = io->attrs;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__expect(io, 0, "value", TDM_F32, 0));
+    TDM_TRY(tdm__expect_sums(io, 1, 2));
+    if (!(a->weight >= 0 && isfinite(a->weight)))
+        TDM_TRY(tdm__fail(TDM_ERR_SHAPE, "weight: must be at least 0, got %g", (double)a->weight));
+    out[0] = io->in[1];
+done:
+    return status;
+}
+
+static void reference(const tdm__ref *ref)
+{
+    const metric_mean_attrs *a = ref->io->attrs;
+    ref->out[0][0] += ref->in[0][0] * a->weight;
+    ref->out[0][2] += a->weight;
+}
+
+static tdm_status prepare(tdm__build *b)
+{
+    const metric_mean_attrs *a = tdm__build_io(b)->attrs;
+    tdm__kernel *k = tdm__emit(b, "metric.cl", "metric_mean", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_out(k, 0);
+    tdm__arg_f32(k, a->weight);
+    tdm__range_1(k, 1, 1);
+    return TDM_OK;
+}
+
+static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
+
+#define SCALAR                                                                                     \
+    {                                                                                              \
+        TDM_F32, 0                                                                                 \
+    }
+static const metric_mean_attrs of_64 = {64}, negative = {-1};
+static const tdm__sample samples[] = {
+    {"batch of 64", &of_64, 2, {SCALAR, TDM__F32(2, 2)}, .fill = {0, TDM__FILL_INDEX}, {0, 100}},
+};
+static const tdm__reject rejects[] = {
+    {"value",
+     &of_64,
+     2,
+     {TDM__F32(3), TDM__F32(2, 2)},
+     TDM_ERR_SHAPE,
+     "value: must have 0 axes, got f32[3]"},
+    {"accumulator",
+     &of_64,
+     2,
+     {SCALAR, TDM__F32(4)},
+     TDM_ERR_SHAPE,
+     "accumulator: must be f32[2,2], got f32[4]"},
+    {"weight",
+     &negative,
+     2,
+     {SCALAR, TDM__F32(2, 2)},
+     TDM_ERR_SHAPE,
+     "weight: must be at least 0, got -1"},
+};
+
+const tdm_op tdm__op_metric_mean = {
+    .name = "metric_mean",
+    .attr_size = sizeof(metric_mean_attrs),
+    .attrs = attrs,
+    .n_attrs = TDM__COUNT(attrs),
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .update = {2},
+    .infer = infer,
+    .reference = reference,
+    .variants = variants,
+    .n_variants = TDM__COUNT(variants),
+    .samples = samples,
+    .n_samples = TDM__COUNT(samples),
+    .rejects = rejects,
+    .n_rejects = TDM__COUNT(rejects),
+};
+
+tdm_value tdm_metric_mean(tdm_graph *g, tdm_value value, float weight, tdm_value acc)
+{
+    metric_mean_attrs a = {weight};
+    return tdm__op_append(g, &tdm__op_metric_mean, (tdm_value[]){value, acc}, 2, &a);
+}

@@ -1,0 +1,212 @@
+/* ops/uncertainty.c: one task's term under learned homoscedastic uncertainty, s = log sigma^2
+ * (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10):  a e^(-b s) L + s / 2  with
+ *   Gaussian and uniform a = 1/2, b = 1;  Laplace a = 1, b = 1/2;  classification a = b = 1.
+ *   d/dL = a e^(-b s),   d/ds = 1/2 - a b e^(-b s) L. */
+#include "ops/common.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include <tandem/ops.h>
+
+typedef struct uncertainty_attrs {
+    int32_t likelihood; /* tdm_likelihood */
+} uncertainty_attrs;
+
+static const tdm__attr attrs[] = {{"likelihood", 'i', offsetof(uncertainty_attrs, likelihood), 1}};
+
+static const struct {
+    float a, b;
+} forms[] = {
+    [TDM_LIKELIHOOD_GAUSSIAN] = {0.5f, 1},
+    [TDM_LIKELIHOOD_LAPLACE] = {1, 0.5f},
+    [TDM_LIKELIHOOD_CLASSIFICATION] = {1, 1},
+    [TDM_LIKELIHOOD_UNIFORM] = {0.5f, 1},
+};
+
+static tdm_status check_inputs(const tdm__io *io)
+{
+    const uncertainty_attrs *a = io->attrs;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__expect(io, 0, "loss", TDM_F32, 0));
+    TDM_TRY(tdm__expect(io, 1, "s", TDM_F32, 0));
+    if (a->likelihood < 0 || a->likelihood >= TDM__COUNT(forms))
+        TDM_TRY(tdm__fail(TDM_ERR_SHAPE,
+                          "likelihood: must be 0 to 3 (gaussian, laplace, classification, "
+                          "uniform), got %d",
+                          (int)a->likelihood));
+done:
+    return status;
+}
+
+static void add_form(tdm__build *b, tdm__kernel *k)
+{
+    const uncertainty_attrs *a = tdm__build_io(b)->attrs;
+    tdm__arg_f32(k, forms[a->likelihood].a);
+    tdm__arg_f32(k, forms[a->likelihood].b);
+    tdm__range_1(k, 1, 1);
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+static tdm_status infer(const tdm__io *io, tdm_desc *out)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(check_inputs(io));
+    out[0] = tdm_desc_scalar();
+done:
+    return status;
+}
+
+static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
+                           const bool *need, tdm_value *din)
+{
+    tdm_value in[] = {node->in[0], node->in[1], dout[0]};
+    tdm_value first = tdm__graph_node(g, &tdm__op_uncertainty_grad, in, 3, node->io->attrs);
+    for (int i = 0; i < 2; i++)
+        if (need[i]) din[i] = first == TDM_NO_VALUE ? TDM_NO_VALUE : first + i;
+    return TDM_OK;
+}
+
+static void reference(const tdm__ref *ref)
+{
+    const uncertainty_attrs *a = ref->io->attrs;
+    double s = ref->in[1][0];
+    ref->out[0][0] =
+        forms[a->likelihood].a * exp(-forms[a->likelihood].b * s) * ref->in[0][0] + s / 2;
+}
+
+static tdm_status prepare(tdm__build *b)
+{
+    tdm__kernel *k = tdm__emit(b, "scalar.cl", "uncertainty_fwd", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_in(k, 1);
+    tdm__arg_out(k, 0);
+    add_form(b, k);
+    return TDM_OK;
+}
+
+static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
+
+#define SCALAR                                                                                     \
+    {                                                                                              \
+        TDM_F32, 0                                                                                 \
+    }
+static const uncertainty_attrs gaussian = {TDM_LIKELIHOOD_GAUSSIAN},
+                               laplace = {TDM_LIKELIHOOD_LAPLACE},
+                               classification = {TDM_LIKELIHOOD_CLASSIFICATION},
+                               uniform = {TDM_LIKELIHOOD_UNIFORM}, none = {4};
+static const tdm__sample samples[] = {
+    {"gaussian", &gaussian, 2, {SCALAR, SCALAR}},
+    {"laplace", &laplace, 2, {SCALAR, SCALAR}},
+    {"classification", &classification, 2, {SCALAR, SCALAR}},
+    {"uniform", &uniform, 2, {SCALAR, SCALAR}},
+};
+static const tdm__reject rejects[] = {
+    {"loss",
+     &laplace,
+     2,
+     {TDM__F32(1), SCALAR},
+     TDM_ERR_SHAPE,
+     "loss: must have 0 axes, got f32[1]"},
+    {"s", &laplace, 2, {SCALAR, TDM__F32(1)}, TDM_ERR_SHAPE, "s: must have 0 axes, got f32[1]"},
+    {"likelihood",
+     &none,
+     2,
+     {SCALAR, SCALAR},
+     TDM_ERR_SHAPE,
+     "likelihood: must be 0 to 3 (gaussian, laplace, classification, uniform), got 4"},
+};
+
+const tdm_op tdm__op_uncertainty = {
+    .name = "uncertainty",
+    .attr_size = sizeof(uncertainty_attrs),
+    .attrs = attrs,
+    .n_attrs = TDM__COUNT(attrs),
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .differentiable = 3,
+    .out_gradient = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .reference = reference,
+    .variants = variants,
+    .n_variants = TDM__COUNT(variants),
+    .samples = samples,
+    .n_samples = TDM__COUNT(samples),
+    .rejects = rejects,
+    .n_rejects = TDM__COUNT(rejects),
+};
+
+/* ---- backward: loss, s, dout -> dloss, ds ------------------------------------------------------
+ */
+
+static tdm_status infer_grad(const tdm__io *io, tdm_desc *out)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(check_inputs(io));
+    TDM_TRY(tdm__expect(io, 2, "dout", TDM_F32, 0));
+    out[0] = out[1] = tdm_desc_scalar();
+done:
+    return status;
+}
+
+static void reference_grad(const tdm__ref *ref)
+{
+    const uncertainty_attrs *at = ref->io->attrs;
+    double b = forms[at->likelihood].b, s = ref->in[1][0], d = ref->in[2][0];
+    double weight = forms[at->likelihood].a * exp(-b * s);
+    ref->out[0][0] = d * weight;
+    ref->out[1][0] = d * (0.5 - b * weight * ref->in[0][0]);
+}
+
+static tdm_status prepare_grad(tdm__build *b)
+{
+    tdm__kernel *k = tdm__emit(b, "scalar.cl", "uncertainty_bwd", "");
+    for (int i = 0; i < 3; i++) tdm__arg_in(k, i);
+    tdm__arg_out(k, 0);
+    tdm__arg_out(k, 1);
+    add_form(b, k);
+    return TDM_OK;
+}
+
+static const tdm__variant variants_grad[] = {{"scalar", TDM__ON_ANY, .prepare = prepare_grad}};
+
+static const tdm__sample samples_grad[] = {
+    {"gaussian", &gaussian, 3, {SCALAR, SCALAR, SCALAR}},
+    {"laplace", &laplace, 3, {SCALAR, SCALAR, SCALAR}},
+    {"classification", &classification, 3, {SCALAR, SCALAR, SCALAR}},
+};
+static const tdm__reject rejects_grad[] = {
+    {"dout",
+     &laplace,
+     3,
+     {SCALAR, SCALAR, TDM__F32(2)},
+     TDM_ERR_SHAPE,
+     "dout: must have 0 axes, got f32[2]"},
+};
+
+const tdm_op tdm__op_uncertainty_grad = {
+    .name = "uncertainty_grad",
+    .attr_size = sizeof(uncertainty_attrs),
+    .attrs = attrs,
+    .n_attrs = TDM__COUNT(attrs),
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 2,
+    .infer = infer_grad,
+    .reference = reference_grad,
+    .variants = variants_grad,
+    .n_variants = TDM__COUNT(variants_grad),
+    .samples = samples_grad,
+    .n_samples = TDM__COUNT(samples_grad),
+    .rejects = rejects_grad,
+    .n_rejects = TDM__COUNT(rejects_grad),
+};
+
+tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_likelihood likelihood)
+{
+    uncertainty_attrs a = {(int32_t)likelihood};
+    return tdm__op_append(g, &tdm__op_uncertainty, (tdm_value[]){loss, s}, 2, &a);
+}
