@@ -5,14 +5,31 @@
 #ifndef FORMAT_HDF5_PRIVATE_H
 #define FORMAT_HDF5_PRIVATE_H
 
+#define H5_USE_110_API
 #include <hdf5.h>
+#include <stdlib.h>
 
+#include "base/file.h"
 #include "format/hdf5.h"
 
 void tdm__h5_lock(void);
 void tdm__h5_unlock(void);
 /* Lock held. Fails with ": <what the library says>" appended; clears the library's error stack. */
 tdm_status tdm__h5_fail(tdm_status status, const char *format, ...) TDM__PRINTF(2, 3);
+
+/* What the file driver works on. It must outlive the HDF5 file that is opened over it. */
+typedef struct tdm__h5_io {
+    int fd;              /* for reading */
+    uint64_t size;       /* of the file when opened */
+    tdm__atomic *target; /* for writing, or NULL */
+    tdm_status status;   /* the first write that failed; the thread's message is set */
+    bool capture;        /* reads of raw data only note their place */
+    unsigned captured;   /* how many */
+    uint64_t captured_at, captured_size;
+} tdm__h5_io;
+
+/* Lock held. A file access property list with the driver over io; -1 on failure. Close it. */
+hid_t tdm__h5_access(tdm__h5_io *io);
 
 typedef struct tdm__h5_set {
     tdm__h5_info info;
@@ -22,6 +39,7 @@ typedef struct tdm__h5_set {
 
 struct tdm__h5 {
     char *path;
+    tdm__h5_io io;
     hid_t id;
     tdm__h5_set *sets;
     size_t n_sets, capacity;
@@ -47,8 +65,8 @@ typedef struct tdm__h5_chunk {
     uint32_t skipped; /* bit i: filter i was not applied to this chunk */
 } tdm__h5_chunk;
 
-/* Most chunks for which a table is built. */
-#define TDM__H5_TABLE_MAX 4096
+/* Most chunks for which a table is built (16 bytes each). */
+#define TDM__H5_TABLE_MAX ((uint64_t)1 << 22)
 
 /* How a chunk is stored, for decoding without the library. */
 typedef struct tdm__h5_coding {

@@ -86,33 +86,57 @@ static tdm_status plan_compact(tdm__h5_raw *raw, const tdm__h5_set *set)
     return status;
 }
 
-static tdm_status plan_table(tdm__h5_raw *raw, const tdm__h5_set *set, uint64_t n)
+/* Has the library look one chunk up and catches the read that would follow. Leaves *out when the
+ * chunk was never written, or cannot be found. */
+static tdm_status locate_chunk(tdm__h5_raw *raw, tdm__h5_io *io, const tdm__h5_set *set,
+                               const hsize_t *at, tdm__h5_chunk *out)
+{
+    uint32_t mask = 0;
+    uint8_t unread;
+    io->captured = 0;
+    io->capture = true;
+    herr_t result = H5Dread_chunk(set->id, H5P_DEFAULT, at, &mask, &unread);
+    io->capture = false;
+    if (result < 0) H5Eclear2(H5E_DEFAULT);
+    if (!io->captured) return TDM_OK;
+    if (result < 0 || io->captured != 1 || !io->captured_size ||
+        io->captured_size > 2 * (uint64_t)raw->coding.size + 4096)
+        return tdm__fail(TDM_ERR_DATA, "%s: %s: a chunk of %zu bytes takes %llu in the file",
+                         raw->path, raw->name, raw->coding.size,
+                         (unsigned long long)io->captured_size);
+    *out = (tdm__h5_chunk){io->captured_at, (uint32_t)io->captured_size, mask};
+    return TDM_OK;
+}
+
+static tdm_status plan_table(tdm__h5_raw *raw, tdm__h5_io *io, const tdm__h5_set *set, uint64_t n)
 {
     const tdm__h5_info *info = &raw->info;
+    uint64_t found = 0;
     tdm_status status = tdm__calloc_try(n, sizeof *raw->table, &raw->table);
     for (uint64_t i = 0; i < n && !status; i++) {
-        hsize_t at[TDM__H5_RANK], size = 0;
+        hsize_t at[TDM__H5_RANK];
         uint64_t rest = i;
         for (int d = info->rank - 1; d >= 0; d--) {
             at[d] = rest % raw->grid[d] * info->chunk[d];
             rest /= raw->grid[d];
         }
-        unsigned mask = 0;
-        haddr_t address = HADDR_UNDEF;
-        if (H5Dget_chunk_info_by_coord(set->id, at, &mask, &address, &size) < 0)
-            return tdm__h5_fail(TDM_ERR_DATA, "%s: %s: chunk %llu cannot be found", raw->path,
-                                raw->name, (unsigned long long)i);
-        if (address == HADDR_UNDEF || size == 0) continue;
-        if (size > 2 * (uint64_t)raw->coding.size + 4096)
-            status = tdm__fail(TDM_ERR_DATA, "%s: %s: chunk %llu takes %llu bytes for %zu",
-                               raw->path, raw->name, (unsigned long long)i,
-                               (unsigned long long)size, raw->coding.size);
-        raw->table[i] = (tdm__h5_chunk){address, (uint32_t)size, mask};
+        status = locate_chunk(raw, io, set, at, &raw->table[i]);
+        found += raw->table[i].size != 0;
     }
-    return status;
+    if (status || found == n) return status;
+    /* Some were not found: either they were never written, or the index is damaged. */
+    hid_t space = H5Dget_space(set->id);
+    hsize_t written = 0;
+    herr_t result = H5Dget_num_chunks(set->id, space, &written);
+    H5Sclose(space);
+    if (result < 0 || written != found)
+        return tdm__fail(TDM_ERR_DATA,
+                         "%s: %s: its chunk index is damaged: %llu of %llu chunks found", raw->path,
+                         raw->name, (unsigned long long)found, (unsigned long long)written);
+    return TDM_OK;
 }
 
-static tdm_status plan_chunked(tdm__h5_raw *raw, const tdm__h5_set *set)
+static tdm_status plan_chunked(tdm__h5_raw *raw, tdm__h5_io *io, const tdm__h5_set *set)
 {
     const tdm__h5_info *info = &raw->info;
     uint64_t n = 1, slab = info->elem.size, size;
@@ -139,31 +163,24 @@ static tdm_status plan_chunked(tdm__h5_raw *raw, const tdm__h5_set *set)
         if (info->filters[i].id == 2 && info->filters[i].level > 0)
             raw->coding.elem_size = (size_t)info->filters[i].level;
     }
-    return plan_table(raw, set, n);
+    return plan_table(raw, io, set, n);
 }
 
-static tdm_status plan(tdm__h5_raw *raw, const tdm__h5 *file, const tdm__h5_set *set)
+static tdm_status plan(tdm__h5_raw *raw, tdm__h5_io *io, const tdm__h5_set *set)
 {
-    hid_t file_plist = H5Fget_create_plist(file->id), plist = H5Dget_create_plist(set->id);
-    hsize_t user_block = 0;
-    tdm_status status = TDM_OK;
-    if (file_plist < 0 || plist < 0 || H5Pget_userblock(file_plist, &user_block) < 0)
-        status = tdm__h5_fail(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
-    if (!status) status = plan_fill(raw, set, plist);
-    if (!status && raw->info.row_elems) switch (raw->info.layout) {
-        case TDM__H5_COMPACT:
-            status = plan_compact(raw, set);
-            break;
-        case TDM__H5_CONTIGUOUS:
-            status = plan_contiguous(raw, set);
-            break;
-        default:
-            status = plan_chunked(raw, set);
-            break;
-        }
-    if (plist >= 0) H5Pclose(plist);
-    if (file_plist >= 0) H5Pclose(file_plist);
-    return status;
+    hid_t plist = H5Dget_create_plist(set->id);
+    if (plist < 0) return tdm__h5_fail(TDM_ERR_DATA, "%s: %s", raw->path, raw->name);
+    tdm_status status = plan_fill(raw, set, plist);
+    H5Pclose(plist);
+    if (status || !raw->info.row_elems) return status;
+    switch (raw->info.layout) {
+    case TDM__H5_COMPACT:
+        return plan_compact(raw, set);
+    case TDM__H5_CONTIGUOUS:
+        return plan_contiguous(raw, set);
+    default:
+        return plan_chunked(raw, io, set);
+    }
 }
 
 tdm_status tdm__h5_raw_create(tdm__h5 *file, size_t set_index, tdm__h5_raw **out)
@@ -185,13 +202,13 @@ tdm_status tdm__h5_raw_create(tdm__h5 *file, size_t set_index, tdm__h5_raw **out
         status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", file->path);
         goto done;
     }
-    raw->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    raw->fd = fcntl(file->io.fd, F_DUPFD_CLOEXEC, 0);
     if (raw->fd < 0) {
         status = tdm__fail_errno(TDM_ERR_DATA, "%s", file->path);
         goto done;
     }
     tdm__h5_lock();
-    status = plan(raw, file, set);
+    status = plan(raw, &file->io, set);
     tdm__h5_unlock();
     if (status) goto done;
     *out = raw;

@@ -3,13 +3,14 @@
  * Invariant: an id held in a tdm__h5 is valid or -1; the infos never change after open. */
 #include "format/hdf5_private.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -145,32 +146,34 @@ static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *link, 
 
 /* Opening -------------------------------------------------------------------------------------- */
 
-static tdm_status check_file(const char *path)
+static tdm_status open_bytes(const char *path, tdm__h5_io *io)
 {
     struct stat st;
-    if (stat(path, &st)) return tdm__fail_errno(TDM_ERR_DATA, "%s", path);
+    io->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang */
+    if (io->fd < 0 || fstat(io->fd, &st))
+        return tdm__fail_errno(TDM_ERR_DATA, "%s: cannot be opened", path);
     if (!S_ISREG(st.st_mode)) return tdm__fail(TDM_ERR_DATA, "%s: is not a file", path);
     if (st.st_size == 0) return tdm__fail(TDM_ERR_DATA, "%s: the file is empty", path);
+    io->size = (uint64_t)st.st_size;
     return TDM_OK;
 }
 
 static tdm_status open_locked(tdm__h5 *file)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t access = tdm__h5_access(&file->io);
     if (access < 0) return tdm__h5_fail(TDM_ERR_RUNTIME, "%s", file->path);
-    /* Reading needs no lock on the file, and network file systems often refuse one. */
-    H5Pset_file_locking(access, false, true);
     /* Room for the chunks that a row of a badly chunked file crosses. */
     H5Pset_cache(access, 0, 4099, (size_t)16 << 20, 1.0);
-    htri_t is = H5Fis_hdf5(file->path);
-    if (is > 0) file->id = H5Fopen(file->path, H5F_ACC_RDONLY, access);
+    tdm_status status = TDM_OK;
+    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, access);
+    if (file->id < 0)
+        status = tdm__h5_fail(TDM_ERR_DATA, "%s: not a readable HDF5 file", file->path);
     H5Pclose(access);
-    if (is == 0) return tdm__fail(TDM_ERR_DATA, "%s: not an HDF5 file", file->path);
-    if (file->id < 0) return tdm__h5_fail(TDM_ERR_DATA, "%s: damaged HDF5 file", file->path);
+    if (status) return status;
     size_t links = 0;
     hid_t root = H5Gopen2(file->id, "/", H5P_DEFAULT);
     if (root < 0) return tdm__h5_fail(TDM_ERR_DATA, "%s: damaged HDF5 file", file->path);
-    tdm_status status = list_group(file, root, "", 0, &links);
+    status = list_group(file, root, "", 0, &links);
     if (!status) status = tdm__h5_read_attrs(root, file->path, &file->attrs, &file->n_attrs);
     H5Gclose(root);
     return status;
@@ -179,16 +182,16 @@ static tdm_status open_locked(tdm__h5 *file)
 tdm_status tdm__h5_open(const char *path, tdm__h5 **out)
 {
     *out = NULL;
-    tdm_status status = check_file(path);
-    if (status) return status;
+    tdm_status status = TDM_OK;
     tdm__h5 *file = NULL;
     TDM_TRY(tdm__calloc_try(1, sizeof *file, &file));
-    file->id = -1;
+    file->id = file->io.fd = -1;
     file->path = tdm__strdup(path);
     if (!file->path) {
         status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", path);
         goto done;
     }
+    TDM_TRY(open_bytes(path, &file->io));
     tdm__h5_lock();
     status = open_locked(file);
     tdm__h5_unlock();
@@ -215,6 +218,7 @@ void tdm__h5_close(tdm__h5 **pointer)
     }
     if (file->id >= 0) H5Fclose(file->id);
     tdm__h5_unlock();
+    if (file->io.fd >= 0) close(file->io.fd);
     tdm__h5_attrs_free(file->attrs, file->n_attrs);
     free(file->sets);
     free(file->path);

@@ -2,10 +2,10 @@
  * is whole. Rows are gathered into whole chunks before the library sees them. */
 #include "format/hdf5_private.h"
 
-#include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 
 #define CHUNK_BYTES ((uint64_t)64 << 10) /* at least, when more than one sample fits */
@@ -22,6 +22,7 @@ typedef struct writer_set {
 
 struct tdm__h5_writer {
     tdm__atomic atomic;
+    tdm__h5_io io;
     hid_t file;
     writer_set *sets;
     size_t n_sets, capacity;
@@ -33,15 +34,19 @@ tdm_status tdm__h5_writer_create(const char *path, tdm__h5_writer **out)
     tdm_status status = TDM_OK;
     tdm__h5_writer *w = NULL;
     TDM_TRY(tdm__calloc_try(1, sizeof *w, &w));
-    w->file = -1;
+    w->file = w->io.fd = -1;
     TDM_TRY(tdm__atomic_begin(&w->atomic, path));
+    w->io.target = &w->atomic;
+    w->io.fd = open(w->atomic.temp, O_RDONLY | O_CLOEXEC); /* the library reads back */
+    if (w->io.fd < 0) {
+        status = tdm__fail_errno(TDM_ERR_IO, "%s: cannot be created", path);
+        goto done;
+    }
     tdm__h5_lock();
-    /* The library truncates and fills the temporary; the atomic's commit syncs and renames it. */
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_file_locking(access, false, true);
-    w->file = H5Fcreate(w->atomic.temp, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    hid_t access = tdm__h5_access(&w->io);
+    if (access >= 0) w->file = H5Fcreate(w->atomic.temp, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (w->file < 0) status = tdm__h5_fail(TDM_ERR_IO, "%s: cannot be created", path);
-    H5Pclose(access);
+    if (access >= 0) H5Pclose(access);
     tdm__h5_unlock();
     if (status) goto done;
     *out = w;
@@ -151,7 +156,7 @@ static tdm_status write_rows(tdm__h5_writer *w, writer_set *s, const void *rows,
     if (memory >= 0) H5Sclose(memory);
     if (space >= 0) H5Sclose(space);
     tdm__h5_unlock();
-    return status;
+    return status ? status : w->io.status;
 }
 
 tdm_status tdm__h5_writer_append(tdm__h5_writer *w, size_t set, const void *rows, uint64_t n)
@@ -245,7 +250,6 @@ tdm_status tdm__h5_writer_numbers(tdm__h5_writer *w, size_t set, const char *nam
 /* Closing ----------------------------------------------------------------------------------------
  */
 
-/* The library reports a failed write (a full disk) at flush or close. */
 static tdm_status close_file(tdm__h5_writer *w)
 {
     tdm_status status = TDM_OK;
@@ -257,15 +261,11 @@ static tdm_status close_file(tdm__h5_writer *w)
             status = tdm__h5_fail(TDM_ERR_IO, "%s: %s: cannot be written", w->atomic.path, s->name);
         s->id = s->type = -1;
     }
-    if (w->file >= 0) {
-        if (!status && H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0)
-            status = tdm__h5_fail(TDM_ERR_IO, "%s: cannot be written", w->atomic.path);
-        if (H5Fclose(w->file) < 0 && !status)
-            status = tdm__h5_fail(TDM_ERR_IO, "%s: cannot be written", w->atomic.path);
-    }
+    if (w->file >= 0 && H5Fclose(w->file) < 0 && !status)
+        status = tdm__h5_fail(TDM_ERR_IO, "%s: cannot be written", w->atomic.path);
     w->file = -1;
     tdm__h5_unlock();
-    return status;
+    return status ? status : w->io.status;
 }
 
 tdm_status tdm__h5_writer_commit(tdm__h5_writer *w)
@@ -275,8 +275,8 @@ tdm_status tdm__h5_writer_commit(tdm__h5_writer *w)
         status = write_rows(w, &w->sets[i], w->sets[i].pending, w->sets[i].n_pending);
         w->sets[i].n_pending = 0;
     }
-    tdm_status closed = close_file(w);
-    if (!status) status = closed;
+    if (status) return status; /* destroy closes; the message stays */
+    status = close_file(w);
     if (!status) status = tdm__atomic_commit(&w->atomic);
     return status;
 }
@@ -285,7 +285,8 @@ void tdm__h5_writer_destroy(tdm__h5_writer **pointer)
 {
     tdm__h5_writer *w = *pointer;
     if (!w) return;
-    if (w->n_sets || w->file >= 0) close_file(w);
+    close_file(w);
+    if (w->io.fd >= 0) close(w->io.fd);
     for (size_t i = 0; i < w->n_sets; i++) {
         free(w->sets[i].pending);
         free(w->sets[i].name);
