@@ -135,6 +135,18 @@ tdm_status tdm__launch_enqueue(tdm_device *device, tdm__launch *launch);
  */
 tdm_status tdm__transfer_write(tdm_device *device, tdm__view view, const void *bytes, uint64_t size,
                                cl_event *done);
+/* Zero copy, for devices that share the host's memory: the host writes the view's bytes itself.
+ * Waits for what is on the transfer queue (not on the compute queue); what the bytes were is lost. */
+tdm_status tdm__transfer_map(tdm_device *device, tdm__view view, uint64_t size, void **host);
+/* Ends it; *done as for tdm__transfer_write. */
+tdm_status tdm__transfer_unmap(tdm_device *device, tdm__view view, void *host, cl_event *done);
+/* Host memory from which transfers are fastest (pinned, where the driver does that). */
+typedef struct tdm__pinned {
+    cl_mem mem;
+    void *bytes;
+} tdm__pinned;
+tdm_status tdm__pinned_create(tdm_device *device, uint64_t bytes, tdm__pinned *out);
+void tdm__pinned_destroy(tdm_device *device, tdm__pinned *pinned); /* safe on a zeroed struct */
 /* The compute queue waits for the event before anything enqueued later (no host wait). */
 tdm_status tdm__compute_wait(tdm_device *device, cl_event event);
 /* An event that fires when everything enqueued on the compute queue so far is done. */
