@@ -21,6 +21,10 @@ typedef struct tdm__feed tdm__feed;
 
 /* The device must outlive the feed. The spec is used as by tdm_loader_create. */
 tdm_status tdm__feed_create(tdm_device *device, const tdm_loader_spec *spec, tdm__feed **out);
+/* The same with the way of uploading given: by mapping (shared) or by copies from staging memory.
+ */
+tdm_status tdm__feed_create_as(tdm_device *device, const tdm_loader_spec *spec, bool shared,
+                               tdm__feed **out);
 /* Waits until the device has passed the last use of every slot. */
 void tdm__feed_destroy(tdm__feed **feed);
 /* As tdm_loader_seek; releases the current batch. */
