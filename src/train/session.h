@@ -77,9 +77,6 @@ tdm_status tdm__session_run(tdm__session *session, tdm__step_plan *plan, const t
 tdm_status tdm__session_report(tdm__session *session, bool training, tdm_task_report *tasks,
                                tdm_metric_value *metrics, tdm_epoch_report *out);
 
-/* Layer table and memory plan of the training (or evaluation) step. free(*out). */
-tdm_status tdm__session_describe(tdm__session *session, bool training, char **out);
-
 /* Opens the splits of data.path, with NULL for those that do not exist. */
 tdm_status tdm__open_splits(const tdm_config *config, tdm_split *splits[TDM__SPLITS]);
 /* A feed over a split with the session's arrays; shuffled and continuous for training. */

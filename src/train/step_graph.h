@@ -9,5 +9,7 @@
 tdm_status tdm__step_declare(tdm__session *session, bool *used);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
+/* The layer table of the network alone (model/model.h). free(*out). */
+tdm_status tdm__step_table(tdm__session *session, char **out);
 
 #endif

@@ -1,0 +1,73 @@
+/* train/bench.c: formatting of benchmark rows. */
+#include "train/bench.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "format/json.h"
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double tdm__median(double *values, size_t n)
+{
+    if (n == 0) return 0;
+    qsort(values, n, sizeof *values, compare);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static void add_number(tdm__json *j, const char *key, double value)
+{
+    if (value <= 0) return;
+    tdm__json_key(j, key);
+    tdm__json_number(j, value);
+}
+
+static void add_count(tdm__json *j, const char *key, uint64_t value)
+{
+    if (value == 0) return;
+    tdm__json_key(j, key);
+    tdm__json_uint(j, value);
+}
+
+static void add_json(tdm__str *text, const tdm__bench_row *row)
+{
+    tdm__json j = {0};
+    tdm__json_open(&j, '{');
+    tdm__json_key(&j, "name");
+    tdm__json_string(&j, row->name);
+    add_number(&j, "wall_ms", row->wall_ms);
+    add_number(&j, "cpu_ms", row->cpu_ms);
+    add_number(&j, "gflops", row->gflops);
+    add_number(&j, "gbps", row->gbps);
+    add_count(&j, "peak_bytes", row->peak_bytes);
+    add_count(&j, "launches", row->launches);
+    add_number(&j, "host_us", row->host_us);
+    add_count(&j, "runs", row->runs);
+    add_number(&j, "first_step_s", row->first_step_s);
+    add_count(&j, "programs", row->programs);
+    tdm__json_close(&j, '}');
+    if (tdm__json_status(&j)) text->failed = true;
+    tdm__str_addf(text, "%s\n", tdm__json_text(&j));
+    tdm__json_free(&j);
+}
+
+void tdm__bench_heading(tdm__str *text)
+{
+    tdm__str_addf(text, "%-44s %10s %10s %8s %8s %9s %8s %9s\n", "name", "wall ms", "cpu ms",
+                  "GFLOP/s", "GB/s", "launches", "host us", "peak MiB");
+}
+
+void tdm__bench_add(tdm__str *text, const tdm__bench_row *row, bool json)
+{
+    if (json) {
+        add_json(text, row);
+        return;
+    }
+    tdm__str_addf(text, "%-44s %10.4f %10.4f %8.1f %8.1f %9" PRIu64 " %8.1f %9.1f\n", row->name,
+                  row->wall_ms, row->cpu_ms, row->gflops, row->gbps, row->launches, row->host_us,
+                  (double)row->peak_bytes / (1 << 20));
+}

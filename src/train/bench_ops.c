@@ -1,0 +1,178 @@
+/* train/bench_ops.c: times every operation on its own samples: the same table the tests run. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "graph/plan.h"
+#include "ops/registry.h"
+#include "train/bench.h"
+
+enum { RUNS = 9, BATCH = 4 }; /* medians over RUNS timings of BATCH runs each */
+
+typedef struct op_bench {
+    tdm_device *device;
+    const tdm_op *op;
+    const tdm__sample *sample;
+    tdm__buffer buffers[TDM__MAX_SAMPLE_INPUTS], step;
+    tdm__plan *plan;
+} op_bench;
+
+static double draw(tdm__rng *rng, tdm__fill fill, int arg)
+{
+    const double u = tdm__rng_uniform(rng);
+    switch (fill) {
+    case TDM__FILL_NORMAL:
+        return tdm__rng_normal(rng);
+    case TDM__FILL_POSITIVE:
+        return 0.5 + u;
+    case TDM__FILL_INDEX:
+    case TDM__FILL_LABEL:
+        return floor(u * (arg > 0 ? arg : 1));
+    case TDM__FILL_MASK:
+        return u < 0.5 ? 0 : 1;
+    case TDM__FILL_ZERO:
+        return 0;
+    default:
+        return u;
+    }
+}
+
+static void fill_input(const op_bench *b, int input, int64_t count, void *bytes)
+{
+    tdm__rng rng = tdm__rng_make(1, tdm__rng_stream(b->sample->name, (uint64_t)input, 0));
+    for (int64_t i = 0; i < count; i++) {
+        const double v = draw(&rng, b->sample->fill[input], b->sample->fill_arg[input]);
+        switch (b->sample->in[input].dtype) {
+        case TDM_U8:
+            ((uint8_t *)bytes)[i] = (uint8_t)v;
+            break;
+        case TDM_I32:
+            ((int32_t *)bytes)[i] = (int32_t)v;
+            break;
+        default:
+            ((float *)bytes)[i] = (float)v;
+            break;
+        }
+    }
+}
+
+static tdm_status place_input(op_bench *b, tdm_graph *g, int input, tdm_value *value)
+{
+    tdm_status status = TDM_OK;
+    void *bytes = NULL;
+    const tdm_desc *d = &b->sample->in[input];
+    const int64_t count = tdm_desc_count(d);
+    const uint64_t size = (uint64_t)count * tdm_dtype_size(d->dtype);
+    *value = TDM_NO_VALUE;
+    if (d->dtype == TDM_NONE) return TDM_OK;
+    TDM_TRY(tdm__calloc_try(size, 1, &bytes));
+    fill_input(b, input, count, bytes);
+    TDM_TRY(tdm__buffer_create(b->device, size, false, "sample", &b->buffers[input]));
+    TDM_TRY(tdm__view_write(b->device, (tdm__view){&b->buffers[input], 0}, bytes, size));
+    *value = tdm_graph_variable(g, "input", *d, false);
+    tdm__graph_place(g, *value, (tdm__view){&b->buffers[input], 0});
+done:
+    free(bytes);
+    return status;
+}
+
+static tdm_status build(op_bench *b)
+{
+    tdm_status status = TDM_OK;
+    tdm_graph *g = NULL;
+    tdm_value inputs[TDM__MAX_SAMPLE_INPUTS];
+    TDM_TRY(tdm_graph_create(&g));
+    for (int i = 0; i < b->sample->n_in; i++) TDM_TRY(place_input(b, g, i, &inputs[i]));
+    const tdm_value out = tdm__graph_node(g, b->op, inputs, b->sample->n_in, b->sample->attrs);
+    TDM_TRY(tdm_graph_status(g));
+    for (int o = 0; o < b->op->n_out; o++) tdm_graph_keep(g, out + o);
+    TDM_TRY(tdm__buffer_create(b->device, sizeof(tdm__step), true, "step", &b->step));
+    const tdm__plan_spec spec = {.device = b->device, .step = {&b->step, 0}};
+    TDM_TRY(tdm__plan_create(g, &spec, &b->plan));
+done:
+    tdm_graph_destroy(&g);
+    return status;
+}
+
+static tdm_status time_runs(op_bench *b, double *wall, double *cpu)
+{
+    tdm_status status = TDM_OK;
+    double walls[RUNS], cpus[RUNS];
+    for (int i = -1; i < RUNS; i++) { /* the first warms up: compilation stays out */
+        const double w = tdm__now(), c = tdm__cpu_time();
+        for (int k = 0; k < BATCH; k++) TDM_TRY(tdm__plan_run(b->plan));
+        TDM_TRY(tdm_device_finish(b->device));
+        if (i < 0) continue;
+        walls[i] = (tdm__now() - w) / BATCH;
+        cpus[i] = (tdm__cpu_time() - c) / BATCH;
+    }
+    *wall = tdm__median(walls, RUNS);
+    *cpu = tdm__median(cpus, RUNS);
+done:
+    return status;
+}
+
+static tdm_status bench_one(op_bench *b, const char *name, bool json, tdm__str *text)
+{
+    tdm_status status = TDM_OK;
+    double wall, cpu;
+    tdm__plan_stats stats;
+    TDM_TRY(build(b));
+    tdm__plan_get_stats(b->plan, &stats);
+    TDM_TRY(time_runs(b, &wall, &cpu));
+    const tdm__bench_row row = {.name = name,
+                                .wall_ms = 1e3 * wall,
+                                .cpu_ms = 1e3 * cpu,
+                                .gflops = stats.flops / wall / 1e9,
+                                .gbps = stats.bytes / wall / 1e9,
+                                .launches = (uint64_t)stats.launches,
+                                .runs = RUNS * BATCH};
+    tdm__bench_add(text, &row, json);
+done:
+    tdm__plan_destroy(&b->plan);
+    for (int i = 0; i < TDM__MAX_SAMPLE_INPUTS; i++) tdm__buffer_destroy(b->device, &b->buffers[i]);
+    tdm__buffer_destroy(b->device, &b->step);
+    if (status) tdm__context(status, "%s", name);
+    return status;
+}
+
+static tdm_status bench_op(tdm_device *device, const tdm_op *op, const char *filter, bool json,
+                           tdm__str *text)
+{
+    tdm_status status = TDM_OK;
+    for (int i = 0; i < op->n_samples && !status; i++) {
+        tdm__str name = {0};
+        tdm__str_addf(&name, "%s/%s", op->name, op->samples[i].name);
+        op_bench b = {.device = device, .op = op, .sample = &op->samples[i]};
+        status = tdm__str_status(&name);
+        if (!status && (!filter || strstr(tdm__str_text(&name), filter)))
+            status = bench_one(&b, tdm__str_text(&name), json, text);
+        tdm__str_free(&name);
+    }
+    return status;
+}
+
+tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out)
+{
+    tdm_status status = TDM_OK;
+    tdm_device *device = NULL;
+    tdm_device_spec spec;
+    tdm__str text = {0};
+    size_t n;
+    const tdm_op *const *ops = tdm__ops(&n);
+    *out = NULL;
+    TDM_TRY(tdm_device_spec_read(config, &spec));
+    TDM_TRY(tdm_device_open(&spec, &device));
+    if (!json) tdm__bench_heading(&text);
+    for (size_t i = 0; i < n; i++) TDM_TRY(bench_op(device, ops[i], filter, json, &text));
+    TDM_TRY(tdm__str_status(&text));
+    *out = text.text;
+    text.text = NULL;
+done:
+    tdm__str_free(&text);
+    tdm_device_destroy(&device);
+    return status;
+}

@@ -1,0 +1,122 @@
+/* train/evaluate.c: measures a checkpoint on a split, by the configuration in its metadata. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "train/trainer.h"
+
+struct tdm_evaluation {
+    tdm_config *config;
+    tdm_split *splits[TDM__SPLITS];
+    tdm__session session;
+    tdm__feed *feed;
+    tdm_task_report *tasks;
+    tdm_metric_value *metrics;
+    const char **names;
+    double *losses;
+    tdm_epoch_report report;
+};
+
+static tdm_status read_config(const char *file, const char *const *assignments, size_t n,
+                              tdm_config **out)
+{
+    tdm_status status = TDM_OK;
+    tdm__st *st = NULL;
+    const tdm_opt_table *const *tables;
+    size_t n_tables;
+    TDM_TRY(tdm__st_open(file, &st));
+    const char *text = tdm__st_metadata(st, "tandem.config");
+    if (!text)
+        TDM_TRY(tdm__fail(TDM_ERR_DATA,
+                          "%s: carries no configuration (hint: it was not written by "
+                          "tandem; use `train --init-from`)",
+                          file));
+    tdm_schema(&tables, &n_tables);
+    TDM_TRY(tdm_config_create(tables, n_tables, out));
+    TDM_TRY(tdm_config_load_text(*out, text, strlen(text), file));
+    for (size_t i = 0; i < n; i++) TDM_TRY(tdm_config_assign(*out, assignments[i], "--set"));
+    TDM_TRY(tdm_config_resolve(*out));
+done:
+    tdm__st_close(&st);
+    return status;
+}
+
+static tdm_status open_split(tdm_evaluation *e, const char *split, const tdm_split **out)
+{
+    tdm_status status = tdm__open_splits(e->config, e->splits);
+    for (int i = 0; !status && i < TDM__SPLITS; i++)
+        if (!strcmp(split, tdm__split_names[i])) {
+            *out = e->splits[i];
+            return *out ? TDM_OK : tdm__fail(TDM_ERR_DATA, "the data set has no split '%s'", split);
+        }
+    return status ? status
+                  : tdm__fail(TDM_ERR_USAGE, "split must be train, val or test, not '%s'", split);
+}
+
+static tdm_status create_session(tdm_evaluation *e, const tdm_split *split)
+{
+    tdm_status status = TDM_OK;
+    tdm_array_info *infos = NULL;
+    const tdm_dataset *data = tdm_split_dataset(split);
+    const size_t n = tdm_dataset_arrays(data);
+    TDM_TRY(tdm__calloc_try(n, sizeof *infos, &infos));
+    for (size_t i = 0; i < n; i++) infos[i] = *tdm_dataset_array(data, i);
+    TDM_TRY(tdm__session_create(e->config, &(tdm__array_source){n, infos}, false, &e->session));
+    const size_t tasks = e->session.n_tasks;
+    TDM_TRY(tdm__calloc_try(tasks, sizeof *e->tasks, &e->tasks));
+    TDM_TRY(tdm__calloc_try(tasks * TDM__TASK_METRICS, sizeof *e->metrics, &e->metrics));
+    TDM_TRY(tdm__calloc_try(tasks, sizeof *e->names, &e->names));
+    TDM_TRY(tdm__calloc_try(tasks, sizeof *e->losses, &e->losses));
+done:
+    free(infos);
+    return status;
+}
+
+tdm_status tdm_evaluate(const char *path, const char *split, const char *const *assignments,
+                        size_t n_assignments, const tdm_train_events *events, tdm_evaluation **out)
+{
+    tdm_status status = TDM_OK;
+    tdm_evaluation *e = NULL;
+    char *file = NULL;
+    const tdm_split *chosen = NULL;
+    *out = NULL;
+    split = split ? split : tdm__split_names[TDM__SPLIT_TEST];
+    TDM_TRY(tdm__calloc_try(1, sizeof *e, &e));
+    TDM_TRY(tdm__find_checkpoint(path, &file));
+    TDM_TRY(read_config(file, assignments, n_assignments, &e->config));
+    TDM_TRY(open_split(e, split, &chosen));
+    TDM_TRY(create_session(e, chosen));
+    TDM_TRY(tdm__load_weights(&e->session, file, TDM__LOAD_STRICT, NULL));
+    TDM_TRY(tdm__session_feed(&e->session, chosen, false, &e->feed));
+    TDM_TRY(tdm_config_int(e->config, "train.epochs", &e->report.epochs));
+    const tdm__eval_spec spec = {&e->session, e->feed,    split,    0,        events,
+                                 e->tasks,    e->metrics, e->names, e->losses};
+    TDM_TRY(tdm__evaluate_feed(&spec, &e->report));
+    *out = e;
+    e = NULL;
+done:
+    free(file);
+    tdm_evaluation_destroy(&e);
+    return status;
+}
+
+void tdm_evaluation_destroy(tdm_evaluation **evaluation)
+{
+    tdm_evaluation *e = *evaluation;
+    if (!e) return;
+    tdm__feed_destroy(&e->feed);
+    tdm__session_destroy(&e->session);
+    for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&e->splits[i]);
+    tdm_config_destroy(&e->config);
+    free(e->tasks);
+    free(e->metrics);
+    free(e->names);
+    free(e->losses);
+    free(e);
+    *evaluation = NULL;
+}
+
+const tdm_epoch_report *tdm_evaluation_report(const tdm_evaluation *e)
+{
+    return &e->report;
+}

@@ -1,0 +1,261 @@
+/* train/pass.c: one pass over a split: training steps, or evaluation. The host enqueues and moves
+ * on; it waits for the device only to show progress about once a second, and at the pass's end. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "train/trainer.h"
+
+static const double progress_interval = 1.0; /* seconds */
+
+/* ---- progress -----------------------------------------------------------------------------------
+ */
+
+typedef struct pass {
+    tdm__session *session;
+    tdm__feed *feed;
+    const tdm_train_events *events;
+    tdm_task_report *tasks;
+    tdm_metric_value *metrics;
+    const char **names;
+    double *losses;
+    tdm_epoch_report *report;
+    bool training;
+    double began, shown, waited_before;
+    uint64_t samples;
+    int64_t steps;
+} pass;
+
+static double waited(const pass *p)
+{
+    tdm_loader_stats stats;
+    tdm_loader_stats_get(tdm__feed_loader(p->feed), &stats);
+    return stats.wait_seconds - p->waited_before;
+}
+
+static void pass_begin(pass *p)
+{
+    tdm_loader_stats stats;
+    tdm_loader_stats_get(tdm__feed_loader(p->feed), &stats);
+    p->waited_before = stats.wait_seconds;
+    p->began = p->shown = tdm__now();
+}
+
+/* A NaN or infinite loss ends the run, by the name of the task. */
+static tdm_status check_losses(const pass *p, int64_t step)
+{
+    for (size_t t = 0; t < p->session->n_tasks; t++)
+        if (!isfinite(p->tasks[t].loss))
+            return tdm__hint(tdm__fail(TDM_ERR_DIVERGED,
+                                       "task '%s': the mean %s loss is %g in epoch "
+                                       "%lld, by step %lld",
+                                       p->tasks[t].name, p->report->split, p->tasks[t].loss,
+                                       (long long)p->report->epoch, (long long)step),
+                             "lower optim.lr, set optim.clip_norm, look at the data");
+    if (isfinite(p->report->total)) return TDM_OK;
+    return tdm__fail(TDM_ERR_DIVERGED, "the total %s loss is %g in epoch %lld", p->report->split,
+                     p->report->total, (long long)p->report->epoch);
+}
+
+/* Reads the accumulators (waits for the device) into the report. */
+static tdm_status read_report(pass *p, int64_t step)
+{
+    tdm_status status =
+        tdm__session_report(p->session, p->training, p->tasks, p->metrics, p->report);
+    if (status) return status;
+    const double seconds = tdm__now() - p->began;
+    p->report->seconds = seconds;
+    p->report->samples = p->samples;
+    p->report->wait_share = seconds > 0 ? waited(p) / seconds : 0;
+    return check_losses(p, step);
+}
+
+static tdm_status show(pass *p, int64_t step)
+{
+    const double now = tdm__now();
+    if (now - p->shown < progress_interval) return TDM_OK;
+    p->shown = now;
+    tdm_status status = read_report(p, step);
+    if (status || !p->events || !p->events->progress) return status;
+    for (size_t t = 0; t < p->session->n_tasks; t++) {
+        p->names[t] = p->tasks[t].name;
+        p->losses[t] = p->tasks[t].loss;
+    }
+    const double seconds = p->report->seconds;
+    const tdm_progress progress = {.split = p->report->split,
+                                   .epoch = p->report->epoch,
+                                   .epochs = p->report->epochs,
+                                   .step = step,
+                                   .steps = p->steps,
+                                   .seconds = seconds,
+                                   .samples_per_second = (double)p->samples / seconds,
+                                   .eta_seconds =
+                                       seconds * (double)(p->steps - step) / (double)step,
+                                   .wait_share = p->report->wait_share,
+                                   .total = p->report->total,
+                                   .n_tasks = p->session->n_tasks,
+                                   .names = p->names,
+                                   .losses = p->losses};
+    p->events->progress(p->events->user, &progress);
+    return TDM_OK;
+}
+
+/* Fetches the next batch and enqueues its plan. *batch is NULL at the end. */
+static tdm_status run_batch(pass *p, int64_t step, double lr, const tdm_batch **batch)
+{
+    tdm_status status = TDM_OK;
+    const tdm__view *views;
+    tdm__step_plan *plan;
+    TDM_TRY(tdm__feed_next(p->feed, batch, &views));
+    if (!*batch) goto done;
+    TDM_TRY(tdm__session_plan(p->session, (int64_t)(*batch)->count, p->training, &plan));
+    TDM_TRY(tdm__session_run(p->session, plan, views, step, lr));
+    p->samples += (*batch)->count;
+done:
+    return status;
+}
+
+static int64_t limited(int64_t steps, int64_t limit)
+{
+    return limit && limit < steps ? limit : steps;
+}
+
+/* ---- training -----------------------------------------------------------------------------------
+ */
+
+static double learning_rate(const tdm_trainer *t, int64_t steps)
+{
+    return tdm__schedule_lr(&t->schedule, t->optim.lr, t->epochs, steps, t->position.epoch,
+                            t->position.epoch * steps + t->position.epoch_step);
+}
+
+/* One batch: forward, backward, optimiser. *stepped: parameters changed (not between
+ * micro-batches). */
+static tdm_status train_batch(tdm_trainer *t, pass *p, double lr, bool *more, bool *stepped)
+{
+    tdm_status status = TDM_OK;
+    const tdm_batch *batch;
+    TDM_TRY(run_batch(p, t->position.step, lr, &batch));
+    *more = batch != NULL;
+    if (!batch) goto done;
+    TDM_TRY(tdm__optimizer_step(t->optimizer, lr, stepped));
+    TDM_TRY(tdm__feed_release(p->feed));
+    TDM_TRY(tdm__compute_flush(t->session.device));
+    t->position.epoch_step++;
+    t->position.step++;
+done:
+    return status;
+}
+
+static bool checkpoint_due(const tdm_trainer *t)
+{
+    return t->checkpoint_steps && t->position.step % t->checkpoint_steps == 0;
+}
+
+/* Program binaries are complete after the kernels' first launches. */
+static tdm_status cache_programs(tdm_trainer *t)
+{
+    tdm_status status = tdm_device_finish(t->session.device);
+    return status ? status : tdm__device_cache_write(t->session.device);
+}
+
+static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
+{
+    tdm_status status = TDM_OK;
+    bool more = true, stepped = true;
+    *finished = false;
+    while (t->position.epoch_step < p->steps) {
+        p->report->lr = learning_rate(t, p->steps);
+        TDM_TRY(train_batch(t, p, p->report->lr, &more, &stepped));
+        if (!more) break;
+        if (t->position.step == 1) TDM_TRY(cache_programs(t));
+        TDM_TRY(show(p, t->position.epoch_step));
+        if (stepped && checkpoint_due(t) && t->position.epoch_step < p->steps) {
+            TDM_TRY(read_report(p, t->position.epoch_step)); /* never save what has diverged */
+            TDM_TRY(tdm__trainer_save_state(t));
+        }
+        if (stepped && tdm__trainer_should_stop(t)) goto done;
+    }
+    TDM_TRY(tdm__optimizer_flush(t->optimizer, p->report->lr, &stepped));
+    *finished = true;
+done:
+    return status;
+}
+
+tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finished)
+{
+    tdm_status status = TDM_OK;
+    tdm_loader *loader = tdm__feed_loader(t->feeds[TDM__SPLIT_TRAIN]);
+    pass p = {.session = &t->session,
+              .feed = t->feeds[TDM__SPLIT_TRAIN],
+              .events = &t->events,
+              .tasks = t->task_reports,
+              .metrics = t->metric_values,
+              .names = t->task_names,
+              .losses = t->task_losses,
+              .report = report,
+              .training = true,
+              .steps = limited((int64_t)tdm_loader_steps(loader), t->limit_train)};
+    report->split = tdm__split_names[TDM__SPLIT_TRAIN];
+    report->epoch = t->position.epoch + 1;
+    report->epochs = t->epochs;
+    if (t->position.epoch_step == 0) TDM_TRY(tdm__meter_reset(t->session.meters[1]));
+    TDM_TRY(tdm_loader_seek(loader, t->overfit ? 0 : (uint64_t)t->position.epoch,
+                            (uint64_t)t->position.epoch_step));
+    pass_begin(&p);
+    TDM_TRY(train_loop(t, &p, finished));
+    TDM_TRY(read_report(&p, t->position.epoch_step));
+    report->step = t->position.step;
+done:
+    return status;
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
+
+tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *report)
+{
+    tdm_status status = TDM_OK;
+    tdm_loader *loader = tdm__feed_loader(spec->feed);
+    pass p = {.session = spec->session,
+              .feed = spec->feed,
+              .events = spec->events,
+              .tasks = spec->tasks,
+              .metrics = spec->metrics,
+              .names = spec->names,
+              .losses = spec->losses,
+              .report = report,
+              .steps = limited((int64_t)tdm_loader_steps(loader), spec->limit)};
+    const tdm_batch *batch;
+    report->split = spec->split;
+    TDM_TRY(tdm__meter_reset(spec->session->meters[0]));
+    TDM_TRY(tdm_loader_epoch(loader, 0));
+    pass_begin(&p);
+    for (int64_t step = 0; step < p.steps; step++) {
+        TDM_TRY(run_batch(&p, step, 0, &batch));
+        if (!batch) break;
+        TDM_TRY(tdm__feed_release(p.feed));
+        TDM_TRY(tdm__compute_flush(spec->session->device));
+        TDM_TRY(show(&p, step + 1));
+    }
+    TDM_TRY(read_report(&p, p.steps));
+done:
+    return status;
+}
+
+tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report)
+{
+    const tdm__eval_spec spec = {.session = &t->session,
+                                 .feed = t->feeds[split],
+                                 .split = tdm__split_names[split],
+                                 .limit = t->limit_eval,
+                                 .events = &t->events,
+                                 .tasks = t->task_reports,
+                                 .metrics = t->metric_values,
+                                 .names = t->task_names,
+                                 .losses = t->task_losses};
+    report->epoch = t->position.epoch + 1;
+    report->epochs = t->epochs;
+    report->step = t->position.step;
+    return tdm__evaluate_feed(&spec, report);
+}

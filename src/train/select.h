@@ -1,0 +1,19 @@
+/* train/select.h: which number makes a checkpoint the best: "total", "TASK.loss", "TASK.METRIC". */
+#ifndef TRAIN_SELECT_H
+#define TRAIN_SELECT_H
+
+#include "train/session.h"
+
+typedef struct tdm__selector {
+    size_t task;               /* SIZE_MAX: the total */
+    const tdm__metric *metric; /* NULL: the loss */
+    double min_delta;
+} tdm__selector;
+
+tdm_status tdm__selector_read(const tdm_config *config, const tdm__session *session,
+                              tdm__selector *out);
+double tdm__selector_value(const tdm__selector *selector, const tdm_epoch_report *report);
+/* NaN is never better. */
+bool tdm__selector_better(const tdm__selector *selector, double value, double best);
+
+#endif

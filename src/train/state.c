@@ -1,0 +1,234 @@
+/* train/state.c: safetensors files of a run. state.safetensors holds everything at one moment, so a
+ * run killed between two files never mixes moments. */
+#include "train/state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const char meter_name[] = "metrics.train";
+/* Tensors of a state that are not parameters. */
+static const char *const not_parameters[] = {"optimizer.", "metrics.", NULL};
+
+/* Hash of the configuration, but for how long to train: a finished run may be continued. */
+static tdm_status identity(const tdm_config *config, char hex[33])
+{
+    tdm_status status = TDM_OK;
+    tdm_config *copy = NULL;
+    TDM_TRY(tdm_config_copy(config, &copy));
+    TDM_TRY(tdm_config_set(copy, "train.epochs", "1", "state"));
+    TDM_TRY(tdm_config_resolve(copy));
+    TDM_TRY(tdm_config_hash(copy, hex));
+done:
+    tdm_config_destroy(&copy);
+    return status;
+}
+
+tdm_status tdm__save_checkpoint(tdm__session *s, const char *path)
+{
+    tdm_status status = TDM_OK;
+    char *config = NULL;
+    TDM_TRY(tdm_config_dump(s->config, false, &config));
+    const tdm__metadata metadata[] = {
+        {"format", "pt"}, {"tandem.version", TANDEM_VERSION}, {"tandem.config", config}};
+    TDM_TRY(tdm__checkpoint_write(path, s->flat, NULL, 0, metadata, 3));
+done:
+    free(config);
+    return status;
+}
+
+/* ---- state --------------------------------------------------------------------------------------
+ */
+
+typedef struct extras {
+    tdm__extra_tensor *tensors;
+    float **data; /* what to free */
+    size_t n;
+} extras;
+
+static void extras_free(extras *e)
+{
+    for (size_t i = 0; i < e->n; i++) free(e->data[i]);
+    free(e->data);
+    free(e->tensors);
+}
+
+/* Copies optimiser state and the training accumulators to the host. */
+static tdm_status collect(tdm__session *s, tdm__optimizer *optimizer, extras *e)
+{
+    tdm_status status = TDM_OK;
+    const size_t n = tdm__optimizer_state_count(optimizer);
+    TDM_TRY(tdm__calloc_try(n + 1, sizeof *e->tensors, &e->tensors));
+    TDM_TRY(tdm__calloc_try(n + 1, sizeof *e->data, &e->data));
+    for (size_t i = 0; i <= n; i++) {
+        const char *name = meter_name;
+        uint64_t count = tdm__meter_size(s->meters[1]);
+        if (i < n) tdm__optimizer_state_info(optimizer, i, &name, &count);
+        TDM_TRY(tdm__calloc_try(count, sizeof(float), &e->data[i]));
+        e->n++;
+        if (i < n)
+            TDM_TRY(tdm__optimizer_state_get(optimizer, i, e->data[i]));
+        else
+            TDM_TRY(tdm__meter_export(s->meters[1], e->data[i]));
+        e->tensors[i] = (tdm__extra_tensor){name, count, e->data[i]};
+    }
+done:
+    return status;
+}
+
+static void position_json(tdm__json *j, const tdm__position *p, const char *hash)
+{
+    tdm__json_open(j, '{');
+    tdm__json_key(j, "config"), tdm__json_string(j, hash);
+    tdm__json_key(j, "epoch"), tdm__json_int(j, p->epoch);
+    tdm__json_key(j, "epoch_step"), tdm__json_int(j, p->epoch_step);
+    tdm__json_key(j, "step"), tdm__json_int(j, p->step);
+    tdm__json_key(j, "best_epoch"), tdm__json_int(j, p->best_epoch);
+    tdm__json_key(j, "best_value"), tdm__json_number(j, p->best_value);
+    tdm__json_key(j, "epochs_without_gain"), tdm__json_int(j, p->epochs_without_gain);
+    tdm__json_key(j, "seconds"), tdm__json_number(j, p->seconds);
+    tdm__json_close(j, '}');
+}
+
+tdm_status tdm__save_state(tdm__session *s, tdm__optimizer *optimizer, const tdm__position *p,
+                           const char *path)
+{
+    tdm_status status = TDM_OK;
+    extras e = {0};
+    tdm__json j = {0};
+    char hash[33], *config = NULL;
+    TDM_TRY(identity(s->config, hash));
+    TDM_TRY(tdm_config_dump(s->config, false, &config));
+    position_json(&j, p, hash);
+    TDM_TRY(tdm__json_status(&j));
+    TDM_TRY(collect(s, optimizer, &e));
+    const tdm__metadata metadata[] = {{"tandem.version", TANDEM_VERSION},
+                                      {"tandem.config", config},
+                                      {"tandem.position", tdm__json_text(&j)}};
+    TDM_TRY(tdm__checkpoint_write(path, s->flat, e.tensors, e.n, metadata, 3));
+done:
+    extras_free(&e);
+    tdm__json_free(&j);
+    free(config);
+    return status;
+}
+
+static int64_t get_int(const json_t *o, const char *key, bool *ok)
+{
+    const json_t *v = json_object_get(o, key);
+    *ok &= json_is_integer(v) && json_integer_value(v) >= 0;
+    return json_integer_value(v);
+}
+
+static tdm_status read_position(tdm__session *s, const tdm__st *st, tdm__position *p)
+{
+    tdm_status status = TDM_OK;
+    json_t *o = NULL;
+    char hash[33];
+    bool ok = true;
+    const char *text = tdm__st_metadata(st, "tandem.position");
+    if (!text)
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG,
+                          "%s: is no state of a run (hint: --init-from takes "
+                          "checkpoints)",
+                          tdm__st_path(st)));
+    TDM_TRY(tdm__json_parse(text, strlen(text), tdm__st_path(st), &o));
+    TDM_TRY(identity(s->config, hash));
+    const char *theirs = json_string_value(json_object_get(o, "config"));
+    if (!theirs || strcmp(theirs, hash))
+        TDM_TRY(
+            tdm__fail(TDM_ERR_CONFIG,
+                      "%s: belongs to another configuration (hint: compare with "
+                      "config.yaml beside it; only paths, devices, workers and train.epochs may "
+                      "differ)",
+                      tdm__st_path(st)));
+    p->epoch = get_int(o, "epoch", &ok);
+    p->epoch_step = get_int(o, "epoch_step", &ok);
+    p->step = get_int(o, "step", &ok);
+    p->best_epoch = get_int(o, "best_epoch", &ok);
+    p->epochs_without_gain = get_int(o, "epochs_without_gain", &ok);
+    p->best_value = json_number_value(json_object_get(o, "best_value"));
+    p->seconds = json_number_value(json_object_get(o, "seconds"));
+    if (!ok) TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: its position cannot be read", tdm__st_path(st)));
+done:
+    json_decref(o);
+    return status;
+}
+
+static tdm_status read_extra(const tdm__st *st, const char *name, uint64_t count, float **out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__st_tensor *t = tdm__st_find(st, name);
+    *out = NULL;
+    if (!t || t->count != count)
+        TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: %s '%s' of %" PRIu64 " values", tdm__st_path(st),
+                          t ? "wrong size of" : "lacks", name, count));
+    TDM_TRY(tdm__calloc_try(count, sizeof(float), out));
+    TDM_TRY(tdm__st_read(st, t, 0, count, TDM__TO_F32, *out));
+done:
+    return status;
+}
+
+tdm_status tdm__load_state(tdm__session *s, tdm__optimizer *optimizer, tdm__position *p,
+                           const char *path)
+{
+    tdm_status status = TDM_OK;
+    tdm__st *st = NULL;
+    float *values = NULL;
+    TDM_TRY(tdm__st_open(path, &st));
+    TDM_TRY(read_position(s, st, p));
+    TDM_TRY(tdm__checkpoint_load(s->flat, st, TDM__LOAD_STRICT, not_parameters, NULL));
+    for (size_t i = 0; i < tdm__optimizer_state_count(optimizer); i++) {
+        const char *name;
+        uint64_t count;
+        tdm__optimizer_state_info(optimizer, i, &name, &count);
+        TDM_TRY(read_extra(st, name, count, &values));
+        TDM_TRY(tdm__optimizer_state_set(optimizer, i, values));
+        free(values);
+        values = NULL;
+    }
+    TDM_TRY(read_extra(st, meter_name, tdm__meter_size(s->meters[1]), &values));
+    TDM_TRY(tdm__meter_import(s->meters[1], values));
+done:
+    free(values);
+    tdm__st_close(&st);
+    return status;
+}
+
+/* ---- loading weights ----------------------------------------------------------------------------
+ */
+
+tdm_status tdm__find_checkpoint(const char *path, char **out)
+{
+    static const char *const names[] = {"best.safetensors", "last.safetensors"};
+    *out = NULL;
+    if (!tdm__is_folder(path)) {
+        *out = tdm__strdup(path);
+        return *out ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
+    }
+    for (int i = 0; i < 2; i++) {
+        tdm_status status = tdm__path_join(path, names[i], out);
+        if (status) return status;
+        if (tdm__path_exists(*out)) return TDM_OK;
+        free(*out);
+        *out = NULL;
+    }
+    return tdm__fail(TDM_ERR_DATA, "%s: holds no best.safetensors or last.safetensors", path);
+}
+
+tdm_status tdm__load_weights(tdm__session *s, const char *path, tdm__load_mode mode,
+                             tdm__load_report *report)
+{
+    tdm_status status = TDM_OK;
+    char *file = NULL;
+    tdm__st *st = NULL;
+    TDM_TRY(tdm__find_checkpoint(path, &file));
+    TDM_TRY(tdm__st_open(file, &st));
+    TDM_TRY(tdm__checkpoint_load(s->flat, st, mode, not_parameters, report));
+done:
+    tdm__st_close(&st);
+    free(file);
+    return status;
+}

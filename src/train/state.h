@@ -1,0 +1,30 @@
+/* train/state.h: checkpoints of a run, and the state from which it goes on bit-exactly. */
+#ifndef TRAIN_STATE_H
+#define TRAIN_STATE_H
+
+#include "train/run_folder.h"
+#include "train/session.h"
+
+/* Where a run stands. Epochs and steps count from 0. */
+typedef struct tdm__position {
+    int64_t epoch, epoch_step; /* next to do */
+    int64_t step;              /* batches done over the whole run */
+    int64_t best_epoch;        /* 1-based; 0: none yet */
+    double best_value;
+    int64_t epochs_without_gain;
+    double seconds; /* trained so far */
+} tdm__position;
+
+/* A checkpoint: parameters and the resolved configuration in its metadata. */
+tdm_status tdm__save_checkpoint(tdm__session *session, const char *path);
+/* Parameters, optimiser, accumulators, position: all that a resumed run needs, in one file. */
+tdm_status tdm__save_state(tdm__session *session, tdm__optimizer *optimizer,
+                           const tdm__position *position, const char *path);
+/* TDM_ERR_CONFIG when it belongs to another configuration or model. */
+tdm_status tdm__load_state(tdm__session *session, tdm__optimizer *optimizer,
+                           tdm__position *position, const char *path);
+/* Loads parameters from a checkpoint file, or a run folder's best (else last). */
+tdm_status tdm__load_weights(tdm__session *session, const char *path, tdm__load_mode mode,
+                             tdm__load_report *report);
+
+#endif

@@ -1,0 +1,410 @@
+/* train/trainer.c: the run: epochs of training and validation, checkpoints, early stop, the final
+ * test. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { FAST_DEV_TRAIN = 4, FAST_DEV_EVAL = 2 };
+
+const char *tdm_stop_reason_name(tdm_stop_reason reason)
+{
+    static const char *const names[] = {"none",     "epochs",    "early-stop",
+                                        "max-time", "requested", "diverged"};
+    return (unsigned)reason < sizeof names / sizeof *names ? names[reason] : "unknown";
+}
+
+/* ---- creation ----------------------------------------------------------------------------------
+ */
+
+static tdm_status read_options(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    const tdm_config *c = t->config;
+    bool fast;
+    int64_t overfit;
+    TDM_TRY(tdm_config_int(c, "train.epochs", &t->epochs));
+    TDM_TRY(tdm_config_int(c, "train.patience", &t->patience));
+    TDM_TRY(tdm_config_int(c, "train.checkpoint_steps", &t->checkpoint_steps));
+    TDM_TRY(tdm_config_int(c, "train.overfit_batches", &overfit));
+    TDM_TRY(tdm_config_float(c, "train.max_time", &t->max_time));
+    TDM_TRY(tdm_config_bool(c, "train.test", &t->test));
+    TDM_TRY(tdm_config_bool(c, "train.fast_dev_run", &fast));
+    TDM_TRY(tdm__optim_spec_read(c, &t->optim));
+    TDM_TRY(tdm__schedule_read(c, &t->schedule));
+    t->overfit = overfit > 0;
+    t->limit_train = overfit;
+    if (t->overfit) t->test = false;
+    if (fast) {
+        t->epochs = 1;
+        t->limit_train = FAST_DEV_TRAIN;
+        t->limit_eval = FAST_DEV_EVAL;
+    }
+done:
+    return status;
+}
+
+/* The arrays of the training split are what the session is built for. */
+static tdm_status open_session(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    tdm_array_info *infos = NULL;
+    TDM_TRY(tdm__open_splits(t->config, t->splits));
+    const tdm_dataset *data = tdm_split_dataset(t->splits[TDM__SPLIT_TRAIN]);
+    const tdm__array_source source = {tdm_dataset_arrays(data), NULL};
+    TDM_TRY(tdm__calloc_try(source.n, sizeof *infos, &infos));
+    for (size_t i = 0; i < source.n; i++) infos[i] = *tdm_dataset_array(data, i);
+    TDM_TRY(
+        tdm__session_create(t->config, &(tdm__array_source){source.n, infos}, true, &t->session));
+done:
+    free(infos);
+    return status;
+}
+
+static tdm_status open_feeds(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    for (int i = 0; i < TDM__SPLITS; i++) {
+        if (!t->splits[i] || (t->overfit && i != TDM__SPLIT_TRAIN)) continue;
+        TDM_TRY(tdm__session_feed(&t->session, t->splits[i], i == TDM__SPLIT_TRAIN, &t->feeds[i]));
+    }
+done:
+    return status;
+}
+
+static tdm_status init_weights(tdm_trainer *t)
+{
+    const char *path;
+    tdm__load_report report;
+    tdm_status status = tdm_config_string(t->config, "train.init_from", &path);
+    if (status || !*path) return status;
+    status = tdm__load_weights(&t->session, path, TDM__LOAD_TRANSFER, &report);
+    if (status) return tdm__context(status, "train.init_from");
+    tdm__log(TDM_LOG_INFO, "from %s: %zu tensors loaded, %zu new, %zu not used", path,
+             report.loaded, report.fresh, report.unused);
+    return TDM_OK;
+}
+
+tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *events,
+                              tdm_trainer **out)
+{
+    tdm_status status = TDM_OK;
+    tdm_trainer *t = NULL;
+    *out = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *t, &t));
+    t->config = config;
+    if (events) t->events = *events;
+    t->position.best_value = NAN;
+    TDM_TRY(read_options(t));
+    TDM_TRY(open_session(t));
+    TDM_TRY(tdm__selector_read(config, &t->session, &t->selector));
+    TDM_TRY(open_feeds(t));
+    TDM_TRY(init_weights(t));
+    TDM_TRY(tdm__optimizer_create(t->session.device, t->session.flat, &t->optim, &t->optimizer));
+    const size_t n = t->session.n_tasks;
+    TDM_TRY(tdm__calloc_try(n, sizeof *t->task_reports, &t->task_reports));
+    TDM_TRY(tdm__calloc_try(n * TDM__TASK_METRICS, sizeof *t->metric_values, &t->metric_values));
+    TDM_TRY(tdm__calloc_try(n, sizeof *t->task_names, &t->task_names));
+    TDM_TRY(tdm__calloc_try(n, sizeof *t->task_losses, &t->task_losses));
+    *out = t;
+    t = NULL;
+done:
+    tdm_trainer_destroy(&t);
+    return status;
+}
+
+void tdm_trainer_destroy(tdm_trainer **trainer)
+{
+    tdm_trainer *t = *trainer;
+    if (!t) return;
+    if (t->session.device) tdm_device_finish(t->session.device);
+    for (int i = 0; i < TDM__SPLITS; i++) tdm__feed_destroy(&t->feeds[i]);
+    tdm__optimizer_destroy(&t->optimizer);
+    tdm__session_destroy(&t->session);
+    for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&t->splits[i]);
+    tdm__run_folder_close(&t->folder);
+    free(t->task_reports);
+    free(t->metric_values);
+    free(t->task_names);
+    free(t->task_losses);
+    free(t);
+    *trainer = NULL;
+}
+
+void tdm_trainer_stop(tdm_trainer *t, tdm_status status)
+{
+    t->stop = (sig_atomic_t)status;
+}
+const char *tdm_trainer_folder(const tdm_trainer *t)
+{
+    return t->folder.path;
+}
+tdm_stop_reason tdm_trainer_reason(const tdm_trainer *t)
+{
+    return t->reason;
+}
+
+const tdm_device_info *tdm_trainer_device(const tdm_trainer *t)
+{
+    return tdm_device_get_info(t->session.device);
+}
+
+bool tdm__trainer_should_stop(tdm_trainer *t)
+{
+    if (t->stop)
+        t->reason = TDM_STOP_REQUESTED;
+    else if (t->max_time > 0 && tdm__now() - t->started > t->max_time)
+        t->reason = TDM_STOP_TIME;
+    return t->reason != TDM_STOP_NONE;
+}
+
+/* ---- files --------------------------------------------------------------------------------------
+ */
+
+static tdm_status save_weights(tdm_trainer *t, const char *name)
+{
+    tdm_status status = TDM_OK;
+    char *path = NULL;
+    TDM_TRY(tdm__run_folder_file(&t->folder, name, &path));
+    TDM_TRY(tdm__save_checkpoint(&t->session, path));
+done:
+    free(path);
+    return status;
+}
+
+tdm_status tdm__trainer_save_state(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    char *path = NULL;
+    TDM_TRY(tdm__run_folder_file(&t->folder, "state.safetensors", &path));
+    TDM_TRY(tdm__save_state(&t->session, t->optimizer, &t->position, path));
+done:
+    free(path);
+    return status;
+}
+
+/* Opens the folder; when it is to be resumed and holds a state, loads it. */
+static tdm_status open_folder(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    const char *output, *resume;
+    char *state = NULL;
+    TDM_TRY(tdm_config_string(t->config, "train.output", &output));
+    TDM_TRY(tdm_config_string(t->config, "train.resume", &resume));
+    const bool named = *resume && strcmp(resume, "auto");
+    const char *folder = named ? resume : output;
+    if (*resume && !*folder)
+        TDM_TRY(tdm_config_reject(t->config, "train.resume", "auto needs train.output (--output)"));
+    if (*resume) TDM_TRY(tdm__path_join(folder, "state.safetensors", &state));
+    const bool found = state && tdm__path_exists(state);
+    if (named && !found)
+        TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: no such file, so there is nothing to resume", state));
+    if (found) TDM_TRY(tdm__load_state(&t->session, t->optimizer, &t->position, state));
+    TDM_TRY(tdm__run_folder_open(&t->folder, t->config, folder, found));
+    if (found) TDM_TRY(tdm__run_folder_rewind(&t->folder, t->position.epoch));
+done:
+    free(state);
+    return status;
+}
+
+static void add_hashes(tdm__json *j, const char *before, const char *after)
+{
+    tdm__json_key(j, "frozen");
+    tdm__json_open(j, '{');
+    tdm__json_key(j, "hash_before"), tdm__json_string(j, before);
+    tdm__json_key(j, "hash_after"), tdm__json_string(j, after);
+    tdm__json_close(j, '}');
+}
+
+static void add_machine(tdm_trainer *t, tdm__json *j)
+{
+    const tdm_device_info *d = tdm_trainer_device(t);
+    tdm__device_stats stats;
+    tdm__device_stats_get(t->session.device, &stats);
+    tdm__json_key(j, "version"), tdm__json_string(j, TANDEM_VERSION);
+    tdm__json_key(j, "device"), tdm__json_string(j, d->name);
+    tdm__json_key(j, "driver"), tdm__json_string(j, d->driver);
+    tdm__json_key(j, "platform"), tdm__json_string(j, d->platform_name);
+    tdm__json_key(j, "programs"), tdm__json_uint(j, tdm__device_program_count(t->session.device));
+    tdm__json_key(j, "programs_built"), tdm__json_uint(j, stats.programs_built);
+    tdm__json_key(j, "build_seconds"), tdm__json_number(j, stats.build_seconds);
+    tdm__json_key(j, "device_peak_bytes");
+    tdm__json_uint(j, tdm__device_peak_bytes(t->session.device));
+    tdm__json_key(j, "process_peak_bytes"), tdm__json_uint(j, tdm__peak_rss());
+}
+
+static tdm_status write_summary(tdm_trainer *t, const tdm_epoch_report *test, const char *before,
+                                const char *after)
+{
+    tdm_status status = TDM_OK;
+    char *path = NULL, hash[33];
+    tdm__json j = {0};
+    TDM_TRY(tdm_config_hash(t->config, hash));
+    tdm__json_open(&j, '{');
+    tdm__json_key(&j, "stop_reason"), tdm__json_string(&j, tdm_stop_reason_name(t->reason));
+    tdm__json_key(&j, "epochs_done"), tdm__json_int(&j, t->position.epoch);
+    tdm__json_key(&j, "steps"), tdm__json_int(&j, t->position.step);
+    tdm__json_key(&j, "seconds"), tdm__json_number(&j, t->position.seconds);
+    tdm__json_key(&j, "best_epoch"), tdm__json_int(&j, t->position.best_epoch);
+    tdm__json_key(&j, "best_value"), tdm__json_number(&j, t->position.best_value);
+    tdm__json_key(&j, "seed"), tdm__json_uint(&j, t->session.seed);
+    tdm__json_key(&j, "config_hash"), tdm__json_string(&j, hash);
+    add_machine(t, &j);
+    if (*before) add_hashes(&j, before, after);
+    tdm__json_key(&j, "test");
+    if (test) {
+        tdm__json_open(&j, '{');
+        tdm__report_json(&j, test);
+        tdm__json_close(&j, '}');
+    } else {
+        tdm__json_null(&j);
+    }
+    tdm__json_close(&j, '}');
+    TDM_TRY(tdm__json_status(&j));
+    TDM_TRY(tdm__run_folder_file(&t->folder, "summary.json", &path));
+    TDM_TRY(tdm__atomic_write_file(path, tdm__json_text(&j), strlen(tdm__json_text(&j))));
+done:
+    tdm__json_free(&j);
+    free(path);
+    return status;
+}
+
+/* ---- the run
+ * ------------------------------------------------------------------------------------- */
+
+static tdm_status publish(tdm_trainer *t, const tdm_epoch_report *report)
+{
+    tdm_status status = tdm__run_folder_epoch(&t->folder, report);
+    if (!status && t->events.epoch) t->events.epoch(t->events.user, report);
+    return status;
+}
+
+/* Compares the epoch with the best so far and saves it when it is better. */
+static tdm_status select_best(tdm_trainer *t, tdm_epoch_report *report)
+{
+    const double value = tdm__selector_value(&t->selector, report);
+    tdm__position *p = &t->position;
+    if (p->best_epoch && !tdm__selector_better(&t->selector, value, p->best_value)) {
+        p->epochs_without_gain++;
+        return TDM_OK;
+    }
+    p->best_epoch = report->epoch;
+    p->best_value = value;
+    p->epochs_without_gain = 0;
+    report->best = true;
+    return save_weights(t, "best.safetensors");
+}
+
+static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
+{
+    tdm_status status = TDM_OK;
+    if (t->feeds[TDM__SPLIT_VAL]) {
+        tdm_epoch_report val = {0};
+        TDM_TRY(publish(t, train));
+        TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_VAL, &val));
+        val.lr = train->lr;
+        TDM_TRY(select_best(t, &val));
+        TDM_TRY(publish(t, &val));
+    } else {
+        TDM_TRY(select_best(t, train));
+        TDM_TRY(publish(t, train));
+    }
+    t->position.epoch++;
+    t->position.epoch_step = 0;
+    TDM_TRY(save_weights(t, "last.safetensors"));
+    TDM_TRY(tdm__trainer_save_state(t));
+    if (t->patience && t->position.epochs_without_gain >= t->patience) t->reason = TDM_STOP_EARLY;
+done:
+    return status;
+}
+
+static tdm_status write_profile(tdm_trainer *t)
+{
+    const char *path;
+    tdm_status status = tdm_config_string(t->config, "train.profile", &path);
+    if (status || !*path) return status;
+    return tdm__profile_write(t->session.device, path);
+}
+
+static tdm_status run_epochs(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    bool first = true;
+    while (t->position.epoch < t->epochs && !tdm__trainer_should_stop(t)) {
+        tdm_epoch_report report = {0};
+        bool finished = false;
+        const double began = tdm__now();
+        TDM_TRY(tdm__train_pass(t, &report, &finished));
+        t->position.seconds += tdm__now() - began;
+        if (first) TDM_TRY(write_profile(t));
+        first = false;
+        if (!finished)
+            TDM_TRY(tdm__trainer_save_state(t));
+        else
+            TDM_TRY(end_epoch(t, &report));
+    }
+    if (t->reason == TDM_STOP_NONE) t->reason = TDM_STOP_EPOCHS;
+done:
+    return status;
+}
+
+/* The selected checkpoint on the test split, read once, at the end. */
+static tdm_status final_test(tdm_trainer *t, tdm_epoch_report *report, bool *tested)
+{
+    tdm_status status = TDM_OK;
+    char *best = NULL;
+    *tested = false;
+    if (!t->test || !t->feeds[TDM__SPLIT_TEST] || t->reason == TDM_STOP_REQUESTED) return TDM_OK;
+    TDM_TRY(tdm__run_folder_file(&t->folder, "best.safetensors", &best));
+    if (!tdm__path_exists(best)) goto done;
+    TDM_TRY(tdm__load_weights(&t->session, best, TDM__LOAD_STRICT, NULL));
+    TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_TEST, report));
+    report->epoch = t->position.best_epoch;
+    TDM_TRY(publish(t, report));
+    *tested = true;
+done:
+    free(best);
+    return status;
+}
+
+static bool any_frozen(tdm_trainer *t)
+{
+    for (size_t i = 0; i < tdm__flat_count(t->session.flat); i++)
+        if (tdm__flat_segment(t->session.flat, i)->frozen) return true;
+    return false;
+}
+
+static tdm_status frozen_hash(tdm_trainer *t, char hash[33])
+{
+    hash[0] = 0;
+    return any_frozen(t) ? tdm__flat_hash(t->session.flat, true, hash) : TDM_OK;
+}
+
+tdm_status tdm_trainer_run(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    tdm_epoch_report test = {0};
+    char before[33], after[33];
+    bool tested = false;
+    t->started = tdm__now();
+    TDM_TRY(open_folder(t));
+    TDM_TRY(frozen_hash(t, before));
+    TDM_TRY(run_epochs(t));
+    TDM_TRY(frozen_hash(t, after));
+    if (strcmp(before, after))
+        TDM_TRY(tdm__fail(TDM_ERR_RUNTIME, "frozen parameters changed: hash %s became %s", before,
+                          after));
+    TDM_TRY(final_test(t, &test, &tested));
+    TDM_TRY(write_summary(t, tested ? &test : NULL, before, after));
+    if (t->reason == TDM_STOP_REQUESTED)
+        status = tdm__fail((tdm_status)t->stop, "stopped in epoch %lld; the state is saved in %s",
+                           (long long)t->position.epoch + 1, t->folder.path);
+done:
+    if (status == TDM_ERR_DIVERGED) t->reason = TDM_STOP_DIVERGED;
+    return status;
+}

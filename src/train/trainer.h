@@ -1,0 +1,58 @@
+/* train/trainer.h: the trainer's inside, shared by its files. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include <signal.h>
+
+#include "train/select.h"
+#include "train/state.h"
+
+struct tdm_trainer {
+    const tdm_config *config;
+    tdm_train_events events;
+    tdm__session session;
+    tdm_split *splits[TDM__SPLITS];
+    tdm__feed *feeds[TDM__SPLITS]; /* opened at the first use */
+    tdm__optim_spec optim;
+    tdm__optimizer *optimizer;
+    tdm__schedule schedule;
+    tdm__selector selector;
+    tdm__run_folder folder;
+    tdm__position position;
+    int64_t epochs, limit_train, limit_eval; /* limits: batches a pass, 0 = all */
+    int64_t patience, checkpoint_steps;
+    double max_time, started;
+    bool overfit, test;
+    volatile sig_atomic_t stop; /* a tdm_status */
+    tdm_stop_reason reason;
+    /* Scratch for reports: n_tasks, n_tasks * TDM__TASK_METRICS, n_tasks. */
+    tdm_task_report *task_reports;
+    tdm_metric_value *metric_values;
+    const char **task_names;
+    double *task_losses;
+};
+
+/* One epoch of training from position.epoch_step on. *finished is false when the run is to stop
+ * before the epoch's end (tdm__trainer_should_stop said so). Fills the report. */
+tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finished);
+/* One pass over val or test. */
+tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report);
+bool tdm__trainer_should_stop(tdm_trainer *t);
+/* Writes state.safetensors of the run folder. */
+tdm_status tdm__trainer_save_state(tdm_trainer *t);
+
+/* Evaluation without a trainer: the pass itself. */
+typedef struct tdm__eval_spec {
+    tdm__session *session;
+    tdm__feed *feed;
+    const char *split;
+    int64_t limit;
+    const tdm_train_events *events;
+    tdm_task_report *tasks;
+    tdm_metric_value *metrics;
+    const char **names;
+    double *losses;
+} tdm__eval_spec;
+tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *report);
+
+#endif
