@@ -29,14 +29,14 @@ typedef struct pass {
 static double waited(const pass *p)
 {
     tdm_loader_stats stats;
-    tdm_loader_stats_get(tdm__feed_loader(p->feed), &stats);
+    tdm__feed_stats_get(p->feed, &stats);
     return stats.wait_seconds - p->waited_before;
 }
 
 static void pass_begin(pass *p)
 {
     tdm_loader_stats stats;
-    tdm_loader_stats_get(tdm__feed_loader(p->feed), &stats);
+    tdm__feed_stats_get(p->feed, &stats);
     p->waited_before = stats.wait_seconds;
     p->began = p->shown = tdm__now();
 }
@@ -185,7 +185,7 @@ done:
 tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finished)
 {
     tdm_status status = TDM_OK;
-    tdm_loader *loader = tdm__feed_loader(t->feeds[TDM__SPLIT_TRAIN]);
+    const tdm_loader *loader = tdm__feed_loader(t->feeds[TDM__SPLIT_TRAIN]);
     pass p = {.session = &t->session,
               .feed = t->feeds[TDM__SPLIT_TRAIN],
               .events = &t->events,
@@ -200,8 +200,8 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
     report->epoch = t->position.epoch + 1;
     report->epochs = t->epochs;
     if (t->position.epoch_step == 0) TDM_TRY(tdm__meter_reset(t->session.meters[1]));
-    TDM_TRY(tdm_loader_seek(loader, t->overfit ? 0 : (uint64_t)t->position.epoch,
-                            (uint64_t)t->position.epoch_step));
+    TDM_TRY(tdm__feed_seek(p.feed, t->overfit ? 0 : (uint64_t)t->position.epoch,
+                           (uint64_t)t->position.epoch_step));
     pass_begin(&p);
     TDM_TRY(train_loop(t, &p, finished));
     TDM_TRY(read_report(&p, t->position.epoch_step));
@@ -216,7 +216,7 @@ done:
 tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *report)
 {
     tdm_status status = TDM_OK;
-    tdm_loader *loader = tdm__feed_loader(spec->feed);
+    const tdm_loader *loader = tdm__feed_loader(spec->feed);
     pass p = {.session = spec->session,
               .feed = spec->feed,
               .events = spec->events,
@@ -229,7 +229,7 @@ tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *repo
     const tdm_batch *batch;
     report->split = spec->split;
     TDM_TRY(tdm__meter_reset(spec->session->meters[0]));
-    TDM_TRY(tdm_loader_epoch(loader, 0));
+    TDM_TRY(tdm__feed_seek(p.feed, 0, 0));
     pass_begin(&p);
     for (int64_t step = 0; step < p.steps; step++) {
         TDM_TRY(run_batch(&p, step, 0, &batch));
