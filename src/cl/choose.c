@@ -1,6 +1,7 @@
 /* Choosing a device: the rules of tandem/device.h as a pure function over a list of devices. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -70,7 +71,7 @@ static void add_candidates(tdm__str *s, const tdm_device_info *list, size_t n, c
 static tdm_device_type type_from_text(const char *text)
 {
     for (int k = 0; k < 3; k++)
-        if (tdm__streq(text, tdm__device_type_name(tdm__device_preference[k])))
+        if (strcasecmp(text, tdm__device_type_name(tdm__device_preference[k])) == 0)
             return tdm__device_preference[k];
     return TDM_DEVICE_ANY;
 }

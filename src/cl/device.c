@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "cl/internal.h"
 
@@ -86,6 +87,8 @@ static tdm_status set_up(tdm_device *device, tdm_kernel_style style)
     TDM_TRY(tdm__mutex_init(&device->blas_lock));
     TDM_TRY(limit_from_environment(device));
     if (folder && *folder) {
+        if (!tdm__is_folder(folder))
+            return tdm__fail(TDM_ERR_CONFIG, "TANDEM_CL_DIR = %s: no such folder", folder);
         device->cl_folder = tdm__strdup(folder);
         if (!device->cl_folder) return tdm__fail(TDM_ERR_NOMEM, "device: out of memory");
     }

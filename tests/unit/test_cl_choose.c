@@ -1,7 +1,9 @@
 /* Choosing and listing devices: the rules over made-up lists, and whatever this machine has. */
 #include <jansson.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "cl/internal.h"
 #include "support/support.h"
@@ -64,6 +66,7 @@ START_TEST(choose_by_type)
 {
     chooses_text("gpu", 0);
     chooses_text("cpu", 3);
+    chooses_text("CPU", 3);
     chooses_text("accelerator", 4);
     chooses(&(tdm_device_spec){.type = TDM_DEVICE_CPU}, 3);
     chooses(&(tdm_device_spec){.type = TDM_DEVICE_GPU, .device = "mini"}, 2);
@@ -209,6 +212,31 @@ START_TEST(list_of_this_machine)
 }
 END_TEST
 
+/* In a process of its own, started by no_driver_at_all: the loader reads its settings once. */
+static int without_drivers(void)
+{
+    char *text = NULL;
+    tdm_device *device = NULL;
+    if (tdm_device_list_text(true, &text) || strcmp(text, "[]") != 0) return 1;
+    free(text);
+    if (tdm_device_open(&(tdm_device_spec){.device = "gpu"}, &device) != TDM_ERR_DEVICE) return 2;
+    if (device || !strstr(tdm_last_error(), "pocl-opencl-icd")) return 3;
+    return 0;
+}
+
+START_TEST(no_driver_at_all)
+{
+    int code = 0;
+    pid_t child;
+    char self[] = "/proc/self/exe", what[] = "without-drivers";
+    char vendors[] = "OCL_ICD_VENDORS=/nonexistent", leaks[] = "ASAN_OPTIONS=detect_leaks=0";
+    char *const arguments[] = {self, what, NULL}, *const environment[] = {vendors, leaks, NULL};
+    ck_assert_int_eq(posix_spawn(&child, self, NULL, NULL, arguments, environment), 0);
+    ck_assert_int_eq(waitpid(child, &code, 0), child);
+    ck_assert_msg(WIFEXITED(code) && WEXITSTATUS(code) == 0, "wait status %d", code);
+}
+END_TEST
+
 START_TEST(traits_from_device)
 {
     tdm_device_info info = {.type = TDM_DEVICE_CPU,
@@ -253,8 +281,9 @@ START_TEST(error_names)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "without-drivers") == 0) return without_drivers();
     Suite *suite = suite_create("cl_choose");
     TCase *pure = tcase_create("pure"), *real = tcase_create("real");
     tcase_add_test(pure, choose_default);
@@ -267,6 +296,7 @@ int main(void)
     tcase_add_test(pure, traits_from_device);
     tcase_add_test(pure, error_names);
     tcase_add_test(real, list_of_this_machine);
+    tcase_add_test(real, no_driver_at_all);
     suite_add_tcase(suite, pure);
     suite_add_tcase(suite, real);
     return support_run(suite);

@@ -392,6 +392,10 @@ START_TEST(device_open_failures)
                   TDM_ERR_DEVICE, "no device `no such name`");
     ck_assert_ptr_null(device);
     ck_assert_int_eq(tdm_status_exit_code(TDM_ERR_DEVICE), 4);
+    setenv("TANDEM_CL_DIR", "/no/such/folder", 1);
+    support_fails(tdm_device_open(&(tdm_device_spec){0}, &device), TDM_ERR_CONFIG,
+                  "TANDEM_CL_DIR = /no/such/folder: no such folder");
+    setenv("TANDEM_CL_DIR", cl.folder, 1);
     setenv("TANDEM_DEVICE_MEMORY", "some", 1);
     support_fails(tdm_device_open(&(tdm_device_spec){0}, &device), TDM_ERR_CONFIG,
                   "TANDEM_DEVICE_MEMORY = some: must be a number of bytes");
