@@ -339,12 +339,26 @@ static tdm_status describe(tdm__planning *p, const tdm__planned *node)
     return TDM_OK;
 }
 
+/* A node that states no cost moves each of its operands once. */
+static void default_cost(tdm__plan *plan, const tdm__planned *node, size_t first_step)
+{
+    if (first_step == plan->n_steps) return;
+    for (size_t s = first_step; s < plan->n_steps; s++)
+        if (plan->steps[s].launch.bytes > 0) return;
+    double bytes = 0;
+    for (int i = 0; i < node->io.n_in; i++) bytes += (double)tdm__desc_bytes(&node->io.in[i]);
+    for (int o = 0; o < node->io.n_out; o++) bytes += (double)tdm__desc_bytes(&node->io.out[o]);
+    plan->steps[first_step].launch.bytes = bytes;
+}
+
 static tdm_status prepare_node(tdm__planning *p, const tdm__planned *node)
 {
     tdm_status status = describe(p, node);
     if (status || node->entry->op->view) return status;
     tdm__build b = {.planning = p, .node = node, .plan_node = p->plan->n_nodes - 1};
+    size_t first_step = p->plan->n_steps;
     tdm__build_fail(&b, node->variant->prepare(&b));
+    default_cost(p->plan, node, first_step);
     while (b.kernels) {
         tdm__kernel *next = b.kernels->next;
         free(b.kernels);

@@ -92,7 +92,8 @@ void tdm__arg_local(tdm__kernel *k, uint64_t bytes);
 void tdm__range_1(tdm__kernel *k, uint64_t groups, uint64_t local);
 /* Global sizes, multiples of the local ones. local NULL: the runtime's choice. */
 void tdm__range(tdm__kernel *k, int dims, const uint64_t *global, const uint64_t *local);
-/* Arithmetic and memory traffic of the launch, for bench and profile. */
+/* Arithmetic and memory traffic of the launch, for bench and profile. Small launches may leave it out;
+ * when all of a node's do, the first one is charged with each operand once. */
 void tdm__cost(tdm__kernel *k, double flops, double bytes);
 /* A CLBlast GEMM among the launches: operands are inputs/outputs/workspace views made with these. */
 tdm__view tdm__build_in(const tdm__build *b, int input);
