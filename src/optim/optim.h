@@ -30,6 +30,8 @@ tdm_status tdm__optimizer_create(tdm_device *device, tdm__flat *flat, const tdm_
                                  tdm__optimizer **out);
 void tdm__optimizer_destroy(tdm__optimizer **optimizer);
 uint64_t tdm__optimizer_bytes(const tdm__optimizer *optimizer);
+/* Learning-rate factor of the segments of a parameter group (tdm__segment.group); 1 at first. */
+tdm_status tdm__optimizer_set_group_factor(tdm__optimizer *optimizer, int group, double factor);
 
 /* After a batch's gradients are in the flat gradient buffer (segments' has_gradient flags say which).
  * With accumulate > 1 only every accumulate-th call changes parameters; *stepped tells. lr already
