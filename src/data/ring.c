@@ -180,6 +180,11 @@ static void report(tdm__ring *ring, const job *j, tdm_status status,
     s->state = SLOT_READY;
 }
 
+static bool handable(const tdm__ring *ring, const slot *s)
+{
+    return s->state == SLOT_UPLOADING || (s->state == SLOT_READY && !ring->spec.ops.upload);
+}
+
 /* Under the lock, which it gives up meanwhile. A failed item needs no upload: it passes through. */
 static void perform(tdm__ring *ring, job *j)
 {
@@ -194,7 +199,8 @@ static void perform(tdm__ring *ring, job *j)
     report(ring, j, status, tasks);
     ring->running--;
     tdm__cond_broadcast(&ring->work);
-    tdm__cond_broadcast(&ring->ready);
+    /* the consumer waits for its next slot, a seek for all jobs to end */
+    if (ring->hold || handable(ring, slot_of(ring, ring->take))) tdm__cond_signal(&ring->ready);
 }
 
 static void *work(void *arg)
@@ -214,11 +220,6 @@ static void *work(void *arg)
 }
 
 /* ---- the consumer's side --------------------------------------------------------------------- */
-
-static bool handable(const tdm__ring *ring, const slot *s)
-{
-    return s->state == SLOT_UPLOADING || (s->state == SLOT_READY && !ring->spec.ops.upload);
-}
 
 /* Under the lock. */
 static void empty_slot(slot *s)

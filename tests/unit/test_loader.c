@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/thread.h"
 #include "data/loader.h"
 #include "data/sampler.h"
@@ -822,6 +823,77 @@ START_TEST(the_data_sets_own_splits_come_first)
 }
 END_TEST
 
+/* ---- options, memory ---------------------------------------------------------------------------
+ */
+
+static tdm_config *config_of(const char *const *assignments)
+{
+    static const tdm_opt_table *const tables[] = {&tdm_data_options};
+    tdm_config *config = NULL;
+    support_ok(tdm_config_create(tables, 1, &config));
+    for (; *assignments; assignments++)
+        support_ok(tdm_config_assign(config, *assignments, "--set"));
+    support_ok(tdm_config_resolve(config));
+    return config;
+}
+
+START_TEST(options_fill_the_specs)
+{
+    tdm_config *config = config_of((const char *const[]){NULL});
+    tdm_split_spec split;
+    tdm_loader_spec loader = {.batch_size = 5};
+    support_fails(tdm_split_spec_read(config, &split), TDM_ERR_CONFIG, "data.path");
+    support_ok(tdm_loader_spec_read(config, &loader));
+    ck_assert(loader.shuffle && !loader.drop_last && !loader.in_memory);
+    ck_assert(loader.workers == 1 && loader.slots == 3 && loader.batch_size == 5);
+    tdm_config_destroy(&config);
+
+    config = config_of((const char *const[]){
+        "data.path=a/b", "data.val_fraction=0.25", "data.test_count=7", "data.num_samples=256",
+        "data.split_seed=3", "data.shuffle=false", "data.drop_last=true", "data.in_memory=true",
+        "data.workers=0", "data.slots=2", NULL});
+    support_ok(tdm_split_spec_read(config, &split));
+    ck_assert_str_eq(split.path, "a/b");
+    ck_assert(split.val_fraction == 0.25 && split.val_count == 0 && split.test_fraction == 0);
+    ck_assert(split.test_count == 7 && split.num_samples == 256 && split.seed == 3);
+    support_ok(tdm_loader_spec_read(config, &loader));
+    ck_assert(!loader.shuffle && loader.drop_last && loader.in_memory);
+    ck_assert(loader.workers == 0 && loader.slots == 2);
+    tdm_config_destroy(&config);
+}
+END_TEST
+
+/* Every allocation fails once: an error each time, nothing lost, nothing stuck. */
+START_TEST(running_out_of_memory_is_an_error)
+{
+    fixture x = open_fixture(40, DEFLATED, &no_flaw);
+    tdm_split_destroy(&x.split);
+    for (unsigned workers = 0; workers < 2; workers++) {
+        int failures = 0;
+        for (uint64_t k = 1;; k++) {
+            tdm_split *split = NULL;
+            tdm_loader *loader = NULL;
+            const tdm_batch *b = NULL;
+            tdm_split_spec split_spec = {.path = x.path, .val_count = 4, .num_samples = 20};
+            tdm__mem_fail_after(k);
+            tdm_status status = tdm_split_open(&split_spec, "train", &split);
+            tdm_loader_spec spec = {
+                .split = split, .batch_size = 8, .shuffle = true, .workers = workers};
+            if (!status) status = tdm_loader_create(&spec, &loader);
+            if (!status) status = tdm_loader_next(loader, &b);
+            tdm_loader_destroy(&loader);
+            tdm_split_destroy(&split);
+            tdm__mem_fail_after(0);
+            if (!status) break;
+            ck_assert_msg(status == TDM_ERR_NOMEM, "%d: %s", (int)k, tdm_last_error());
+            failures++;
+        }
+        ck_assert_int_gt(failures, 20);
+    }
+    close_fixture(&x);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loader");
@@ -842,6 +914,8 @@ int main(void)
     tcase_add_test(tc, drawn_splits_are_exact_disjoint_and_repeatable);
     tcase_add_test(tc, a_number_of_samples_is_drawn_without_replacement_and_sorted);
     tcase_add_test(tc, the_data_sets_own_splits_come_first);
+    tcase_add_test(tc, options_fill_the_specs);
+    tcase_add_test(tc, running_out_of_memory_is_an_error);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }
