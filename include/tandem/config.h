@@ -109,6 +109,9 @@ __attribute__((format(printf, 3, 4)))
 #endif
 tdm_status tdm_config_reject(const tdm_config *config, const char *key, const char *format, ...);
 
+/* The candidate that `word` most likely misspells, or NULL when none is near enough. */
+const char *tdm_suggest(const char *word, const char *const *candidates, size_t n);
+
 #ifdef __cplusplus
 }
 #endif

@@ -667,3 +667,8 @@ done:
     tdm__hash_destroy(&h);
     return status;
 }
+
+const char *tdm_suggest(const char *word, const char *const *candidates, size_t n)
+{
+    return tdm__suggest(word, candidates, n);
+}
