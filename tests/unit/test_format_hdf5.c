@@ -338,7 +338,7 @@ END_TEST
 /* Looking up many chunks must not take time quadratic in their number (it would be minutes). */
 START_TEST(many_chunks)
 {
-    enum { N = 50000 };
+    enum { N = 20000 };
     char *path = support_path(folder, "many.h5");
     for (int latest = 0; latest < 2; latest++) {
         hid_t access = H5Pcreate(H5P_FILE_ACCESS), p = H5Pcreate(H5P_DATASET_CREATE);
