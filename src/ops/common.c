@@ -61,7 +61,12 @@ tdm_status tdm__expect_channels(const tdm__io *io, int input, const char *name, 
 {
     uint64_t rows, channels;
     tdm__rows(&io->in[of], &rows, &channels);
-    return tdm__expect_desc(io, input, name, tdm_desc_1(TDM_F32, (int64_t)channels));
+    tdm_desc want = tdm_desc_1(TDM_F32, (int64_t)channels);
+    char text[96], text_want[96];
+    if (tdm_desc_equal(&io->in[input], &want)) return TDM_OK;
+    return tdm__fail(TDM_ERR_SHAPE, "%s: must be %s, one per channel, got %s", name,
+                     tdm_desc_text(&want, text_want, sizeof text_want),
+                     tdm_desc_text(&io->in[input], text, sizeof text));
 }
 
 void tdm__rows(const tdm_desc *desc, uint64_t *rows, uint64_t *channels)

@@ -13,6 +13,9 @@ static const tdm__sample samples[] = {
     {"image", NULL, 1, {TDM__F32(2, 3, 5, 7)}},
     {"scalar", NULL, 1, {{TDM_F32, 0}}},
 };
+static const tdm__reject rejects[] = {
+    {"nothing", NULL, 0, {{0}}, TDM_ERR_SHAPE, "0 inputs given"},
+};
 
 const tdm_op tdm__op_detach = {
     .name = "detach",
@@ -23,6 +26,8 @@ const tdm_op tdm__op_detach = {
     .infer = infer,
     .samples = samples,
     .n_samples = TDM__COUNT(samples),
+    .rejects = rejects,
+    .n_rejects = TDM__COUNT(rejects),
 };
 
 tdm_value tdm_detach(tdm_graph *g, tdm_value x)

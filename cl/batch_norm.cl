@@ -1,0 +1,336 @@
+// batch_norm.cl: batch normalisation and per-channel scale and shift. x is (rows, C), row-major: the
+// channels are the last axis, the rows all others.
+//
+// Statistics. The rows are cut into blocks of `block_rows`, a number fixed by the shape. With
+// K = x[0], one value per channel close to the data, a block gives over its n_b rows
+//     m_b = mean(x - K),   M_b = sum (x - K - m_b)^2 - (sum (x - K - m_b))^2 / n_b
+// (two passes, the second sum corrects m_b's rounding); the blocks are merged by
+//     m = sum n_b m_b / n,   M = sum (M_b + n_b (m_b - m)^2)
+// (Chan, Golub, LeVeque, The American Statistician 1983). mean = K + m, var = M / n. Nothing is
+// subtracted that is large against the deviations, so a large mean costs no digits of the variance.
+//
+// Work-items of reductions. CPU style: LANES channels of a block. GPU style: a work-group has TX
+// channels, TY = WG / TX items share the rows, their sums meet in a fixed tree in local memory. A
+// merge is the same over the blocks' results, with one group (item) per channels.
+
+#ifdef STYLE_GPU
+#define TX (WG < 16 ? WG : 16)
+#define TY (WG / TX)
+#define REDUCE_KERNEL GPU_KERNEL(WG)
+#define REDUCE_PLACE                                                                               \
+    local float scratch[WG];                                                                       \
+    const int ty = (int)get_local_id(0) / TX;                                                      \
+    const ulong tiles = ((ulong)C + TX - 1) / TX;                                                  \
+    const int c = (int)(get_group_id(0) % tiles) * TX + (int)get_local_id(0) % TX;                 \
+    const int m = c < C ? 1 : 0
+#define FIRST ty
+#define STEP TY
+#define TOTAL(v) tree_sum(v, scratch)
+#define IS_WRITER (ty == 0)
+// Sum over the TY items of each channel, to all of them.
+static inline float tree_sum(float v, local float *scratch)
+{
+    const int i = (int)get_local_id(0);
+    scratch[i] = v;
+    for (int n = WG / 2; n >= TX; n /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (i < n) scratch[i] += scratch[i + n];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const float total = scratch[i % TX];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return total;
+}
+#else
+#define REDUCE_KERNEL CPU_KERNEL
+#define REDUCE_PLACE                                                                               \
+    const ulong tiles = ((ulong)C + LANES - 1) / LANES;                                            \
+    const int c = (int)(get_group_id(0) % tiles) * LANES;                                          \
+    const int m = min(LANES, C - c)
+#define FIRST 0
+#define STEP 1
+#define TOTAL(v) (v)
+#define IS_WRITER 1
+#endif
+
+// AT(element, channel, lanes) for all of the work-item's part of (rows, C).
+#ifdef STYLE_GPU
+#define EACH_ELEMENT(AT)                                                                           \
+    do {                                                                                           \
+        const ulong e_ = get_global_id(0);                                                         \
+        if (e_ < rows * (ulong)C) AT(e_, (int)(e_ % (ulong)C), 1);                                 \
+    } while (0)
+#else
+#define EACH_ELEMENT(AT)                                                                           \
+    do {                                                                                           \
+        const ulong first_ = get_global_id(0) * (ulong)per_item;                                   \
+        const ulong last_ = min(rows, first_ + (ulong)per_item);                                   \
+        for (ulong row_ = first_; row_ < last_; row_++) {                                          \
+            int c_ = 0;                                                                            \
+            for (; c_ + LANES <= C; c_ += LANES) AT(row_ * (ulong)C + (ulong)c_, c_, LANES);       \
+            if (c_ < C) AT(row_ * (ulong)C + (ulong)c_, c_, C - c_);                               \
+        }                                                                                          \
+    } while (0)
+#endif
+
+// ---- training: statistics ----------------------------------------------------------------------
+
+// partial [block][2][C]: m_b, M_b
+REDUCE_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), const ulong rows,
+                                    const ulong block_rows, const int C)
+{
+    VIEW(x);
+    VIEW(partial);
+    REDUCE_PLACE;
+    const ulong block = get_group_id(0) / tiles;
+    const ulong begin = block * block_rows, end = min(rows, begin + block_rows);
+    const float n = (float)(end - begin);
+    x += c;
+    const floatl K = load_lanes(x, m);
+    floatl sum = 0.0f;
+    for (ulong r = begin + FIRST; r < end; r += STEP) sum += load_lanes(x + r * (ulong)C, m) - K;
+    const floatl mean = TOTAL(sum) / n;
+    floatl squares = 0.0f, rest = 0.0f;
+    for (ulong r = begin + FIRST; r < end; r += STEP) {
+        const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
+        squares += d * d;
+        rest += d;
+    }
+    squares = TOTAL(squares);
+    rest = TOTAL(rest);
+    if (IS_WRITER) {
+        partial += block * 2 * (ulong)C + (ulong)c;
+        store_lanes(mean, partial, m);
+        store_lanes(fmax(squares - rest * rest / n, (floatl)0.0f), partial + C, m);
+    }
+}
+
+// Merges the blocks; running statistics move by `momentum` towards mean and unbiased variance;
+// counter (may be absent) goes up by one. factor [C] = gamma / sqrt(var + eps).
+REDUCE_KERNEL void batch_norm_merge(ARG(const float, x), ARG(const float, partial),
+                                    ARG(const float, gamma), ARG(float, mean), ARG(float, invstd),
+                                    ARG(float, running_mean), ARG(float, running_var),
+                                    ARG(float, counter), ARG(float, factor), const ulong rows,
+                                    const ulong block_rows, const int C, const float eps,
+                                    const float momentum, const int has_counter)
+{
+    VIEW(x);
+    VIEW(partial);
+    VIEW(gamma);
+    VIEW(mean);
+    VIEW(invstd);
+    VIEW(running_mean);
+    VIEW(running_var);
+    VIEW(counter);
+    VIEW(factor);
+    REDUCE_PLACE;
+    const ulong blocks = (rows + block_rows - 1) / block_rows;
+    partial += c;
+    floatl sum = 0.0f;
+    for (ulong b = FIRST; b < blocks; b += STEP)
+        sum += load_lanes(partial + b * 2 * (ulong)C, m) *
+               (float)(min(rows, (b + 1) * block_rows) - b * block_rows);
+    const floatl middle = TOTAL(sum) / (float)rows;
+    floatl squares = 0.0f;
+    for (ulong b = FIRST; b < blocks; b += STEP) {
+        const floatl d = load_lanes(partial + b * 2 * (ulong)C, m) - middle;
+        squares += load_lanes(partial + (b * 2 + 1) * (ulong)C, m) +
+                   d * d * (float)(min(rows, (b + 1) * block_rows) - b * block_rows);
+    }
+    squares = TOTAL(squares);
+    if (!IS_WRITER) return;
+    const floatl average = load_lanes(x + c, m) + middle;
+    const floatl inverse = 1.0f / sqrt(squares / (float)rows + eps);
+    store_lanes(average, mean + c, m);
+    store_lanes(inverse, invstd + c, m);
+    store_lanes(inverse * load_lanes(gamma + c, m), factor + c, m);
+    const floatl old_mean = load_lanes(running_mean + c, m);
+    const floatl old_var = load_lanes(running_var + c, m);
+    const floatl unbiased = squares / (float)(rows - 1);
+    store_lanes((1.0f - momentum) * old_mean + momentum * average, running_mean + c, m);
+    store_lanes((1.0f - momentum) * old_var + momentum * unbiased, running_var + c, m);
+    if (has_counter && c == 0) counter[0] += 1.0f;
+}
+
+// ---- scale and shift -----------------------------------------------------------------------------
+
+#define HAS_CENTRE 1
+#define HAS_SHIFT 2
+
+// y (+)= act((x - centre[c]) scale[c] + shift[c])
+LANES_KERNEL void channel_affine_fwd(ARG(const float, x), ARG(const float, centre),
+                                     ARG(const float, scale), ARG(const float, shift),
+                                     ARG(float, y), const ulong rows, const int per_item,
+                                     const int C, const int parts, const int accumulate,
+                                     const int act, const float alpha)
+{
+    VIEW(x);
+    VIEW(centre);
+    VIEW(scale);
+    VIEW(shift);
+    VIEW(y);
+#define AFFINE(i, c, m, ACT, CENTRE, SHIFT)                                                        \
+    put_lanes(activate_l(fma(load_lanes(x + (i), m) - (CENTRE), load_lanes(scale + (c), m),        \
+                             (SHIFT)),                                                             \
+                         ACT, alpha),                                                              \
+              y + (i), m, accumulate)
+#define WITH_CENTRE(i, c, m)                                                                       \
+    AFFINE(i, c, m, ACT_NONE, load_lanes(centre + (c), m), load_lanes(shift + (c), m))
+#define ANY(i, c, m)                                                                               \
+    AFFINE(i, c, m, act, parts &HAS_CENTRE ? load_lanes(centre + (c), m) : (floatl)0.0f,           \
+           parts & HAS_SHIFT ? load_lanes(shift + (c), m) : (floatl)0.0f)
+    if (parts == (HAS_CENTRE | HAS_SHIFT) && act == ACT_NONE)
+        EACH_ELEMENT(WITH_CENTRE);
+    else
+        EACH_ELEMENT(ANY);
+#undef AFFINE
+#undef WITH_CENTRE
+#undef ANY
+}
+
+// ---- gradients -----------------------------------------------------------------------------------
+
+// partial [block][2][C]: sum dy, sum dy (x - centre); centre may be absent (0).
+REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(const float, centre),
+                                ARG(float, partial), const ulong rows, const ulong block_rows,
+                                const int C, const int has_centre)
+{
+    VIEW(dy);
+    VIEW(x);
+    VIEW(centre);
+    VIEW(partial);
+    REDUCE_PLACE;
+    const ulong block = get_group_id(0) / tiles;
+    const ulong begin = block * block_rows, end = min(rows, begin + block_rows);
+    floatl sum = 0.0f, product = 0.0f;
+    const floatl mean = has_centre ? load_lanes(centre + c, m) : (floatl)0.0f;
+    x += c;
+    dy += c;
+    for (ulong r = begin + FIRST; r < end; r += STEP) {
+        const floatl g = load_lanes(dy + r * (ulong)C, m);
+        sum += g;
+        product += g * (load_lanes(x + r * (ulong)C, m) - mean);
+    }
+    sum = TOTAL(sum);
+    product = TOTAL(product);
+    if (IS_WRITER) {
+        partial += block * 2 * (ulong)C + (ulong)c;
+        store_lanes(sum, partial, m);
+        store_lanes(product, partial + C, m);
+    }
+}
+
+static inline floatl sum_blocks(global const float *partial, ulong blocks, int C, int first,
+                                int step, const int m)
+{
+    floatl total = 0.0f;
+    for (ulong b = (ulong)first; b < blocks; b += (ulong)step)
+        total += load_lanes(partial + b * 2 * (ulong)C, m);
+    return total;
+}
+
+// dscale = sum dy x, dshift = sum dy.
+REDUCE_KERNEL void channel_affine_merge(ARG(const float, partial), ARG(float, dscale),
+                                        ARG(float, dshift), const ulong blocks, const int C)
+{
+    VIEW(partial);
+    VIEW(dscale);
+    VIEW(dshift);
+    REDUCE_PLACE;
+    const floatl sum = TOTAL(sum_blocks(partial + c, blocks, C, FIRST, STEP, m));
+    const floatl product = TOTAL(sum_blocks(partial + C + c, blocks, C, FIRST, STEP, m));
+    if (IS_WRITER) {
+        store_lanes(product, dscale + c, m);
+        store_lanes(sum, dshift + c, m);
+    }
+}
+
+// dgamma = invstd sum dy (x - mean), dbeta = sum dy; and, for dx, coefficients [3][C]:
+// gamma invstd, dbeta / rows, invstd dgamma / rows.
+REDUCE_KERNEL void batch_norm_merge_grad(ARG(const float, partial), ARG(const float, gamma),
+                                         ARG(const float, invstd), ARG(float, dgamma),
+                                         ARG(float, dbeta), ARG(float, coefficients),
+                                         const ulong rows, const ulong blocks, const int C)
+{
+    VIEW(partial);
+    VIEW(gamma);
+    VIEW(invstd);
+    VIEW(dgamma);
+    VIEW(dbeta);
+    VIEW(coefficients);
+    REDUCE_PLACE;
+    const floatl sum = TOTAL(sum_blocks(partial + c, blocks, C, FIRST, STEP, m));
+    const floatl product = TOTAL(sum_blocks(partial + C + c, blocks, C, FIRST, STEP, m));
+    if (!IS_WRITER) return;
+    const floatl inverse = load_lanes(invstd + c, m);
+    const floatl slope = inverse * product;
+    store_lanes(slope, dgamma + c, m);
+    store_lanes(sum, dbeta + c, m);
+    coefficients += c;
+    store_lanes(inverse * load_lanes(gamma + c, m), coefficients, m);
+    store_lanes(sum / (float)rows, coefficients + C, m);
+    store_lanes(inverse * slope / (float)rows, coefficients + 2 * C, m);
+}
+
+// dx (+)= gamma invstd (dy - dbeta / rows - (x - mean) invstd dgamma / rows)
+LANES_KERNEL void batch_norm_dx(ARG(const float, dy), ARG(const float, x), ARG(const float, mean),
+                                ARG(const float, coefficients), ARG(float, dx), const ulong rows,
+                                const int per_item, const int C, const int accumulate)
+{
+    VIEW(dy);
+    VIEW(x);
+    VIEW(mean);
+    VIEW(coefficients);
+    VIEW(dx);
+#define AT(i, c, m)                                                                                \
+    put_lanes(load_lanes(coefficients + (c), m) *                                                  \
+                  (load_lanes(dy + (i), m) - load_lanes(coefficients + C + (c), m) -               \
+                   (load_lanes(x + (i), m) - load_lanes(mean + (c), m)) *                          \
+                       load_lanes(coefficients + 2 * C + (c), m)),                                 \
+              dx + (i), m, accumulate)
+    EACH_ELEMENT(AT);
+#undef AT
+}
+
+// ---- frozen statistics: folded into scale and shift -----------------------------------------------
+
+// scale = gamma / sqrt(var + eps), shift = beta - mean scale; n channels.
+LANES_KERNEL void bn_fold_fwd(ARG(const float, gamma), ARG(const float, beta),
+                              ARG(const float, mean), ARG(const float, var), ARG(float, scale),
+                              ARG(float, shift), const ulong n, const int span, const float eps)
+{
+    VIEW(gamma);
+    VIEW(beta);
+    VIEW(mean);
+    VIEW(var);
+    VIEW(scale);
+    VIEW(shift);
+    const ulong begin = get_global_id(0) * (ulong)span;
+    for (ulong c = begin; c < min(n, begin + (ulong)span); c += LANES) {
+        const int m = (int)min((ulong)LANES, n - c);
+        const floatl s = load_lanes(gamma + c, m) / sqrt(load_lanes(var + c, m) + eps);
+        store_lanes(s, scale + c, m);
+        store_lanes(load_lanes(beta + c, m) - load_lanes(mean + c, m) * s, shift + c, m);
+    }
+}
+
+// dgamma = (dscale - dshift mean) / sqrt(var + eps); an absent gradient counts as 0.
+LANES_KERNEL void bn_fold_bwd(ARG(const float, mean), ARG(const float, var),
+                              ARG(const float, dscale), ARG(const float, dshift),
+                              ARG(float, dgamma), const ulong n, const int span, const float eps,
+                              const int has_scale, const int has_shift)
+{
+    VIEW(mean);
+    VIEW(var);
+    VIEW(dscale);
+    VIEW(dshift);
+    VIEW(dgamma);
+    const ulong begin = get_global_id(0) * (ulong)span;
+    for (ulong c = begin; c < min(n, begin + (ulong)span); c += LANES) {
+        const int m = (int)min((ulong)LANES, n - c);
+        floatl d = 0.0f;
+        if (has_scale) d = load_lanes(dscale + c, m);
+        if (has_shift) d -= load_lanes(dshift + c, m) * load_lanes(mean + c, m);
+        store_lanes(d / sqrt(load_lanes(var + c, m) + eps), dgamma + c, m);
+    }
+}
