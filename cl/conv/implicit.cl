@@ -1,0 +1,423 @@
+// conv/implicit.cl: CPU-style convolution as an implicit matrix product: forward, transposed forward and
+// data gradient (conv_gather), filter and bias gradient (conv_filter).
+//
+//   forward     y[n,p,q,k]  = sum_{r,s,c} x[n, p u - pad + r d, q u - pad + s d, c] w[r,s,c,k]
+//   transposed  y[n,p,q,k]  = sum_{r,s,c} x[n, i, j, c] w[r,s,k,c] over all i u - pad + r d = p, j likewise
+//   filter      dw[r,s,c,k] = sum_{n,p,q} x[n, p u - pad + r d, q u - pad + s d, c] dy[n,p,q,k]
+//
+// A work-item takes a block of nb images x bh x bw output pixels and copies the inputs that it needs into
+// local memory, zero where they lie in the padding: `patch` [nb][rows][cols][cc], cc <= C channels at a
+// time. Register tiles then run over the patch without any test of bounds, and never see a value from
+// outside. A tile is MR x NR = (pixels, or filter rows) x (output channels); where at most VW channels are
+// left it is narrower.
+//
+// The transposed form is enumerated by residue class of (p, q) modulo the stride u: within a class the
+// same taps contribute to every pixel, and consecutive pixels read consecutive inputs. So both forms
+// are, per class and axis: output cls + i * out_step reads inputs i * in_step + first + t * gap for the
+// class's taps t = 0..count-1 (struct axis).
+//
+// Panels (conv_pack): weights as [panel][row tap][column tap][C][width], width NR or, when at most VW
+// channels are left, VW; zeros beyond K. Taps are stored by class, within a class in the order in which
+// they meet rising inputs.
+
+#define NR (2 * VW)
+#if VW == 16
+#define MR_WIDE 12 // 24 accumulators of 32 registers
+#else
+#define MR_WIDE 6 // 12 accumulators of 16 registers
+#endif
+#define MR_NARROW 8 // enough independent accumulators to hide the latency of the multiply-add
+#define MR_MAX (MR_WIDE > MR_NARROW ? MR_WIDE : MR_NARROW)
+
+struct axis {
+    int start; // place of the class's first tap in the packed order
+    int count; // taps of the class
+    int first; // input of output 0, tap 0
+    int gap;   // inputs between taps
+    int outputs;
+};
+
+// Class that tap r of a transposed axis belongs to.
+static int tap_class(int r, int stride, int pad, int dilation)
+{
+    const int m = (r * dilation - pad) % stride;
+    return m < 0 ? m + stride : m;
+}
+
+static struct axis axis_of(int transposed, int cls, int taps, int stride, int pad, int dilation,
+                           int outputs)
+{
+    struct axis a = {0, taps, -pad, dilation, outputs};
+    if (!transposed) return a;
+    int last = 0, previous = -1;
+    a.count = 0;
+    for (int r = 0; r < taps; r++) {
+        const int of = tap_class(r, stride, pad, dilation);
+        a.start += of < cls;
+        if (of == cls) {
+            previous = a.count++ ? last : -1;
+            last = r;
+        }
+    }
+    a.first = (cls + pad - last * dilation) / stride;
+    a.gap = previous < 0 ? 1 : (last - previous) * dilation / stride;
+    a.outputs = (outputs - cls + stride - 1) / stride;
+    return a;
+}
+
+// Place of tap r in the packed order.
+static int tap_place(int transposed, int r, int taps, int stride, int pad, int dilation)
+{
+    if (!transposed) return r;
+    const int cls = tap_class(r, stride, pad, dilation);
+    int place = 0;
+    for (int t = 0; t < taps; t++) {
+        const int of = tap_class(t, stride, pad, dilation);
+        place += of < cls || (of == cls && t > r);
+    }
+    return place;
+}
+
+// w[r][s][...] with element (c, k) at c * c_stride + k * k_stride -> panels. One work-item per
+// (tap, panel).
+CPU_KERNEL void conv_pack(ARG(const float, w), ARG(float, panels), const int C, const int K, const int R,
+                          const int S, const int stride_h, const int stride_w, const int pad_h,
+                          const int pad_w, const int dil_h, const int dil_w, const int transposed,
+                          const int c_stride, const int k_stride)
+{
+    VIEW(w);
+    VIEW(panels);
+    const int r = get_group_id(0) / S, s = get_group_id(0) % S, k0 = get_group_id(1) * NR;
+    const int width = K - k0 > VW ? NR : VW, valid = min(K - k0, width);
+    const int place = tap_place(transposed, r, R, stride_h, pad_h, dil_h) * S +
+                      tap_place(transposed, s, S, stride_w, pad_w, dil_w);
+    global float *to = panels + (size_t)k0 * R * S * C + (size_t)place * C * width;
+    const global float *from = w + (size_t)(r * S + s) * C * K + (size_t)k0 * k_stride;
+    for (int c = 0; c < C; c++, to += width, from += c_stride) {
+        for (int k = 0; k < valid; k++) to[k] = from[(size_t)k * k_stride];
+        for (int k = valid; k < width; k++) to[k] = 0.0f;
+    }
+}
+
+static void copy_run(local float *to, const global float *from, int n)
+{
+    int i = 0;
+    for (; i + VW <= n; i += VW) VSTORE(VLOAD(0, from + i), 0, to + i);
+    for (; i < n; i++) to[i] = from[i];
+}
+
+static void zero_run(local float *to, int n)
+{
+    int i = 0;
+    for (; i + VW <= n; i += VW) VSTORE((FLOATV)(0.0f), 0, to + i);
+    for (; i < n; i++) to[i] = 0.0f;
+}
+
+// patch = rows top.., columns left.. of images n0.., channels c0 .. c0 + cc - 1 of x (N,H,W,C).
+static void stage_patch(local float *patch, const global float *x, int n0, int images, int top, int rows,
+                        int left, int cols, int H, int W, int C, int c0, int cc)
+{
+    const int begin = clamp(-left, 0, cols), end = clamp(W - left, begin, cols);
+    for (int b = 0; b < images; b++)
+        for (int i = 0; i < rows; i++, patch += cols * cc) {
+            const int y = top + i;
+            if (y < 0 || y >= H || begin == end) {
+                zero_run(patch, cols * cc);
+                continue;
+            }
+            const global float *from =
+                x + (((size_t)(n0 + b) * H + y) * W + (left + begin)) * C + c0;
+            zero_run(patch, begin * cc);
+            if (cc == C) {
+                copy_run(patch + begin * cc, from, (end - begin) * cc);
+            } else {
+                for (int j = begin; j < end; j++, from += C) copy_run(patch + j * cc, from, cc);
+            }
+            zero_run(patch + end * cc, (cols - end) * cc);
+        }
+}
+
+// Sums of one register tile over all taps of the class, for the channels in the patch.
+// at: patch offset of each pixel; rows x runs segments of len inputs.
+#define DEFINE_GATHER_TILE(name, MR, NV)                                                                     \
+    static void name(float *acc, const local float *patch, const local int *at, const global float *w, \
+                     int rows, int row_step, size_t row_weights, int runs, int run_step,              \
+                     size_t run_weights, int len)                                                     \
+    {                                                                                                 \
+        FLOATV sum[MR][NV];                                                                           \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] = (FLOATV)(0.0f);                \
+        for (int r = 0; r < rows; r++) {                                                              \
+            for (int q = 0; q < runs; q++) {                                                          \
+                const global float *b = w + r * row_weights + q * run_weights;                        \
+                const local float *a[MR];                                                             \
+                _Pragma("unroll") for (int i = 0; i < MR; i++)                                        \
+                    a[i] = patch + at[i] + r * row_step + q * run_step;                               \
+                for (int c = 0; c < len; c++) {                                                       \
+                    FLOATV bv[NV];                                                                    \
+                    _Pragma("unroll") for (int v = 0; v < NV; v++)                                    \
+                        bv[v] = VLOAD(0, b + (size_t)c * (NV * VW) + v * VW);                         \
+                    _Pragma("unroll") for (int i = 0; i < MR; i++)                                    \
+                    {                                                                                 \
+                        const FLOATV av = (FLOATV)(a[i][c]);                                          \
+                        _Pragma("unroll") for (int v = 0; v < NV; v++)                                \
+                            sum[i][v] = fma(av, bv[v], sum[i][v]);                                    \
+                    }                                                                                 \
+                }                                                                                     \
+            }                                                                                         \
+        }                                                                                             \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
+            _Pragma("unroll") for (int v = 0; v < NV; v++)                                            \
+                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                        \
+    }
+DEFINE_GATHER_TILE(gather_tile_wide, MR_WIDE, 2)
+DEFINE_GATHER_TILE(gather_tile_narrow, MR_NARROW, 1)
+
+CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(float, y), EPILOGUE_ARGS,
+                            const int N, const int H, const int W, const int C, const int P, const int Q,
+                            const int K, const int R, const int S, const int stride_h,
+                            const int stride_w, const int pad_h, const int pad_w, const int dil_h,
+                            const int dil_w, const int transposed, const int nb, const int bh,
+                            const int bw, const int c_chunk, const int group_panels,
+                            const int accumulate, local float *patch, local int *at, local int *to)
+{
+    VIEW(x);
+    VIEW(panels);
+    VIEW(y);
+    EPILOGUE_VIEWS;
+    const int class_w = transposed ? stride_w : 1;
+    const int cls_h = get_group_id(2) / class_w, cls_w = get_group_id(2) % class_w;
+    const struct axis ah = axis_of(transposed, cls_h, R, stride_h, pad_h, dil_h, P);
+    const struct axis aw = axis_of(transposed, cls_w, S, stride_w, pad_w, dil_w, Q);
+    const int in_h = transposed ? 1 : stride_h, in_w = transposed ? 1 : stride_w;
+    const int out_h = transposed ? stride_h : 1, out_w = transposed ? stride_w : 1;
+
+    // This block: images n0.., rows i0.., columns j0.. of the class.
+    const int blocks_w = ((transposed ? (Q + stride_w - 1) / stride_w : Q) + bw - 1) / bw;
+    const int blocks_h = ((transposed ? (P + stride_h - 1) / stride_h : P) + bh - 1) / bh;
+    const int block = get_group_id(0);
+    const int j0 = block % blocks_w * bw, i0 = block / blocks_w % blocks_h * bh;
+    const int n0 = block / (blocks_w * blocks_h) * nb;
+    const int images = min(nb, N - n0), h = min(bh, ah.outputs - i0), ww = min(bw, aw.outputs - j0);
+    if (h <= 0 || ww <= 0) return;
+    const int taps = ah.count > 0 && aw.count > 0;
+    const int rows = taps ? (h - 1) * in_h + (ah.count - 1) * ah.gap + 1 : 0;
+    const int cols = taps ? (ww - 1) * in_w + (aw.count - 1) * aw.gap + 1 : 0;
+    const int pixels = images * h * ww;
+
+    for (int c0 = 0; c0 < C; c0 += c_chunk) {
+        const int cc = min(c_chunk, C - c0), last = c0 + cc == C;
+        stage_patch(patch, x, n0, images, i0 * in_h + ah.first, rows, j0 * in_w + aw.first, cols, H, W, C,
+                    c0, cc);
+        // Where each pixel starts in the patch and where it goes; the last is repeated to fill tiles.
+        int p = 0;
+        for (int b = 0; b < images; b++)
+            for (int i = 0; i < h; i++)
+                for (int j = 0; j < ww; j++, p++) {
+                    at[p] = ((b * rows + i * in_h) * cols + j * in_w) * cc;
+                    to[p] = (b * P + cls_h + (i0 + i) * out_h) * Q + cls_w + (j0 + j) * out_w;
+                }
+        for (; p < pixels + MR_MAX; p++) at[p] = at[pixels - 1];
+
+        const int one_run = aw.gap == 1 && cc == C;
+        const int runs = one_run ? 1 : aw.count, len = one_run ? aw.count * C : cc;
+        const int panel_end = min((int)(get_group_id(1) + 1) * group_panels, (K + NR - 1) / NR);
+        for (int panel = get_group_id(1) * group_panels; panel < panel_end; panel++) {
+            const int k0 = panel * NR, wide = K - k0 > VW, width = wide ? NR : VW;
+            const int step = wide ? MR_WIDE : MR_NARROW;
+            const global float *w = panels + (size_t)k0 * R * S * C +
+                                    (((size_t)ah.start * S + aw.start) * C + c0) * width;
+            for (int t = 0; t < pixels; t += step) {
+                float acc[MR_WIDE * NR];
+                if (wide)
+                    gather_tile_wide(acc, patch, at + t, w, taps ? ah.count : 0, ah.gap * cols * cc,
+                              (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width, len);
+                else
+                    gather_tile_narrow(acc, patch, at + t, w, taps ? ah.count : 0, ah.gap * cols * cc,
+                                (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width, len);
+                const int n = min(step, pixels - t);
+                for (int i = 0; i < n; i++) {
+                    const size_t out = ((size_t)n0 * P * Q + to[t + i]) * K;
+                    for (int v = 0; v < width; v += VW) {
+                        const int k = k0 + v;
+                        if (k + VW <= K) {
+                            FLOATV value = VLOAD(0, acc + i * width + v);
+                            if (c0 > 0 || accumulate) value += VLOAD(0, y + out + k);
+                            if (last) EPILOGUE_V(value, k, out + k);
+                            VSTORE(value, 0, y + out + k);
+                        } else {
+                            for (int l = 0; k + l < K; l++) {
+                                float value = acc[i * width + v + l];
+                                if (c0 > 0 || accumulate) value += y[out + k + l];
+                                if (last) EPILOGUE_1(value, k + l, out + k + l);
+                                y[out + k + l] = value;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+// ---- filter gradient --------------------------------------------------------------------------------
+
+// acc[i] += sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter. The block's pixels are `lines`
+// lines of n: pixel p of line l reads at(p) = at[l] + p * step.
+#define DEFINE_FILTER_TILE(name, MR, NV)                                                              \
+    static void name(float *acc, const int *row, const local float *patch, const local int *at,       \
+                     const local float *grad, int lines, int n, int step)                             \
+    {                                                                                                 \
+        FLOATV sum[MR][NV];                                                                           \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
+            _Pragma("unroll") for (int v = 0; v < NV; v++)                                            \
+                sum[i][v] = VLOAD(0, acc + (i * NV + v) * VW);                                        \
+        for (int l = 0; l < lines; l++, grad += n * NR) {                                             \
+            const local float *a[MR];                                                                 \
+            _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] = patch + at[l] + row[i];             \
+            for (int p = 0; p < n; p++) {                                                             \
+                FLOATV g[NV];                                                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++)                                        \
+                    g[v] = VLOAD(0, grad + p * NR + v * VW);                                          \
+                _Pragma("unroll") for (int i = 0; i < MR; i++)                                        \
+                {                                                                                     \
+                    const FLOATV av = (FLOATV)(a[i][p * step]);                                       \
+                    _Pragma("unroll") for (int v = 0; v < NV; v++)                                    \
+                        sum[i][v] = fma(av, g[v], sum[i][v]);                                         \
+                }                                                                                     \
+            }                                                                                         \
+        }                                                                                             \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
+            _Pragma("unroll") for (int v = 0; v < NV; v++)                                            \
+                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                        \
+    }
+DEFINE_FILTER_TILE(filter_tile_wide, MR_WIDE, 2)
+DEFINE_FILTER_TILE(filter_tile_narrow, MR_NARROW, 1)
+
+// Group 0: chunk of pixel blocks, 1: group of panels, 2: chunk of input channels. The chunk's sums are
+// part [chunk][panel][R S C + 1][NR]; the row after the filter's is the bias gradient. grad: the block's
+// dy as [panel][pixel][NR], zeros beyond K.
+CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part), const int N,
+                            const int H, const int W, const int C, const int P, const int Q, const int K,
+                            const int R, const int S, const int stride_h, const int stride_w,
+                            const int pad_h, const int pad_w, const int dil_h, const int dil_w,
+                            const int nb, const int bh, const int bw, const int c_chunk,
+                            const int chunk_blocks, const int group_panels, local float *patch,
+                            local float *grad, local int *at)
+{
+    VIEW(x);
+    VIEW(dy);
+    VIEW(part);
+    const int panels = (K + NR - 1) / NR, rsc = R * S * C;
+    const int first = get_group_id(1) * group_panels, end = min(first + group_panels, panels);
+    const int c0 = get_group_id(2) * c_chunk, cc = min(c_chunk, C - c0);
+    const int blocks_w = (Q + bw - 1) / bw, blocks_h = (P + bh - 1) / bh;
+    const int blocks = blocks_w * blocks_h * ((N + nb - 1) / nb);
+    const int block_begin = get_group_id(0) * chunk_blocks;
+    const int block_end = min(block_begin + chunk_blocks, blocks);
+    part += (size_t)get_group_id(0) * panels * (rsc + 1) * NR;
+
+    for (int block = block_begin; block < block_end; block++) {
+        const int fresh = block == block_begin;
+        const int j0 = block % blocks_w * bw, i0 = block / blocks_w % blocks_h * bh;
+        const int n0 = block / (blocks_w * blocks_h) * nb;
+        const int images = min(nb, N - n0), h = min(bh, P - i0), w = min(bw, Q - j0);
+        const int rows = (h - 1) * stride_h + (R - 1) * dil_h + 1;
+        const int cols = (w - 1) * stride_w + (S - 1) * dil_w + 1;
+        const int pixels = images * h * w;
+        stage_patch(patch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w, cols, H, W,
+                    C, c0, cc);
+        int p = 0;
+        for (int b = 0; b < images; b++)
+            for (int i = 0; i < h; i++) {
+                at[b * h + i] = (b * rows + i * stride_h) * cols * cc;
+                for (int j = 0; j < w; j++, p++) {
+                    const global float *from =
+                        dy + (((size_t)(n0 + b) * P + i0 + i) * Q + j0 + j) * K;
+                    for (int panel = first; panel < end; panel++) {
+                        local float *to = grad + ((panel - first) * pixels + p) * NR;
+                        const int valid = min(NR, K - panel * NR);
+                        copy_run(to, from + panel * NR, valid);
+                        zero_run(to + valid, NR - valid);
+                    }
+                }
+            }
+
+        for (int panel = first; panel < end; panel++) {
+            const local float *g = grad + (panel - first) * pixels * NR;
+            global float *sums = part + (size_t)panel * (rsc + 1) * NR;
+            const int wide = K - panel * NR > VW, width = wide ? NR : VW;
+            const int step = wide ? MR_WIDE : MR_NARROW;
+            int tap = 0, c = 0; // of the next row
+            for (int m = 0; m < R * S * cc; m += step) {
+                int place[MR_MAX], row[MR_MAX], valid = 0;
+                for (int i = 0; i < step; i++) {
+                    if (tap < R * S) {
+                        row[i] = (tap / S * dil_h * cols + tap % S * dil_w) * cc + c;
+                        place[i] = tap * C + c0 + c;
+                        valid++;
+                    } else {
+                        row[i] = place[i] = 0;
+                    }
+                    if (++c == cc) {
+                        c = 0;
+                        tap++;
+                    }
+                }
+                float acc[MR_WIDE * NR];
+                for (int i = 0; i < step; i++)
+                    for (int v = 0; v < width; v += VW)
+                        VSTORE(fresh ? (FLOATV)(0.0f) : VLOAD(0, sums + (size_t)place[i] * NR + v), 0,
+                               acc + i * width + v);
+                if (wide)
+                    filter_tile_wide(acc, row, patch, at, g, images * h, w, stride_w * cc);
+                else
+                    filter_tile_narrow(acc, row, patch, at, g, images * h, w, stride_w * cc);
+                for (int i = 0; i < valid; i++)
+                    for (int v = 0; v < width; v += VW)
+                        VSTORE(VLOAD(0, acc + i * width + v), 0, sums + (size_t)place[i] * NR + v);
+            }
+            if (get_group_id(2) == 0) {
+                FLOATV bias[2] = {(FLOATV)(0.0f), (FLOATV)(0.0f)};
+                for (p = 0; p < pixels; p++) {
+                    bias[0] += VLOAD(0, g + p * NR);
+                    bias[1] += VLOAD(1, g + p * NR);
+                }
+                global float *to = sums + (size_t)rsc * NR;
+                VSTORE(fresh ? bias[0] : bias[0] + VLOAD(0, to), 0, to);
+                VSTORE(fresh ? bias[1] : bias[1] + VLOAD(1, to), 1, to);
+            }
+        }
+    }
+}
+
+// Adds the chunks' sums, in order: row (r,s,c) of the filter for each group, and the bias gradient (group
+// R S C, when has_bias).
+CPU_KERNEL void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(float, db), const int rsc,
+                                   const int K, const int chunks, const int rows_per_group,
+                                   const int has_bias, const int accumulate)
+{
+    VIEW(part);
+    VIEW(dw);
+    VIEW(db);
+    const int panels = (K + NR - 1) / NR;
+    const size_t chunk_step = (size_t)panels * (rsc + 1) * NR;
+    const int row_end = min((int)(get_group_id(0) + 1) * rows_per_group, rsc + has_bias);
+    for (int row = get_group_id(0) * rows_per_group; row < row_end; row++) {
+        const int bias = row == rsc;
+        global float *to = bias ? db : dw + (size_t)row * K;
+        for (int k = 0; k < K; k += VW) {
+            const global float *from = part + ((size_t)(k / NR) * (rsc + 1) + row) * NR + k % NR;
+            FLOATV sum = VLOAD(0, from);
+            for (int i = 1; i < chunks; i++) sum += VLOAD(0, from + i * chunk_step);
+            const int add = accumulate && !bias;
+            if (k + VW <= K) {
+                VSTORE(add ? sum + VLOAD(0, to + k) : sum, 0, to + k);
+            } else {
+                float lanes[VW];
+                VSTORE(sum, 0, lanes);
+                for (int l = 0; k + l < K; l++) to[k + l] = add ? to[k + l] + lanes[l] : lanes[l];
+            }
+        }
+    }
+}

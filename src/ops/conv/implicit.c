@@ -1,0 +1,285 @@
+/* ops/conv/implicit.c: convolution as an implicit matrix product, CPU style: sizes of blocks,
+ * chunks and scratch, and the launches of cl/conv/implicit.cl. Every split depends on shapes and on
+ * the device's vector width and local memory, never on its number of cores.
+ */
+#include "ops/conv/conv.h"
+
+#define FILE_CL "conv/implicit.cl"
+
+/* Pixels of a block: long enough to amortise its set-up, short enough to stay in the cache. */
+enum { BLOCK_PIXELS = 200 };
+/* Scratch of a work-item, bytes. */
+enum { SCRATCH = 96 << 10 };
+/* Work-items that keep at least eight cores busy. */
+enum { MIN_ITEMS = 32 };
+/* Partial filters: at most this many, of at most this many floats together. */
+enum { MAX_CHUNKS = 32, MAX_PART = 4 << 20 };
+/* Pixel tables are filled up to a whole register tile (MR_MAX of the kernels). */
+enum { MR_MAX = 12 };
+
+/* nb images x bh x bw output pixels, cc input channels at a time. */
+typedef struct block {
+    int64_t nb, bh, bw, cc;
+    int64_t blocks, pixels, patch; /* number, pixels of one, floats of its inputs */
+} block;
+
+/* What the blocks divide: n images of out[0] x out[1] pixels; pixel i reads inputs i * step ..
+ * i * step + span of `channels` channels; `per_pixel`: other floats of scratch per pixel. */
+typedef struct domain {
+    int64_t n, out[2], step[2], span[2], channels, per_pixel;
+} domain;
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* n cut into pieces of at most `most`, as equal as possible: the size of one. */
+static int64_t even(int64_t n, int64_t most)
+{
+    return ceil_div(n, ceil_div(n, max64(most, 1)));
+}
+
+static void measure(const domain *d, block *b)
+{
+    b->pixels = b->nb * b->bh * b->bw;
+    b->patch = b->nb * ((b->bh - 1) * d->step[0] + d->span[0] + 1) *
+               ((b->bw - 1) * d->step[1] + d->span[1] + 1) * b->cc;
+    b->blocks = ceil_div(d->n, b->nb) * ceil_div(d->out[0], b->bh) * ceil_div(d->out[1], b->bw);
+}
+
+static bool fits(const tdm__traits *traits, const domain *d, block *b)
+{
+    int64_t limit = min64(SCRATCH, (int64_t)traits->local_bytes);
+    measure(d, b);
+    return 4 * (b->patch + b->pixels * (d->per_pixel + 2) + MR_MAX) <= limit;
+}
+
+/* False when not even one pixel and one channel fit the scratch. */
+static bool choose_block(const tdm__traits *traits, const domain *d, block *b)
+{
+    b->cc = d->channels;
+    b->bw = even(d->out[1], BLOCK_PIXELS / 2);
+    b->bh = even(d->out[0], BLOCK_PIXELS / b->bw);
+    b->nb = 1;
+    if (b->bw == d->out[1] && b->bh == d->out[0])
+        b->nb = min64(d->n, max64(1, BLOCK_PIXELS / (b->bw * b->bh)));
+    for (;;) {
+        if (fits(traits, d, b)) {
+            if (b->blocks >= MIN_ITEMS || b->pixels < BLOCK_PIXELS / 4) return true;
+            if (b->nb > 1)
+                b->nb = ceil_div(b->nb, 2);
+            else if (b->bh > 1)
+                b->bh = ceil_div(b->bh, 2);
+            else
+                return true;
+        } else if (b->nb > 1) {
+            b->nb = ceil_div(b->nb, 2);
+        } else if (b->bh > 4) {
+            b->bh = ceil_div(b->bh, 2);
+        } else if (b->cc > 64) {
+            b->cc = ceil_div(b->cc, 2);
+        } else if (b->bw > 12) {
+            b->bw = ceil_div(b->bw, 2);
+        } else if (b->bh > 1) {
+            b->bh = ceil_div(b->bh, 2);
+        } else if (b->cc > 1) {
+            b->cc = ceil_div(b->cc, 2);
+        } else if (b->bw > 1) {
+            b->bw = ceil_div(b->bw, 2);
+        } else {
+            return false;
+        }
+    }
+}
+
+/* Panels per work-item such that `items` times their groups keep the cores busy. */
+static int64_t panels_per_group(int64_t panels, int64_t items)
+{
+    return ceil_div(panels, min64(panels, ceil_div(MIN_ITEMS, items)));
+}
+
+static void arg_ints(tdm__kernel *k, const int64_t *v, int n)
+{
+    for (int i = 0; i < n; i++) tdm__arg_i32(k, v[i]);
+}
+
+static void arg_pairs(tdm__kernel *k, const tdm__conv *c)
+{
+    arg_ints(k, c->kernel, 2);
+    arg_ints(k, c->stride, 2);
+    arg_ints(k, c->padding, 2);
+    arg_ints(k, c->dilation, 2);
+}
+
+/* ---- images from images ---------------------------------------------------------------------- */
+
+/* The kernel's view: input and output channels and sizes, and the pixels of one residue class. */
+typedef struct gather {
+    int64_t in[2], out[2], c, k, classes;
+    domain domain;
+} gather;
+
+static gather gather_of(const tdm__conv *c, bool to_big)
+{
+    gather g = {.c = to_big ? c->k : c->c, .k = to_big ? c->c : c->k, .classes = 1};
+    g.domain = (domain){.n = c->n, .channels = g.c};
+    for (int i = 0; i < 2; i++) {
+        int64_t span = (c->kernel[i] - 1) * c->dilation[i];
+        g.in[i] = to_big ? c->small[i] : c->big[i];
+        g.out[i] = to_big ? c->big[i] : c->small[i];
+        g.domain.out[i] = to_big ? ceil_div(g.out[i], c->stride[i]) : g.out[i];
+        g.domain.step[i] = to_big ? 1 : c->stride[i];
+        g.domain.span[i] = to_big ? span / c->stride[i] : span;
+        if (to_big) g.classes *= c->stride[i];
+    }
+    return g;
+}
+
+bool tdm__conv_gather_can_run(const tdm__traits *traits, const tdm__conv *c, bool to_big)
+{
+    gather g = gather_of(c, to_big);
+    block bl;
+    return choose_block(traits, &g.domain, &bl);
+}
+
+uint64_t tdm__conv_gather_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big)
+{
+    int64_t vw = traits->vector_width, k = to_big ? c->c : c->k, reduced = to_big ? c->k : c->c;
+    return 4 * (uint64_t)(c->kernel[0] * c->kernel[1] * reduced * ceil_div(k, vw) * vw);
+}
+
+tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias)
+{
+    const tdm__traits *traits = tdm__build_traits(b);
+    const tdm__io *io = tdm__build_io(b);
+    gather g = gather_of(c, to_big);
+    block bl;
+    choose_block(traits, &g.domain, &bl);
+    int64_t panels = ceil_div(g.k, 2 * traits->vector_width);
+    int64_t group_panels = panels_per_group(panels, bl.blocks * g.classes);
+
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "conv_pack", "");
+    tdm__arg_in(k, 1);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    arg_ints(k, (int64_t[]){g.c, g.k}, 2);
+    arg_pairs(k, c);
+    arg_ints(k, (int64_t[]){to_big, to_big ? 1 : g.k, to_big ? g.c : 1}, 3);
+    uint64_t one[3] = {1, 1, 1};
+    tdm__range(k, 2, (uint64_t[]){(uint64_t)(c->kernel[0] * c->kernel[1]), (uint64_t)panels}, one);
+    tdm__cost(k, 0, 8.0 * (double)(c->kernel[0] * c->kernel[1] * g.c * g.k));
+
+    k = tdm__emit(b, FILE_CL, "conv_gather", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    tdm__arg_out(k, 0);
+    tdm__arg_epilogue(k, bias);
+    arg_ints(k, (int64_t[]){c->n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k}, 7);
+    arg_pairs(k, c);
+    arg_ints(k, (int64_t[]){to_big, bl.nb, bl.bh, bl.bw, bl.cc, group_panels, io->accumulate}, 7);
+    tdm__arg_local(k, 4 * (uint64_t)bl.patch);
+    tdm__arg_local(k, 4 * (uint64_t)(bl.pixels + MR_MAX));
+    tdm__arg_local(k, 4 * (uint64_t)bl.pixels);
+    tdm__range(k, 3,
+               (uint64_t[]){(uint64_t)bl.blocks, (uint64_t)ceil_div(panels, group_panels),
+                            (uint64_t)g.classes},
+               one);
+    tdm__cost(k, 2 * tdm__conv_macs(c),
+              4.0 * (double)c->n *
+                  (double)(c->c * c->big[0] * c->big[1] + c->k * c->small[0] * c->small[1]));
+    return TDM_OK;
+}
+
+/* ---- filter gradient ------------------------------------------------------------------------- */
+
+typedef struct filter {
+    block block;
+    int64_t panels, group_panels, c_groups, chunks, chunk_blocks, rsc;
+    int64_t part; /* floats of one partial filter, with the bias row */
+} filter;
+
+static bool filter_of(const tdm__traits *traits, const tdm__conv *c, filter *f)
+{
+    int64_t nr = 2 * traits->vector_width;
+    f->panels = ceil_div(c->k, nr);
+    f->rsc = c->kernel[0] * c->kernel[1] * c->c;
+    f->part = f->panels * (f->rsc + 1) * nr;
+    f->group_panels = min64(f->panels, max64(1, SCRATCH / 2 / (4 * nr * BLOCK_PIXELS)));
+    domain d = {.n = c->n, .channels = c->c, .per_pixel = f->group_panels * nr};
+    for (int i = 0; i < 2; i++) {
+        d.out[i] = c->small[i];
+        d.step[i] = c->stride[i];
+        d.span[i] = (c->kernel[i] - 1) * c->dilation[i];
+    }
+    if (!choose_block(traits, &d, &f->block)) return false;
+    f->c_groups = ceil_div(c->c, f->block.cc);
+    f->chunk_blocks = ceil_div(f->block.blocks, MAX_CHUNKS);
+    while (f->chunk_blocks < f->block.blocks &&
+           ceil_div(f->block.blocks, f->chunk_blocks) * f->part > MAX_PART)
+        f->chunk_blocks *= 2;
+    f->chunks = ceil_div(f->block.blocks, f->chunk_blocks);
+    f->group_panels = min64(f->group_panels, panels_per_group(f->panels, f->chunks * f->c_groups));
+    return true;
+}
+
+bool tdm__conv_filter_can_run(const tdm__traits *traits, const tdm__conv *c)
+{
+    filter f;
+    return filter_of(traits, c, &f);
+}
+
+uint64_t tdm__conv_filter_workspace(const tdm__traits *traits, const tdm__conv *c)
+{
+    filter f;
+    if (!filter_of(traits, c, &f)) return 0;
+    return 4 * (uint64_t)(f.part * f.chunks);
+}
+
+tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c)
+{
+    const tdm__traits *traits = tdm__build_traits(b);
+    const tdm__io *io = tdm__build_io(b);
+    bool has_bias = io->n_out == 2;
+    filter f;
+    filter_of(traits, c, &f);
+    const block *bl = &f.block;
+    uint64_t one[3] = {1, 1, 1};
+
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "conv_filter", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_in(k, 1);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    arg_ints(k, (int64_t[]){c->n, c->big[0], c->big[1], c->c, c->small[0], c->small[1], c->k}, 7);
+    arg_pairs(k, c);
+    arg_ints(k, (int64_t[]){bl->nb, bl->bh, bl->bw, bl->cc, f.chunk_blocks, f.group_panels}, 6);
+    tdm__arg_local(k, 4 * (uint64_t)bl->patch);
+    tdm__arg_local(k, 4 * (uint64_t)(bl->pixels * f.group_panels * 2 * traits->vector_width));
+    tdm__arg_local(k, 4 * (uint64_t)bl->pixels);
+    tdm__range(k, 3,
+               (uint64_t[]){(uint64_t)f.chunks, (uint64_t)ceil_div(f.panels, f.group_panels),
+                            (uint64_t)f.c_groups},
+               one);
+    tdm__cost(k, 2 * tdm__conv_macs(c),
+              4.0 * (double)c->n *
+                  (double)(c->c * c->big[0] * c->big[1] + c->k * c->small[0] * c->small[1]));
+
+    k = tdm__emit(b, FILE_CL, "conv_filter_reduce", "");
+    tdm__arg_workspace(k, 0, sizeof(float));
+    tdm__arg_out(k, 0);
+    tdm__arg_out(k, has_bias ? 1 : 0);
+    int64_t rows = max64(1, 4096 / (c->k * f.chunks));
+    arg_ints(k, (int64_t[]){f.rsc, c->k, f.chunks, rows, has_bias, io->accumulate}, 6);
+    tdm__range(k, 1, (uint64_t[]){(uint64_t)ceil_div(f.rsc + has_bias, rows)}, one);
+    tdm__cost(k, (double)(f.part * f.chunks), 4.0 * (double)(f.part * f.chunks));
+    return TDM_OK;
+}
