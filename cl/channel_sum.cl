@@ -1,10 +1,10 @@
-// channel_sum.cl: column sums of a matrix y (rows, K), in two steps: part[chunk][k], then the sum of the
-// chunks in their order. The number of chunks depends on the shape only.
+// channel_sum.cl: column sums of a matrix y (rows, K), in two steps: part[chunk][k], then the sum
+// of the chunks in their order. The number of chunks depends on the shape only.
 
 #ifdef STYLE_CPU
 
-// One work-item per chunk. With K < VW, VW rows are K vectors: lane l of vector v belongs to channel
-// (v VW + l) mod K.
+// One work-item per chunk. With K < VW, VW rows are K vectors: lane l of vector v belongs to
+// channel (v VW + l) mod K.
 CPU_KERNEL void channel_sum(ARG(const float, y), ARG(float, part), const ulong rows, const int K,
                             const ulong chunk_rows)
 {
@@ -37,9 +37,9 @@ CPU_KERNEL void channel_sum(ARG(const float, y), ARG(float, part), const ulong r
 
 #else
 
-// One work-group per chunk: item l adds the elements l, l + WG', ... of the chunk, WG' the largest multiple
-// of K up to WG, so that it meets one channel only; then the items of a channel are added in order. With
-// K > WG an item has channels l, l + WG, ...
+// One work-group per chunk: item l adds the elements l, l + WG', ... of the chunk, WG' the largest
+// multiple of K up to WG, so that it meets one channel only; then the items of a channel are added
+// in order. With K > WG an item has channels l, l + WG, ...
 GPU_KERNEL(WG)
 void channel_sum(ARG(const float, y), ARG(float, part), const ulong rows, const int K,
                  const ulong chunk_rows)

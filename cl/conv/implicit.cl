@@ -1,24 +1,25 @@
-// conv/implicit.cl: CPU-style convolution as an implicit matrix product: forward, transposed forward and
-// data gradient (conv_gather), filter and bias gradient (conv_filter).
+// conv/implicit.cl: CPU-style convolution as an implicit matrix product: forward, transposed
+// forward and data gradient (conv_gather), filter and bias gradient (conv_filter).
 //
 //   forward     y[n,p,q,k]  = sum_{r,s,c} x[n, p u - pad + r d, q u - pad + s d, c] w[r,s,c,k]
-//   transposed  y[n,p,q,k]  = sum_{r,s,c} x[n, i, j, c] w[r,s,k,c] over all i u - pad + r d = p, j likewise
-//   filter      dw[r,s,c,k] = sum_{n,p,q} x[n, p u - pad + r d, q u - pad + s d, c] dy[n,p,q,k]
+//   transposed  y[n,p,q,k]  = sum_{r,s,c} x[n, i, j, c] w[r,s,k,c] over all i u - pad + r d = p, j
+//   likewise filter      dw[r,s,c,k] = sum_{n,p,q} x[n, p u - pad + r d, q u - pad + s d, c]
+//   dy[n,p,q,k]
 //
-// A work-item takes a block of nb images x bh x bw output pixels and copies the inputs that it needs into
-// local memory, zero where they lie in the padding: `patch` [nb][rows][cols][cc], cc <= C channels at a
-// time. Register tiles then run over the patch without any test of bounds, and never see a value from
-// outside. A tile is MR x NR = (pixels, or filter rows) x (output channels); where at most VW channels are
-// left it is narrower.
+// A work-item takes a block of nb images x bh x bw output pixels and copies the inputs that it
+// needs into local memory, zero where they lie in the padding: `patch` [nb][rows][cols][cc], cc <=
+// C channels at a time. Register tiles then run over the patch without any test of bounds, and
+// never see a value from outside. A tile is MR x NR = (pixels, or filter rows) x (output channels);
+// where at most VW channels are left it is narrower.
 //
-// The transposed form is enumerated by residue class of (p, q) modulo the stride u: within a class the
-// same taps contribute to every pixel, and consecutive pixels read consecutive inputs. So both forms
-// are, per class and axis: output cls + i * out_step reads inputs i * in_step + first + t * gap for the
-// class's taps t = 0..count-1 (struct axis).
+// The transposed form is enumerated by residue class of (p, q) modulo the stride u: within a class
+// the same taps contribute to every pixel, and consecutive pixels read consecutive inputs. So both
+// forms are, per class and axis: output cls + i * out_step reads inputs i * in_step + first + t *
+// gap for the class's taps t = 0..count-1 (struct axis).
 //
-// Panels (conv_pack): weights as [panel][row tap][column tap][C][width], width NR or, when at most VW
-// channels are left, VW; zeros beyond K. Taps are stored by class, within a class in the order in which
-// they meet rising inputs.
+// Panels (conv_pack): weights as [panel][row tap][column tap][C][width], width NR or, when at most
+// VW channels are left, VW; zeros beyond K. Taps are stored by class, within a class in the order
+// in which they meet rising inputs.
 
 #define NR (2 * VW)
 #if VW == 16
@@ -80,10 +81,10 @@ static int tap_place(int transposed, int r, int taps, int stride, int pad, int d
 
 // w[r][s][...] with element (c, k) at c * c_stride + k * k_stride -> panels. One work-item per
 // (tap, panel).
-CPU_KERNEL void conv_pack(ARG(const float, w), ARG(float, panels), const int C, const int K, const int R,
-                          const int S, const int stride_h, const int stride_w, const int pad_h,
-                          const int pad_w, const int dil_h, const int dil_w, const int transposed,
-                          const int c_stride, const int k_stride)
+CPU_KERNEL void conv_pack(ARG(const float, w), ARG(float, panels), const int C, const int K,
+                          const int R, const int S, const int stride_h, const int stride_w,
+                          const int pad_h, const int pad_w, const int dil_h, const int dil_w,
+                          const int transposed, const int c_stride, const int k_stride)
 {
     VIEW(w);
     VIEW(panels);
@@ -114,8 +115,8 @@ static void zero_run(local float *to, int n)
 }
 
 // patch = rows top.., columns left.. of images n0.., channels c0 .. c0 + cc - 1 of x (N,H,W,C).
-static void stage_patch(local float *patch, const global float *x, int n0, int images, int top, int rows,
-                        int left, int cols, int H, int W, int C, int c0, int cc)
+static void stage_patch(local float *patch, const global float *x, int n0, int images, int top,
+                        int rows, int left, int cols, int H, int W, int C, int c0, int cc)
 {
     const int begin = clamp(-left, 0, cols), end = clamp(W - left, begin, cols);
     for (int b = 0; b < images; b++)
@@ -139,47 +140,48 @@ static void stage_patch(local float *patch, const global float *x, int n0, int i
 
 // Sums of one register tile over all taps of the class, for the channels in the patch.
 // at: patch offset of each pixel; rows x runs segments of len inputs.
-#define DEFINE_GATHER_TILE(name, MR, NV)                                                                     \
-    static void name(float *acc, const local float *patch, const local int *at, const global float *w, \
-                     int rows, int row_step, size_t row_weights, int runs, int run_step,              \
-                     size_t run_weights, int len)                                                     \
-    {                                                                                                 \
-        FLOATV sum[MR][NV];                                                                           \
-        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] = (FLOATV)(0.0f);                \
-        for (int r = 0; r < rows; r++) {                                                              \
-            for (int q = 0; q < runs; q++) {                                                          \
-                const global float *b = w + r * row_weights + q * run_weights;                        \
-                const local float *a[MR];                                                             \
-                _Pragma("unroll") for (int i = 0; i < MR; i++)                                        \
-                    a[i] = patch + at[i] + r * row_step + q * run_step;                               \
-                for (int c = 0; c < len; c++) {                                                       \
-                    FLOATV bv[NV];                                                                    \
-                    _Pragma("unroll") for (int v = 0; v < NV; v++)                                    \
-                        bv[v] = VLOAD(0, b + (size_t)c * (NV * VW) + v * VW);                         \
-                    _Pragma("unroll") for (int i = 0; i < MR; i++)                                    \
-                    {                                                                                 \
-                        const FLOATV av = (FLOATV)(a[i][c]);                                          \
-                        _Pragma("unroll") for (int v = 0; v < NV; v++)                                \
-                            sum[i][v] = fma(av, bv[v], sum[i][v]);                                    \
-                    }                                                                                 \
-                }                                                                                     \
-            }                                                                                         \
-        }                                                                                             \
-        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
-            _Pragma("unroll") for (int v = 0; v < NV; v++)                                            \
-                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                        \
+#define DEFINE_GATHER_TILE(name, MR, NV)                                                           \
+    static void name(float *acc, const local float *patch, const local int *at,                    \
+                     const global float *w, int rows, int row_step, size_t row_weights, int runs,  \
+                     int run_step, size_t run_weights, int len)                                    \
+    {                                                                                              \
+        FLOATV sum[MR][NV];                                                                        \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] = (FLOATV)(0.0f);             \
+        for (int r = 0; r < rows; r++) {                                                           \
+            for (int q = 0; q < runs; q++) {                                                       \
+                const global float *b = w + r * row_weights + q * run_weights;                     \
+                const local float *a[MR];                                                          \
+                _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] =                              \
+                    patch + at[i] + r * row_step + q * run_step;                                   \
+                for (int c = 0; c < len; c++) {                                                    \
+                    FLOATV bv[NV];                                                                 \
+                    _Pragma("unroll") for (int v = 0; v < NV; v++) bv[v] =                         \
+                        VLOAD(0, b + (size_t)c * (NV * VW) + v * VW);                              \
+                    _Pragma("unroll") for (int i = 0; i < MR; i++)                                 \
+                    {                                                                              \
+                        const FLOATV av = (FLOATV)(a[i][c]);                                       \
+                        _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                 \
+                            fma(av, bv[v], sum[i][v]);                                             \
+                    }                                                                              \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++)                                         \
+                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                     \
     }
 DEFINE_GATHER_TILE(gather_tile_wide, MR_WIDE, 2)
 DEFINE_GATHER_TILE(gather_tile_narrow, MR_NARROW, 1)
 
-CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(float, y), EPILOGUE_ARGS,
-                            const int N, const int H, const int W, const int C, const int P, const int Q,
-                            const int K, const int R, const int S, const int stride_h,
-                            const int stride_w, const int pad_h, const int pad_w, const int dil_h,
-                            const int dil_w, const int transposed, const int nb, const int bh,
-                            const int bw, const int c_chunk, const int group_panels,
-                            const int accumulate, local float *patch, local int *at, local int *to)
+CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(float, y),
+                            EPILOGUE_ARGS, const int N, const int H, const int W, const int C,
+                            const int P, const int Q, const int K, const int R, const int S,
+                            const int stride_h, const int stride_w, const int pad_h,
+                            const int pad_w, const int dil_h, const int dil_w, const int transposed,
+                            const int nb, const int bh, const int bw, const int c_chunk,
+                            const int group_panels, const int accumulate, local float *patch,
+                            local int *at, local int *to)
 {
     VIEW(x);
     VIEW(panels);
@@ -207,9 +209,10 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
 
     for (int c0 = 0; c0 < C; c0 += c_chunk) {
         const int cc = min(c_chunk, C - c0), last = c0 + cc == C;
-        stage_patch(patch, x, n0, images, i0 * in_h + ah.first, rows, j0 * in_w + aw.first, cols, H, W, C,
-                    c0, cc);
-        // Where each pixel starts in the patch and where it goes; the last is repeated to fill tiles.
+        stage_patch(patch, x, n0, images, i0 * in_h + ah.first, rows, j0 * in_w + aw.first, cols, H,
+                    W, C, c0, cc);
+        // Where each pixel starts in the patch and where it goes; the last is repeated to fill
+        // tiles.
         int p = 0;
         for (int b = 0; b < images; b++)
             for (int i = 0; i < h; i++)
@@ -231,10 +234,12 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
                 float acc[MR_WIDE * NR];
                 if (wide)
                     gather_tile_wide(acc, patch, at + t, w, taps ? ah.count : 0, ah.gap * cols * cc,
-                              (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width, len);
+                                     (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width,
+                                     len);
                 else
-                    gather_tile_narrow(acc, patch, at + t, w, taps ? ah.count : 0, ah.gap * cols * cc,
-                                (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width, len);
+                    gather_tile_narrow(acc, patch, at + t, w, taps ? ah.count : 0,
+                                       ah.gap * cols * cc, (size_t)S * C * width, runs, aw.gap * cc,
+                                       (size_t)C * width, len);
                 const int n = min(step, pixels - t);
                 for (int i = 0; i < n; i++) {
                     const size_t out = ((size_t)n0 * P * Q + to[t + i]) * K;
@@ -260,50 +265,51 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
     }
 }
 
-// ---- filter gradient --------------------------------------------------------------------------------
+// ---- filter gradient
+// --------------------------------------------------------------------------------
 
-// acc[i] += sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter. The block's pixels are `lines`
-// lines of n: pixel p of line l reads at(p) = at[l] + p * step.
-#define DEFINE_FILTER_TILE(name, MR, NV)                                                              \
-    static void name(float *acc, const int *row, const local float *patch, const local int *at,       \
-                     const local float *grad, int lines, int n, int step)                             \
-    {                                                                                                 \
-        FLOATV sum[MR][NV];                                                                           \
-        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
-            _Pragma("unroll") for (int v = 0; v < NV; v++)                                            \
-                sum[i][v] = VLOAD(0, acc + (i * NV + v) * VW);                                        \
-        for (int l = 0; l < lines; l++, grad += n * NR) {                                             \
-            const local float *a[MR];                                                                 \
-            _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] = patch + at[l] + row[i];             \
-            for (int p = 0; p < n; p++) {                                                             \
-                FLOATV g[NV];                                                                         \
-                _Pragma("unroll") for (int v = 0; v < NV; v++)                                        \
-                    g[v] = VLOAD(0, grad + p * NR + v * VW);                                          \
-                _Pragma("unroll") for (int i = 0; i < MR; i++)                                        \
-                {                                                                                     \
-                    const FLOATV av = (FLOATV)(a[i][p * step]);                                       \
-                    _Pragma("unroll") for (int v = 0; v < NV; v++)                                    \
-                        sum[i][v] = fma(av, g[v], sum[i][v]);                                         \
-                }                                                                                     \
-            }                                                                                         \
-        }                                                                                             \
-        _Pragma("unroll") for (int i = 0; i < MR; i++)                                                \
-            _Pragma("unroll") for (int v = 0; v < NV; v++)                                            \
-                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                        \
+// acc[i] += sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter. The block's pixels are
+// `lines` lines of n: pixel p of line l reads at(p) = at[l] + p * step.
+#define DEFINE_FILTER_TILE(name, MR, NV)                                                           \
+    static void name(float *acc, const int *row, const local float *patch, const local int *at,    \
+                     const local float *grad, int lines, int n, int step)                          \
+    {                                                                                              \
+        FLOATV sum[MR][NV];                                                                        \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                             \
+                VLOAD(0, acc + (i * NV + v) * VW);                                                 \
+        for (int l = 0; l < lines; l++, grad += n * NR) {                                          \
+            const local float *a[MR];                                                              \
+            _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] = patch + at[l] + row[i];          \
+            for (int p = 0; p < n; p++) {                                                          \
+                FLOATV g[NV];                                                                      \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) g[v] =                              \
+                    VLOAD(0, grad + p * NR + v * VW);                                              \
+                _Pragma("unroll") for (int i = 0; i < MR; i++)                                     \
+                {                                                                                  \
+                    const FLOATV av = (FLOATV)(a[i][p * step]);                                    \
+                    _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                     \
+                        fma(av, g[v], sum[i][v]);                                                  \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++)                                         \
+                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                     \
     }
 DEFINE_FILTER_TILE(filter_tile_wide, MR_WIDE, 2)
 DEFINE_FILTER_TILE(filter_tile_narrow, MR_NARROW, 1)
 
-// Group 0: chunk of pixel blocks, 1: group of panels, 2: chunk of input channels. The chunk's sums are
-// part [chunk][panel][R S C + 1][NR]; the row after the filter's is the bias gradient. grad: the block's
-// dy as [panel][pixel][NR], zeros beyond K.
-CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part), const int N,
-                            const int H, const int W, const int C, const int P, const int Q, const int K,
-                            const int R, const int S, const int stride_h, const int stride_w,
-                            const int pad_h, const int pad_w, const int dil_h, const int dil_w,
-                            const int nb, const int bh, const int bw, const int c_chunk,
-                            const int chunk_blocks, const int group_panels, local float *patch,
-                            local float *grad, local int *at)
+// Group 0: chunk of pixel blocks, 1: group of panels, 2: chunk of input channels. The chunk's sums
+// are part [chunk][panel][R S C + 1][NR]; the row after the filter's is the bias gradient. grad:
+// the block's dy as [panel][pixel][NR], zeros beyond K.
+CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part),
+                            const int N, const int H, const int W, const int C, const int P,
+                            const int Q, const int K, const int R, const int S, const int stride_h,
+                            const int stride_w, const int pad_h, const int pad_w, const int dil_h,
+                            const int dil_w, const int nb, const int bh, const int bw,
+                            const int c_chunk, const int chunk_blocks, const int group_panels,
+                            local float *patch, local float *grad, local int *at)
 {
     VIEW(x);
     VIEW(dy);
@@ -325,8 +331,8 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
         const int rows = (h - 1) * stride_h + (R - 1) * dil_h + 1;
         const int cols = (w - 1) * stride_w + (S - 1) * dil_w + 1;
         const int pixels = images * h * w;
-        stage_patch(patch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w, cols, H, W,
-                    C, c0, cc);
+        stage_patch(patch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w, cols,
+                    H, W, C, c0, cc);
         int p = 0;
         for (int b = 0; b < images; b++)
             for (int i = 0; i < h; i++) {
@@ -367,8 +373,8 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
                 float acc[MR_WIDE * NR];
                 for (int i = 0; i < step; i++)
                     for (int v = 0; v < width; v += VW)
-                        VSTORE(fresh ? (FLOATV)(0.0f) : VLOAD(0, sums + (size_t)place[i] * NR + v), 0,
-                               acc + i * width + v);
+                        VSTORE(fresh ? (FLOATV)(0.0f) : VLOAD(0, sums + (size_t)place[i] * NR + v),
+                               0, acc + i * width + v);
                 if (wide)
                     filter_tile_wide(acc, row, patch, at, g, images * h, w, stride_w * cc);
                 else
@@ -391,11 +397,12 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
     }
 }
 
-// Adds the chunks' sums, in order: row (r,s,c) of the filter for each group, and the bias gradient (group
-// R S C, when has_bias).
-CPU_KERNEL void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(float, db), const int rsc,
-                                   const int K, const int chunks, const int rows_per_group,
-                                   const int has_bias, const int accumulate)
+// Adds the chunks' sums, in order: row (r,s,c) of the filter for each group, and the bias gradient
+// (group R S C, when has_bias).
+CPU_KERNEL void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(float, db),
+                                   const int rsc, const int K, const int chunks,
+                                   const int rows_per_group, const int has_bias,
+                                   const int accumulate)
 {
     VIEW(part);
     VIEW(dw);

@@ -1,15 +1,17 @@
-// conv/implicit_gpu.cl: GPU-style convolution as an implicit matrix product (formulas: conv/implicit.cl).
+// conv/implicit_gpu.cl: GPU-style convolution as an implicit matrix product (formulas:
+// conv/implicit.cl).
 //
 // A work-group of 64 items makes a tile of TM x TN results, 8 x 4 an item, from slices of TK of the
 // reduced index, staged in local memory: As [TK][TM], Bs [TK][TN].
 //
 //   conv_gather  rows m: pixels of one residue class (n,i,j); columns: output channels;
 //                reduced: (tap of the class, input channel)
-//   conv_filter  rows m: filter rows (r,s,c), then, for the bias gradient, a row whose inputs are 1;
+//   conv_filter  rows m: filter rows (r,s,c), then, for the bias gradient, a row whose inputs are
+//   1;
 //                columns: output channels; reduced: the pixels of one chunk
 //
-// What depends on the reduced index alone is decoded once per slice by TK items into tables, two of them
-// so that the next slice's is made while this one is used.
+// What depends on the reduced index alone is decoded once per slice by TK items into tables, two of
+// them so that the next slice's is made while this one is used.
 
 #define TM 64
 #define TN 32
@@ -61,21 +63,21 @@ static void multiply(float4 *sum, const local float *As, const local float *Bs, 
 }
 
 GPU_KERNEL(ITEMS)
-void conv_gather(ARG(const float, x), ARG(const float, w), ARG(float, y), EPILOGUE_ARGS, const int N,
-                 const int H, const int W, const int C, const int P, const int Q, const int K, const int R,
-                 const int S, const int stride_h, const int stride_w, const int pad_h, const int pad_w,
-                 const int dil_h, const int dil_w, const int transposed, const int c_stride,
-                 const int k_stride, const int accumulate)
+void conv_gather(ARG(const float, x), ARG(const float, w), ARG(float, y), EPILOGUE_ARGS,
+                 const int N, const int H, const int W, const int C, const int P, const int Q,
+                 const int K, const int R, const int S, const int stride_h, const int stride_w,
+                 const int pad_h, const int pad_w, const int dil_h, const int dil_w,
+                 const int transposed, const int c_stride, const int k_stride, const int accumulate)
 {
     VIEW(x);
     VIEW(w);
     VIEW(y);
     EPILOGUE_VIEWS;
     local float As[TK * AP], Bs[TK * TN];
-    local ulong image[TM]; // the pixel's image in x
-    local int top[TM], left[TM]; // its input row and column for offset 0
+    local ulong image[TM];                               // the pixel's image in x
+    local int top[TM], left[TM];                         // its input row and column for offset 0
     local int down[2][TK], right[2][TK], channel[2][TK]; // per reduced index; channel -1: none
-    local ulong row[2][TK]; // its weights
+    local ulong row[2][TK];                              // its weights
     const int t = get_local_id(0);
     const int cls_h = get_group_id(2) / (transposed ? stride_w : 1);
     const int cls_w = get_group_id(2) % (transposed ? stride_w : 1);
@@ -126,10 +128,10 @@ void conv_gather(ARG(const float, x), ARG(const float, w), ARG(float, y), EPILOG
                 const int r = tap / aw.count, s = tap % aw.count;
                 down[next][t] = r * ah.gap;
                 right[next][t] = s * aw.gap;
-                row[next][t] = (ulong)((ah.first_tap + r * ah.tap_step) * S + aw.first_tap +
-                                       s * aw.tap_step) *
-                                   C * K +
-                               (ulong)c * c_stride;
+                row[next][t] =
+                    (ulong)((ah.first_tap + r * ah.tap_step) * S + aw.first_tap + s * aw.tap_step) *
+                        C * K +
+                    (ulong)c * c_stride;
             } else {
                 down[next][t] = right[next][t] = 0;
                 row[next][t] = 0;
@@ -160,10 +162,11 @@ void conv_gather(ARG(const float, x), ARG(const float, w), ARG(float, y), EPILOG
 
 // part[chunk][row][K], rows = R S C + has_bias.
 GPU_KERNEL(ITEMS)
-void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part), const int N, const int H,
-                 const int W, const int C, const int P, const int Q, const int K, const int R, const int S,
-                 const int stride_h, const int stride_w, const int pad_h, const int pad_w,
-                 const int dil_h, const int dil_w, const int has_bias, const ulong chunk_pixels)
+void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part), const int N,
+                 const int H, const int W, const int C, const int P, const int Q, const int K,
+                 const int R, const int S, const int stride_h, const int stride_w, const int pad_h,
+                 const int pad_w, const int dil_h, const int dil_w, const int has_bias,
+                 const ulong chunk_pixels)
 {
     VIEW(x);
     VIEW(dy);
@@ -198,9 +201,8 @@ void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part), co
             }
             const int k = k0 + t % TN;
             for (int i = t / TN; i < TK; i += ITEMS / TN)
-                Bs[i * TN + t % TN] = there[slot][i] && k < K
-                                          ? dy[(begin + (ulong)slice * TK + i) * K + k]
-                                          : 0.0f;
+                Bs[i * TN + t % TN] =
+                    there[slot][i] && k < K ? dy[(begin + (ulong)slice * TK + i) * K + k] : 0.0f;
         }
         if (t < TK) {
             const ulong p = begin + (ulong)(slice + 1) * TK + t;
@@ -224,8 +226,9 @@ void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part), co
 }
 
 // Adds the chunks in order: one item per element of dw, then of db.
-kernel void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(float, db), const ulong filter,
-                               const int bias, const int chunks, const int accumulate)
+kernel void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(float, db),
+                               const ulong filter, const int bias, const int chunks,
+                               const int accumulate)
 {
     VIEW(part);
     VIEW(dw);
