@@ -49,6 +49,9 @@ typedef struct tdm_split_spec {
      */
     uint64_t num_samples;
     uint64_t seed; /* of these draws; independent of the order within epochs */
+    /* Where reading one sample fetches far more than it (chunks that cut across samples), read a
+     * copy in the cache folder, made at the first use. The values are the same. */
+    bool cache;
 } tdm_split_spec;
 
 /* An open data set and the rows of it that belong to one split. Immutable: any number of loaders

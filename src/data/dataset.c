@@ -428,6 +428,11 @@ tdm__elem tdm__dataset_elem(const tdm_dataset *ds, size_t index)
     return tdm__dataset_h5(ds, index)->elem;
 }
 
+const char *tdm__dataset_path(const tdm_dataset *ds, size_t index)
+{
+    return tdm__h5_path(ds->arrays[index].file);
+}
+
 const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *ds, size_t index)
 {
     return tdm__h5_info_at(ds->arrays[index].file, ds->arrays[index].set);

@@ -27,6 +27,8 @@ tdm__elem tdm__dataset_elem(const tdm_dataset *dataset, size_t array);
  * classes and other integer masks, TDM__TO_F32 for the rest. */
 tdm__to tdm__dataset_natural(const tdm_dataset *dataset, size_t array);
 bool tdm__dataset_is_raw(const tdm_dataset *dataset, size_t array);
+/* The file that an array is in. */
+const char *tdm__dataset_path(const tdm_dataset *dataset, size_t array);
 /* The HDF5 data set behind an array, and the file's or array's attribute (NULL: none). */
 const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *dataset, size_t array);
 const tdm__h5_attr *tdm__dataset_attr(const tdm_dataset *dataset, size_t array, const char *name);

@@ -24,6 +24,8 @@ static const tdm_opt_spec specs[] = {
      "leave out an epoch's last training batch when it is short"},
     {"data.in_memory", TDM_OPT_BOOL, "false", TDM_OPT_RUNTIME, 0, 0, NULL, NULL,
      "read every sample once at the start and keep it in memory"},
+    {"data.cache", TDM_OPT_BOOL, "true", TDM_OPT_RUNTIME, 0, 0, NULL, NULL,
+     "copy files that are slow to read by sample once into the cache folder"},
     {"data.workers", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX | TDM_OPT_RUNTIME, 0, 256, NULL,
      "1 to the number of cores", "threads that read and decode; 0: load between the steps"},
     {"data.slots", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_MAX | TDM_OPT_RUNTIME, 1, 64, NULL,
@@ -53,6 +55,7 @@ tdm_status tdm_split_spec_read(const tdm_config *config, tdm_split_spec *out)
     TDM_TRY(read_count(config, "data.test_count", &out->test_count));
     TDM_TRY(read_count(config, "data.num_samples", &out->num_samples));
     TDM_TRY(read_count(config, "data.split_seed", &out->seed));
+    TDM_TRY(tdm_config_bool(config, "data.cache", &out->cache));
 done:
     return status;
 }

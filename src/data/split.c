@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "data/repack.h"
 #include "data/sampler.h"
 
 struct tdm_split {
@@ -176,6 +177,7 @@ tdm_status tdm_split_open(const tdm_split_spec *spec, const char *name, tdm_spli
         TDM_TRY(open_drawn(split, spec, p));
     else
         TDM_TRY(open_own(split, spec, name, p));
+    if (spec->cache) TDM_TRY(tdm__dataset_repack(&split->dataset));
     *out = split;
     split = NULL;
 done:

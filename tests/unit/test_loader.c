@@ -823,6 +823,102 @@ START_TEST(the_data_sets_own_splits_come_first)
 }
 END_TEST
 
+/* ---- repacking ---------------------------------------------------------------------------------
+ */
+
+enum { WIDE = 96, WIDE_ROWS = 60 };
+
+/* As h5py chunks (60, 96, 96): cut across samples and pixels, deflated. */
+static void write_cut_chunks(const char *path, const uint8_t *pixels, const int32_t *labels)
+{
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(3, (hsize_t[]){WIDE_ROWS, WIDE, WIDE}, NULL);
+    hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+    ck_assert(H5Pset_chunk(plist, 3, (hsize_t[]){25, 40, 40}) >= 0 &&
+              H5Pset_deflate(plist, 4) >= 0);
+    hid_t set = H5Dcreate2(file, "images", H5T_STD_U8LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    ck_assert(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, pixels) >= 0);
+    put_array(file, "labels", 1, (hsize_t[]){WIDE_ROWS}, H5T_STD_I32BE, H5T_NATIVE_INT32, labels);
+    H5Dclose(set);
+    H5Pclose(plist);
+    H5Sclose(space);
+    H5Fclose(file);
+}
+
+static void check_wide(const tdm_split *split, const uint8_t *pixels, const int32_t *labels)
+{
+    tdm_loader_spec spec = {.split = split, .batch_size = 16, .shuffle = true, .workers = 2};
+    tdm_loader *loader = loader_of(&spec);
+    const tdm_batch *b = NULL;
+    uint64_t seen = 0;
+    while (tdm_loader_next(loader, &b) == TDM_OK && b)
+        for (uint64_t i = 0; i < b->count; i++, seen++) {
+            ck_assert_mem_eq((const uint8_t *)b->arrays[0].data + i * WIDE * WIDE,
+                             pixels + b->rows[i] * WIDE * WIDE, WIDE * WIDE);
+            ck_assert_int_eq(((const int32_t *)b->arrays[1].data)[i], labels[b->rows[i]]);
+        }
+    ck_assert_uint_eq(seen, WIDE_ROWS);
+    tdm_loader_destroy(&loader);
+}
+
+START_TEST(cut_chunks_are_repacked_once)
+{
+    char *folder = support_temp_create(), *path = support_path(folder, "train.h5");
+    char *cache = support_path(folder, "cache"), *kept = getenv("TANDEM_CACHE_DIR");
+    char *copies = support_path(cache, "data"), **names = NULL;
+    uint8_t *pixels = malloc(WIDE_ROWS * WIDE * WIDE);
+    int32_t labels[WIDE_ROWS];
+    size_t n = 0;
+    tdm_split_spec spec = {.path = folder};
+    tdm_split *split = NULL;
+    if (kept) kept = strdup(kept);
+    for (uint64_t i = 0; i < WIDE_ROWS * WIDE * WIDE; i++) pixels[i] = (uint8_t)mix(i, 0, 6);
+    for (int i = 0; i < WIDE_ROWS; i++) labels[i] = i * 5;
+    write_cut_chunks(path, pixels, labels);
+    setenv("TANDEM_CACHE_DIR", cache, 1);
+
+    support_ok(tdm_split_open(&spec, "train", &split)); /* not asked for */
+    ck_assert(tdm_dataset_array(tdm_split_dataset(split), 0)->amplification > 4);
+    check_wide(split, pixels, labels);
+    tdm_split_destroy(&split);
+    ck_assert(!tdm__path_exists(cache));
+
+    spec.cache = true;
+    for (int times = 0; times < 2; times++) {
+        support_ok(tdm_split_open(&spec, "train", &split));
+        const tdm_array_info *info = tdm_dataset_array(tdm_split_dataset(split), 0);
+        ck_assert(info->amplification == 1 && info->kind == TDM_ARRAY_IMAGE);
+        ck_assert_str_eq(info->name, "images");
+        check_wide(split, pixels, labels);
+        tdm_split_destroy(&split);
+        support_ok(tdm__list_folder(copies, &names, &n));
+        ck_assert_uint_eq(n, 1);
+        if (!times) { /* a damaged copy is replaced */
+            char *copy = support_path(copies, names[0]);
+            ck_assert_int_eq(truncate(copy, 100), 0);
+            free(copy);
+        }
+        tdm__names_free(names, n);
+    }
+
+    setenv("TANDEM_CACHE_DIR", path, 1); /* a file: no copy can be made, the data set is read */
+    support_ok(tdm_split_open(&spec, "train", &split));
+    check_wide(split, pixels, labels);
+    tdm_split_destroy(&split);
+
+    if (kept)
+        setenv("TANDEM_CACHE_DIR", kept, 1);
+    else
+        unsetenv("TANDEM_CACHE_DIR");
+    free(kept);
+    free(pixels);
+    free(copies);
+    free(cache);
+    free(path);
+    support_temp_remove(folder);
+}
+END_TEST
+
 /* ---- options, memory ---------------------------------------------------------------------------
  */
 
@@ -858,7 +954,7 @@ START_TEST(options_fill_the_specs)
     ck_assert(split.test_count == 7 && split.num_samples == 256 && split.seed == 3);
     support_ok(tdm_loader_spec_read(config, &loader));
     ck_assert(!loader.shuffle && loader.drop_last && loader.in_memory);
-    ck_assert(loader.workers == 0 && loader.slots == 2);
+    ck_assert(loader.workers == 0 && loader.slots == 2 && split.cache);
     tdm_config_destroy(&config);
 }
 END_TEST
@@ -914,6 +1010,7 @@ int main(void)
     tcase_add_test(tc, drawn_splits_are_exact_disjoint_and_repeatable);
     tcase_add_test(tc, a_number_of_samples_is_drawn_without_replacement_and_sorted);
     tcase_add_test(tc, the_data_sets_own_splits_come_first);
+    tcase_add_test(tc, cut_chunks_are_repacked_once);
     tcase_add_test(tc, options_fill_the_specs);
     tcase_add_test(tc, running_out_of_memory_is_an_error);
     suite_add_tcase(suite, tc);
