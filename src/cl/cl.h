@@ -136,7 +136,8 @@ tdm_status tdm__launch_enqueue(tdm_device *device, tdm__launch *launch);
 tdm_status tdm__transfer_write(tdm_device *device, tdm__view view, const void *bytes, uint64_t size,
                                cl_event *done);
 /* Zero copy, for devices that share the host's memory: the host writes the view's bytes itself.
- * Waits for what is on the transfer queue (not on the compute queue); what the bytes were is lost. */
+ * Waits for what is on the transfer queue (not on the compute queue); what the bytes were is lost.
+ */
 tdm_status tdm__transfer_map(tdm_device *device, tdm__view view, uint64_t size, void **host);
 /* Ends it; *done as for tdm__transfer_write. */
 tdm_status tdm__transfer_unmap(tdm_device *device, tdm__view view, void *host, cl_event *done);

@@ -65,6 +65,8 @@ struct tdm__program {
 tdm_status tdm__defines_normalise(const char *defines, char **out);
 /* Device options plus normalised defines; a define given by the caller replaces the device's. */
 tdm_status tdm__defines_merge(const char *device_defines, const char *defines, char **out);
+/* The kernel file in front of every other. */
+#define TDM__PRELUDE "common.cl"
 /* Prelude and file with #line marks. `folder` overrides embedded files; may be NULL. */
 tdm_status tdm__program_source(const char *folder, const char *file, char **out);
 tdm_status tdm__program_get(tdm_device *device, const char *file, const char *defines,

@@ -55,7 +55,7 @@ static tdm_status build_from_source(tdm_device *device, const char *file, const 
             tdm__fail(TDM_ERR_BUILD, "kernel file %s does not build: %s (%d), options %s\n%s", file,
                       tdm__cl_code_name(code), (int)code, options, text);
         /* Some drivers count lines from the start of the text whatever #line says. */
-        if (!strstr(text, file))
+        if (!strstr(text, file) && !strstr(text, TDM__PRELUDE))
             status = tdm__hint(status, "line 1 of %s is line %zu of the text", file,
                                first_line(source, file));
         free(log);

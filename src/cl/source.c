@@ -8,7 +8,6 @@
 #include "cl/embedded.h"
 #include "cl/internal.h"
 
-#define PRELUDE "common.cl"
 #define SOURCE_LIMIT (16u << 20)
 
 /* ---- texts ----------------------------------------------------------------------------------- */
@@ -46,10 +45,10 @@ tdm_status tdm__program_source(const char *folder, const char *file, char **out)
     char *prelude = NULL, *text = NULL;
     tdm__str s = {0};
     *out = NULL;
-    TDM_TRY(file_text(folder, PRELUDE, &prelude));
+    TDM_TRY(file_text(folder, TDM__PRELUDE, &prelude));
     TDM_TRY(file_text(folder, file, &text));
     /* The marks make a compiler's line numbers those of the files. */
-    tdm__str_addf(&s, "#line 1 \"%s\"\n", PRELUDE);
+    tdm__str_addf(&s, "#line 1 \"%s\"\n", TDM__PRELUDE);
     tdm__str_add(&s, prelude);
     tdm__str_addf(&s, "\n#line 1 \"%s\"\n", file);
     tdm__str_add(&s, text);

@@ -463,7 +463,7 @@ START_TEST(queues_wait_for_each_other)
     support_ok(tdm__launch_init(cl.device, "slow.cl", "", "slow", &launch));
     support_ok(tdm__launch_view(&launch, (tdm__view){&in, 0}, 4));
     support_ok(tdm__launch_view(&launch, (tdm__view){&out, 0}, 4));
-    support_ok(tdm__launch_i32(&launch, 100000));
+    support_ok(tdm__launch_i32(&launch, 20000));
     support_ok(tdm__launch_range(&launch, 1, (size_t[]){1}, NULL));
     for (int i = 0; i < ROUNDS; i++) {
         values[i] = 100 + i;
@@ -512,6 +512,40 @@ START_TEST(queues_report_progress)
 }
 END_TEST
 
+START_TEST(queues_map_and_pin)
+{
+    float x[8] = {0}, *host, want[8] = {0, 0, 5, 6, 7, 0, 0, 0};
+    cl_event mapped = NULL;
+    tdm__pinned pinned, none = {0};
+    tdm__buffer buffer = support_cl_floats(cl.device, x, 8);
+    support_ok(tdm__transfer_map(cl.device, (tdm__view){&buffer, 8}, 12, (void **)&host));
+    memcpy(host, want + 2, 12);
+    support_ok(tdm__transfer_unmap(cl.device, (tdm__view){&buffer, 8}, host, &mapped));
+    support_ok(tdm__compute_wait(cl.device, mapped));
+    tdm__event_release(&mapped);
+    support_ok(tdm__view_read(cl.device, (tdm__view){&buffer, 0}, x, sizeof x));
+    ck_assert_mem_eq(x, want, sizeof x);
+    support_fails(tdm__transfer_map(cl.device, (tdm__view){&buffer, 24}, 12, (void **)&host),
+                  TDM_ERR_SHAPE, "mapping of a buffer: bytes 24 to 36");
+    ck_assert_ptr_null(host);
+    support_ok(tdm__pinned_create(cl.device, sizeof want, &pinned));
+    want[0] = -1;
+    memcpy(pinned.bytes, want, sizeof want);
+    support_ok(tdm__transfer_write(cl.device, (tdm__view){&buffer, 0}, pinned.bytes, sizeof want,
+                                   &mapped));
+    support_ok(tdm__event_wait(mapped));
+    tdm__event_release(&mapped);
+    support_ok(tdm__view_read(cl.device, (tdm__view){&buffer, 0}, x, sizeof x));
+    ck_assert_mem_eq(x, want, sizeof x);
+    tdm__pinned_destroy(cl.device, &pinned);
+    tdm__pinned_destroy(cl.device, &pinned);
+    tdm__pinned_destroy(cl.device, &none);
+    support_ok(tdm__pinned_create(cl.device, 0, &pinned));
+    tdm__pinned_destroy(cl.device, &pinned);
+    tdm__buffer_destroy(cl.device, &buffer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cl_launch");
@@ -533,6 +567,7 @@ int main(void)
     tcase_add_test(device, device_out_of_host_memory_is_clean);
     tcase_add_test(device, queues_wait_for_each_other);
     tcase_add_test(device, queues_report_progress);
+    tcase_add_test(device, queues_map_and_pin);
     suite_add_tcase(suite, device);
     return support_run(suite);
 }

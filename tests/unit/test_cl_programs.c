@@ -133,6 +133,12 @@ START_TEST(build_error_names_file_and_line)
     ck_assert_int_eq(tdm_status_exit_code(TDM_ERR_BUILD), 4);
     ck_assert_uint_eq(tdm__device_program_count(cl.device), 0);
     ck_assert_ptr_null(launch.kernel);
+    /* An error in the prelude is the prelude's. */
+    support_cl_file(&cl, "common.cl", "#error nope2\n");
+    support_fails(tdm__launch_init(cl.device, "bad.cl", "", "f", &launch), TDM_ERR_BUILD, "nope2");
+    if (strstr(tdm_last_error(), "common.cl:1:"))
+        ck_assert_ptr_null(strstr(tdm_last_error(), "(hint: line 1 of"));
+    support_cl_file(&cl, "common.cl", "");
     /* Many errors: only the first lines are kept. */
     tdm__str many = {0};
     tdm__str_add(&many, "kernel void f(global int *x) {\n");
