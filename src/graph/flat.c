@@ -171,7 +171,6 @@ static tdm_status same_segment(const tdm__segment *old, const tdm__segment *s)
 
 tdm_status tdm__flat_declare(tdm__flat *flat, const tdm__segment *spec, size_t *index)
 {
-    if (flat->sealed) return tdm__fail(TDM_ERR_STATE, "%s: declared after the seal", spec->name);
     tdm_status status = check_segment(spec);
     size_t at = tdm__flat_find(flat, spec->name);
     if (!status && at != SIZE_MAX) status = same_segment(&flat->segments[at], spec);
@@ -180,6 +179,7 @@ tdm_status tdm__flat_declare(tdm__flat *flat, const tdm__segment *spec, size_t *
         *index = at;
         return TDM_OK;
     }
+    if (flat->sealed) return tdm__fail(TDM_ERR_STATE, "%s: declared after the seal", spec->name);
     status = tdm__grow(&flat->segments, &flat->capacity, flat->n + 1, sizeof *flat->segments);
     if (status) return status;
     tdm__segment *s = &flat->segments[flat->n];

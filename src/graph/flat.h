@@ -57,7 +57,8 @@ typedef struct tdm__flat tdm__flat;
 tdm_status tdm__flat_create(tdm_device *device, tdm__flat **out);
 void tdm__flat_destroy(tdm__flat **flat);
 /* Declares a segment (copied; name duplicated) or, when the name exists, checks that shape, layout
- * and kind agree. *index numbers segments in order of declaration. Not after seal. */
+ * and kind agree. *index numbers segments in order of declaration. After the seal only existing
+ * names are accepted. */
 tdm_status tdm__flat_declare(tdm__flat *flat, const tdm__segment *spec, size_t *index);
 /* Fixes the layout and allocates the parameter buffer (and gradients when with_gradients). */
 tdm_status tdm__flat_seal(tdm__flat *flat, bool with_gradients);
