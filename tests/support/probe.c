@@ -129,6 +129,72 @@ tdm_value probe_bumped(tdm_graph *g, tdm_value variable, tdm_value amount)
     return tdm__graph_node(g, &probe_bump, (tdm_value[]){variable, amount}, 2, NULL);
 }
 
+/* affine --------------------------------------------------------------------------------------- */
+
+static tdm_status affine_infer(const tdm__io *io, tdm_desc *out)
+{
+    const tdm_desc want = tdm_desc_1(TDM_F32, io->in[0].dim[io->in[0].rank - 1]);
+    out[0] = io->in[0];
+    for (int i = 1; i < 3; i++)
+        if (!tdm_desc_equal(&io->in[i], &want))
+            return tdm__fail(TDM_ERR_SHAPE, "scale, shift: must have one number per channel");
+    return TDM_OK;
+}
+
+static tdm_status affine_gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
+                                  const bool *need, tdm_value *din)
+{
+    tdm_value zero = tdm_graph_constant(g, node->io->in[2], 0.0f);
+    if (need[0]) din[0] = probe_affine(g, dout[0], node->in[1], zero);
+    return TDM_OK;
+}
+
+static void affine_reference(const tdm__ref *ref)
+{
+    const int64_t n = tdm_desc_count(&ref->io->in[0]), channels = ref->io->in[1].dim[0];
+    for (int64_t i = 0; i < n; i++)
+        ref->out[0][i] = ref->in[0][i] * ref->in[1][i % channels] + ref->in[2][i % channels];
+}
+
+static unsigned affine_as_epilogue(const tdm__io *io, tdm__epilogue *epilogue)
+{
+    (void)io;
+    epilogue->affine = true;
+    return TDM__FUSE_AFFINE;
+}
+
+static tdm_status affine_prepare(tdm__build *b)
+{
+    const tdm__io *io = tdm__build_io(b);
+    tdm__kernel *k = tdm__emit(b, "probe.cl", "affine", "");
+    for (int i = 0; i < 3; i++) tdm__arg_in(k, i);
+    tdm__arg_out(k, 0);
+    tdm__arg_i32(k, io->in[1].dim[0]);
+    tdm__range_1(k, (uint64_t)tdm_desc_count(&io->in[0]), 1);
+    return TDM_OK;
+}
+
+static const tdm__variant affine_variants[] = {{"plain", TDM__ON_ANY, .prepare = affine_prepare}};
+
+const tdm_op probe_affine_op = {.name = "affine",
+                                .min_in = 3,
+                                .max_in = 3,
+                                .n_out = 1,
+                                .differentiable = 1,
+                                .out_gradient = 1,
+                                .inplace = {1},
+                                .infer = affine_infer,
+                                .gradient = affine_gradient,
+                                .reference = affine_reference,
+                                .as_epilogue = affine_as_epilogue,
+                                .variants = affine_variants,
+                                .n_variants = 1};
+
+tdm_value probe_affine(tdm_graph *g, tdm_value x, tdm_value scale, tdm_value shift)
+{
+    return tdm__graph_node(g, &probe_affine_op, (tdm_value[]){x, scale, shift}, 3, NULL);
+}
+
 void probe_kernels(const support_cl *cl)
 {
     support_cl_file(cl, "probe.cl",
@@ -144,6 +210,16 @@ void probe_kernels(const support_cl *cl)
                     "    EPILOGUE_1(acc, k, i);\n"
                     "    y[i] = accumulate ? y[i] + acc : acc;\n"
                     "    if (stray && i == 0) y[stray] = 1.0f;\n"
+                    "}\n"
+                    "kernel void affine(ARG(const float, x), ARG(const float, scale),\n"
+                    "                   ARG(const float, shift), ARG(float, y), const int c)\n"
+                    "{\n"
+                    "    VIEW(x);\n"
+                    "    VIEW(scale);\n"
+                    "    VIEW(shift);\n"
+                    "    VIEW(y);\n"
+                    "    const int i = get_global_id(0);\n"
+                    "    y[i] = x[i] * scale[i % c] + shift[i % c];\n"
                     "}\n"
                     "kernel void bump(ARG(float, v), ARG(const float, amount))\n"
                     "{\n"
