@@ -53,26 +53,6 @@ static inline float tree_sum(float v, local float *scratch)
 #define IS_WRITER 1
 #endif
 
-// AT(element, channel, lanes) for all of the work-item's part of (rows, C).
-#ifdef STYLE_GPU
-#define EACH_ELEMENT(AT)                                                                           \
-    do {                                                                                           \
-        const ulong e_ = get_global_id(0);                                                         \
-        if (e_ < rows * (ulong)C) AT(e_, (int)(e_ % (ulong)C), 1);                                 \
-    } while (0)
-#else
-#define EACH_ELEMENT(AT)                                                                           \
-    do {                                                                                           \
-        const ulong first_ = get_global_id(0) * (ulong)per_item;                                   \
-        const ulong last_ = min(rows, first_ + (ulong)per_item);                                   \
-        for (ulong row_ = first_; row_ < last_; row_++) {                                          \
-            int c_ = 0;                                                                            \
-            for (; c_ + LANES <= C; c_ += LANES) AT(row_ * (ulong)C + (ulong)c_, c_, LANES);       \
-            if (c_ < C) AT(row_ * (ulong)C + (ulong)c_, c_, C - c_);                               \
-        }                                                                                          \
-    } while (0)
-#endif
-
 // ---- training: statistics ----------------------------------------------------------------------
 
 // partial [block][2][C]: m_b, M_b
@@ -169,23 +149,24 @@ LANES_KERNEL void channel_affine_fwd(ARG(const float, x), ARG(const float, centr
     VIEW(scale);
     VIEW(shift);
     VIEW(y);
-#define AFFINE(i, c, m, ACT, CENTRE, SHIFT)                                                        \
-    put_lanes(activate_l(fma(load_lanes(x + (i), m) - (CENTRE), load_lanes(scale + (c), m),        \
-                             (SHIFT)),                                                             \
+#define AFFINE(n, c, m, ACT, CENTRE, SHIFT)                                                        \
+    put_lanes(activate_l(fma(load_lanes(x + (n) * (ulong)C + (c), m) - (CENTRE),                   \
+                             load_lanes(scale + (c), m), (SHIFT)),                                 \
                          ACT, alpha),                                                              \
-              y + (i), m, accumulate)
-#define WITH_CENTRE(i, c, m)                                                                       \
-    AFFINE(i, c, m, ACT_NONE, load_lanes(centre + (c), m), load_lanes(shift + (c), m))
-#define ANY(i, c, m)                                                                               \
-    AFFINE(i, c, m, act, parts &HAS_CENTRE ? load_lanes(centre + (c), m) : (floatl)0.0f,           \
+              y + (n) * (ulong)C + (c), m, accumulate)
+    if (parts == (HAS_CENTRE | HAS_SHIFT) && act == ACT_NONE) {
+#define AT(n, h, w, c, m)                                                                          \
+    AFFINE(n, c, m, ACT_NONE, load_lanes(centre + (c), m), load_lanes(shift + (c), m))
+        EACH_OUTPUT(1, 1);
+#undef AT
+    } else {
+#define AT(n, h, w, c, m)                                                                          \
+    AFFINE(n, c, m, act, parts &HAS_CENTRE ? load_lanes(centre + (c), m) : (floatl)0.0f,           \
            parts & HAS_SHIFT ? load_lanes(shift + (c), m) : (floatl)0.0f)
-    if (parts == (HAS_CENTRE | HAS_SHIFT) && act == ACT_NONE)
-        EACH_ELEMENT(WITH_CENTRE);
-    else
-        EACH_ELEMENT(ANY);
+        EACH_OUTPUT(1, 1);
+#undef AT
+    }
 #undef AFFINE
-#undef WITH_CENTRE
-#undef ANY
 }
 
 // ---- gradients -----------------------------------------------------------------------------------
@@ -282,13 +263,14 @@ LANES_KERNEL void batch_norm_dx(ARG(const float, dy), ARG(const float, x), ARG(c
     VIEW(mean);
     VIEW(coefficients);
     VIEW(dx);
-#define AT(i, c, m)                                                                                \
+#define AT(n, h, w, c, m)                                                                          \
     put_lanes(load_lanes(coefficients + (c), m) *                                                  \
-                  (load_lanes(dy + (i), m) - load_lanes(coefficients + C + (c), m) -               \
-                   (load_lanes(x + (i), m) - load_lanes(mean + (c), m)) *                          \
+                  (load_lanes(dy + (n) * (ulong)C + (c), m) -                                      \
+                   load_lanes(coefficients + C + (c), m) -                                         \
+                   (load_lanes(x + (n) * (ulong)C + (c), m) - load_lanes(mean + (c), m)) *         \
                        load_lanes(coefficients + 2 * C + (c), m)),                                 \
-              dx + (i), m, accumulate)
-    EACH_ELEMENT(AT);
+              dx + (n) * (ulong)C + (c), m, accumulate)
+    EACH_OUTPUT(1, 1);
 #undef AT
 }
 

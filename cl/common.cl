@@ -126,6 +126,39 @@ static inline void put_lanes(floatl v, global float *p, const int n, const int a
         if (i_ < end_) BODY(i_, (int)(end_ - i_));                                                 \
     } while (0)
 
+// PIXEL(n, h, w, c0, c1) for each pixel of the work-item's part of a result (N,height,width,C), with
+// the channels c0..c1-1 it has there. Needs rows = N * height, per_item and C. CPU style: `per_item`
+// rows, all channels. GPU style: one channel of one pixel.
+#ifdef STYLE_GPU
+#define EACH_PIXEL(height, width, PIXEL)                                                           \
+    do {                                                                                           \
+        const ulong e_ = get_global_id(0), pixel_ = e_ / (ulong)C, row_ = pixel_ / (ulong)(width); \
+        const int c0_ = (int)(e_ % (ulong)C);                                                      \
+        if (row_ < rows)                                                                           \
+            PIXEL(row_ / (ulong)(height), (int)(row_ % (ulong)(height)),                           \
+                  (int)(pixel_ % (ulong)(width)), c0_, c0_ + 1);                                   \
+    } while (0)
+#else
+#define EACH_PIXEL(height, width, PIXEL)                                                           \
+    do {                                                                                           \
+        const ulong first_ = get_global_id(0) * (ulong)per_item;                                   \
+        const ulong last_ = min(rows, first_ + (ulong)per_item);                                   \
+        for (ulong row_ = first_; row_ < last_; row_++) {                                          \
+            const ulong n_ = row_ / (ulong)(height);                                               \
+            for (int w_ = 0; w_ < (width); w_++)                                                   \
+                PIXEL(n_, (int)(row_ - n_ * (ulong)(height)), w_, 0, C);                           \
+        }                                                                                          \
+    } while (0)
+#endif
+// The same, calling the macro AT(n, h, w, c, m) for m lanes from channel c on.
+#define EACH_OUTPUT(height, width) EACH_PIXEL(height, width, PIXEL_LANES)
+#define PIXEL_LANES(n, h, w, c0, c1)                                                               \
+    do {                                                                                           \
+        int c_ = c0;                                                                               \
+        for (; c_ + LANES <= (c1); c_ += LANES) AT(n, h, w, c_, LANES);                            \
+        if (c_ < (c1)) AT(n, h, w, c_, (c1)-c_);                                                   \
+    } while (0)
+
 // Epilogue of a producer (convolution, dense): y = act(scale[k] * (acc + bias[k]) + shift[k] + res).
 // Pointers of absent parts are bound to some valid buffer and never read (bits in `parts`).
 #define EPI_BIAS 1

@@ -17,33 +17,6 @@ typedef struct {
 #define POOL_INIT                                                                                  \
     const pool_t g = {H, W, C, P, Q, R, S, sh, sw, ph, pw}
 
-// AT(n, row, column, channel, lanes) for every part of the work-item's result (N,height,width,C);
-// rows = N * height.
-#ifdef STYLE_GPU
-#define EACH_OUTPUT(height, width, AT)                                                             \
-    do {                                                                                           \
-        const ulong e_ = get_global_id(0), pixel_ = e_ / (ulong)C, row_ = pixel_ / (ulong)(width); \
-        if (row_ < rows)                                                                           \
-            AT(row_ / (ulong)(height), (int)(row_ % (ulong)(height)),                              \
-               (int)(pixel_ % (ulong)(width)), (int)(e_ % (ulong)C), 1);                           \
-    } while (0)
-#else
-#define EACH_OUTPUT(height, width, AT)                                                             \
-    do {                                                                                           \
-        const ulong first_ = get_global_id(0) * (ulong)per_item;                                   \
-        const ulong last_ = min(rows, first_ + (ulong)per_item);                                   \
-        for (ulong row_ = first_; row_ < last_; row_++) {                                          \
-            const ulong n_ = row_ / (ulong)(height);                                               \
-            const int h_ = (int)(row_ - n_ * (ulong)(height));                                     \
-            for (int w_ = 0; w_ < (width); w_++) {                                                 \
-                int c_ = 0;                                                                        \
-                for (; c_ + LANES <= C; c_ += LANES) AT(n_, h_, w_, c_, LANES);                    \
-                if (c_ < C) AT(n_, h_, w_, c_, C - c_);                                            \
-            }                                                                                      \
-        }                                                                                          \
-    } while (0)
-#endif
-
 static inline ulong in_at(const pool_t g, ulong n, int h, int w, int c)
 {
     return ((n * (ulong)g.H + (ulong)h) * (ulong)g.W + (ulong)w) * (ulong)g.C + (ulong)c;
@@ -98,7 +71,7 @@ LANES_KERNEL void max_pool_fwd(ARG(const float, x), ARG(float, y), ARG(uchar, in
     VIEW(index);
     POOL_INIT;
 #define AT(n, p, q, c, m) max_pool_at(x, y, index, g, n, p, q, c, m)
-    EACH_OUTPUT(P, Q, AT);
+    EACH_OUTPUT(P, Q);
 #undef AT
 }
 
@@ -132,7 +105,7 @@ LANES_KERNEL void max_pool_bwd(ARG(const float, dy), ARG(const uchar, index), AR
     VIEW(dx);
     POOL_INIT;
 #define AT(n, h, w, c, m) unpool_at(dy, index, dx, g, n, h, w, c, m, 1, accumulate)
-    EACH_OUTPUT(H, W, AT);
+    EACH_OUTPUT(H, W);
 #undef AT
 }
 
@@ -145,7 +118,7 @@ LANES_KERNEL void max_unpool_fwd(ARG(const float, y), ARG(const uchar, index), A
     VIEW(x);
     POOL_INIT;
 #define AT(n, h, w, c, m) unpool_at(y, index, x, g, n, h, w, c, m, 0, accumulate)
-    EACH_OUTPUT(H, W, AT);
+    EACH_OUTPUT(H, W);
 #undef AT
 }
 
@@ -198,7 +171,7 @@ LANES_KERNEL void max_unpool_bwd(ARG(const float, dx), ARG(const uchar, index), 
     VIEW(dy);
     POOL_INIT;
 #define AT(n, p, q, c, m) max_unpool_bwd_at(dx, index, dy, g, n, p, q, c, m, accumulate)
-    EACH_OUTPUT(P, Q, AT);
+    EACH_OUTPUT(P, Q);
 #undef AT
 }
 
@@ -237,7 +210,7 @@ LANES_KERNEL void avg_pool_fwd(ARG(const float, x), ARG(float, y), const ulong r
     VIEW(y);
     POOL_INIT;
 #define AT(n, p, q, c, m) avg_pool_at(x, y, g, n, p, q, c, m, include_pad, accumulate)
-    EACH_OUTPUT(P, Q, AT);
+    EACH_OUTPUT(P, Q);
 #undef AT
 }
 
@@ -262,7 +235,7 @@ LANES_KERNEL void avg_pool_bwd(ARG(const float, dy), ARG(float, dx), const ulong
     VIEW(dx);
     POOL_INIT;
 #define AT(n, h, w, c, m) avg_pool_bwd_at(dy, dx, g, n, h, w, c, m, include_pad, accumulate)
-    EACH_OUTPUT(H, W, AT);
+    EACH_OUTPUT(H, W);
 #undef AT
 }
 
@@ -407,7 +380,7 @@ LANES_KERNEL void global_avg_pool_bwd(ARG(const float, dy), ARG(float, dx), cons
 #define AT(n, i, one, c, m)                                                                        \
     put_lanes(load_lanes(dy + (n) * (ulong)C + (ulong)(c), m) * inverse,                           \
               dx + ((n) * (ulong)pixels + (ulong)(i)) * (ulong)C + (ulong)(c), m, accumulate)
-    EACH_OUTPUT(pixels, 1, AT);
+    EACH_OUTPUT(pixels, 1);
 #undef AT
 }
 
@@ -423,6 +396,6 @@ LANES_KERNEL void global_max_pool_bwd(ARG(const float, dy), ARG(const int, index
     put_lanes(select((floatl)0.0f, load_lanes(dy + (n) * (ulong)C + (ulong)(c), m),                \
                      load_lanes_i32(index + (n) * (ulong)C + (ulong)(c), m) == (intl)(i)),         \
               dx + ((n) * (ulong)pixels + (ulong)(i)) * (ulong)C + (ulong)(c), m, accumulate)
-    EACH_OUTPUT(pixels, 1, AT);
+    EACH_OUTPUT(pixels, 1);
 #undef AT
 }
