@@ -228,7 +228,7 @@ static const tdm__reject rejects[] = {
      3,
      {TDM__F32(4, 3), TDM__I32(4), TDM__F32(4)},
      TDM_ERR_SHAPE,
-     "class weights: must be f32[3], got f32[4]"},
+     "class weights: must be f32[3], one per channel, got f32[4]"},
     {"smoothing",
      &smooth_all,
      2,
