@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the byte-format fuzzers into corpus/ (Python's standard library only)."""
+import gzip
+import json
+import os
+import struct
+import zlib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def save(kind, name, content):
+    folder = os.path.join(HERE, "corpus", kind)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(content)
+
+
+def idx(code, size, dims):
+    count = 1
+    for d in dims:
+        count *= d
+    body = bytes(i * 37 % 256 for i in range(count * size))
+    return struct.pack(">HBB", 0, code, len(dims)) + struct.pack(">%dI" % len(dims), *dims) + body
+
+
+def make_idx():
+    save("idx", "u8", idx(8, 1, [3, 4, 5]))
+    save("idx", "labels", idx(8, 1, [20]))
+    save("idx", "i16", idx(0x0B, 2, [2, 3]))
+    save("idx", "f64", idx(0x0E, 8, [2, 2]))
+    save("idx", "empty", idx(0x0C, 4, [0, 7]))
+    save("idx", "packed", gzip.compress(idx(8, 1, [10, 6, 6]), mtime=0))
+    save("idx", "overflow", struct.pack(">HBB3I", 0, 8, 3, 1 << 31, 1 << 31, 4))
+
+
+def safetensors(header, data):
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def make_safetensors():
+    entry = lambda dtype, shape, a, b: {"dtype": dtype, "shape": shape, "data_offsets": [a, b]}
+    save("safetensors", "empty", safetensors({}, b""))
+    save("safetensors", "two", safetensors(
+        {"__metadata__": {"format": "pt"}, "conv.weight": entry("F32", [2, 3], 0, 24),
+         "n": entry("I64", [], 24, 32)}, bytes(range(32))))
+    kinds = [("F64", 8), ("F16", 2), ("BF16", 2), ("I32", 4), ("I16", 2), ("I8", 1), ("U8", 1),
+             ("U16", 2), ("U32", 4), ("U64", 8), ("BOOL", 1)]
+    header, at = {}, 0
+    for name, size in kinds:
+        header[name.lower()] = entry(name, [2], at, at + 2 * size)
+        at += 2 * size
+    save("safetensors", "types", safetensors(header, bytes(at)))
+    save("safetensors", "overlap", safetensors(
+        {"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 2, 6)}, bytes(6)))
+    save("safetensors", "nothing", safetensors({"a": entry("F32", [0, 9], 0, 0)}, b""))
+    save("safetensors", "zip", b"PK\3\4" + bytes(20))
+    save("safetensors", "pickle", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+
+
+def png(width, height, bits, colour, row_bytes, extra=b"", interlace=0):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(
+            ">I", zlib.crc32(kind + body))
+    rows = b"".join(bytes([y % 5]) + bytes((y * 31 + x * 7) % 256 for x in range(row_bytes))
+                    for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" +
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlace)) +
+            extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")), chunk
+
+
+def make_png():
+    save("png", "grey8", png(5, 4, 8, 0, 5)[0])
+    save("png", "grey1", png(9, 3, 1, 0, 2)[0])
+    save("png", "grey16", png(3, 3, 16, 0, 6)[0])
+    save("png", "rgb8", png(4, 3, 8, 2, 12)[0])
+    save("png", "rgba16", png(2, 2, 16, 6, 16)[0])
+    save("png", "interlaced", png(1, 1, 8, 2, 3, interlace=1)[0])
+    chunk = png(1, 1, 8, 0, 1)[1]
+    palette = chunk(b"PLTE", bytes(range(12)))
+    save("png", "palette", png(4, 2, 2, 3, 1, palette)[0])
+    save("png", "palette-alpha", png(4, 2, 2, 3, 1, palette + chunk(b"tRNS", b"\x00\x80"))[0])
+
+
+def fletcher32(data):
+    a = b = 0
+    for i in range(0, len(data) - 1, 2):
+        a = (a + (data[i] << 8 | data[i + 1])) % 65535
+        b = (b + a) % 65535
+    return struct.pack("<I", b << 16 | a)
+
+
+def make_hdf5_chunk():
+    data = bytes(i * i % 251 for i in range(240))
+    shuffled = b"".join(data[j::4] for j in range(4))
+    head = lambda filters, elem, skip=0: (bytes([len(filters)]) + bytes(f - 1 for f in filters) +
+                                          bytes([elem - 1]) + struct.pack("<HB", 240, skip))
+    save("hdf5_chunk", "stored", head([], 4) + data)
+    save("hdf5_chunk", "deflate", head([1], 4) + zlib.compress(data))
+    save("hdf5_chunk", "shuffle-deflate", head([2, 1], 4) + zlib.compress(shuffled))
+    packed = zlib.compress(shuffled)
+    save("hdf5_chunk", "all", head([2, 1, 3], 4) + packed + fletcher32(packed + b"\0"[:len(packed) % 2]))
+    save("hdf5_chunk", "sum-first", head([3, 1], 4) + zlib.compress(data + fletcher32(data)))
+    save("hdf5_chunk", "skipped", head([2, 1], 4, 2) + shuffled)
+
+
+make_idx()
+make_safetensors()
+make_png()
+make_hdf5_chunk()
