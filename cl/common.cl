@@ -172,21 +172,14 @@ static inline void put_lanes(floatl v, global float *p, const int n, const int a
     VIEW(epi_scale);                                                                               \
     VIEW(epi_shift);                                                                               \
     VIEW(epi_residual)
-// For VW channels starting at channel k; `at` is the element index of the output for the residual.
-#define EPILOGUE_V(acc, k, at)                                                                     \
+// Of n lanes that begin at channel k; `at` is the element index of the output, for the residual.
+#define EPILOGUE(acc, k, at, n)                                                                    \
     do {                                                                                           \
-        if (epi_parts & EPI_BIAS) acc += VLOAD(0, epi_bias + (k));                                 \
-        if (epi_parts & EPI_AFFINE) acc = fma(acc, VLOAD(0, epi_scale + (k)), VLOAD(0, epi_shift + (k))); \
-        if (epi_parts & EPI_RESIDUAL) acc += VLOAD(0, epi_residual + (at));                        \
-        acc = CAT(activate_, FLOATV)(acc, epi_act, epi_alpha);                                     \
-    } while (0)
-// One channel.
-#define EPILOGUE_1(acc, k, at)                                                                     \
-    do {                                                                                           \
-        if (epi_parts & EPI_BIAS) acc += epi_bias[k];                                              \
-        if (epi_parts & EPI_AFFINE) acc = fma(acc, epi_scale[k], epi_shift[k]);                    \
-        if (epi_parts & EPI_RESIDUAL) acc += epi_residual[at];                                     \
-        acc = activate_float(acc, epi_act, epi_alpha);                                             \
+        if (epi_parts & EPI_BIAS) acc += load_lanes(epi_bias + (k), n);                            \
+        if (epi_parts & EPI_AFFINE)                                                                \
+            acc = fma(acc, load_lanes(epi_scale + (k), n), load_lanes(epi_shift + (k), n));        \
+        if (epi_parts & EPI_RESIDUAL) acc += load_lanes(epi_residual + (at), n);                   \
+        acc = activate_l(acc, epi_act, epi_alpha);                                                 \
     } while (0)
 
 // Philox4x32-10 (Salmon et al., SC 2011); the twin of tdm__philox in src/base/rng.c.

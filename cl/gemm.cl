@@ -95,22 +95,13 @@ CPU_KERNEL void gemm(ARG(const float, a), ARG(const float, b), ARG(float, c), EP
             else
                 tile_narrow(acc, a + (size_t)k0 * a_k, row, a_k, panel, depth);
             for (int i = 0; i < min(step, m_end - m); i++)
-                for (int v = 0; v < width; v += VW) {
-                    const int n = n0 + v;
+                for (int v = 0; v < width && n0 + v < N; v += VW) {
+                    const int n = n0 + v, lanes = min(VW, N - n);
                     const size_t at = (size_t)(m + i) * N + n;
-                    if (n + VW <= N) {
-                        FLOATV value = VLOAD(0, acc + i * width + v);
-                        if (k0 > 0 || accumulate) value += VLOAD(0, c + at);
-                        if (last) EPILOGUE_V(value, n, at);
-                        VSTORE(value, 0, c + at);
-                    } else {
-                        for (int l = 0; n + l < N; l++) {
-                            float value = acc[i * width + v + l];
-                            if (k0 > 0 || accumulate) value += c[at + l];
-                            if (last) EPILOGUE_1(value, n + l, at + l);
-                            c[at + l] = value;
-                        }
-                    }
+                    FLOATV value = VLOAD(0, acc + i * width + v);
+                    if (k0 > 0 || accumulate) value += load_lanes(c + at, lanes);
+                    if (last) EPILOGUE(value, n, at, lanes);
+                    store_lanes(value, c + at, lanes);
                 }
         }
     }
@@ -175,7 +166,7 @@ void gemm(ARG(const float, a), ARG(const float, b), ARG(float, c), EPILOGUE_ARGS
             const size_t at = (size_t)(m0 + tm + i) * N + n;
             float value = lanes[l];
             if (accumulate) value += c[at];
-            EPILOGUE_1(value, n, at);
+            EPILOGUE(value, n, at, 1);
             c[at] = value;
         }
     }
@@ -183,34 +174,25 @@ void gemm(ARG(const float, a), ARG(const float, b), ARG(float, c), EPILOGUE_ARGS
 
 #endif
 
-// One work-item per `per_item` rows of c (CPU style) or per element (GPU style).
+// CPU style: a work-item has `per_item` rows of c; GPU style: one element.
 LANES_KERNEL void gemm_epilogue(ARG(float, c), EPILOGUE_ARGS, const int N, const ulong rows,
                                 const int per_item)
 {
     VIEW(c);
     EPILOGUE_VIEWS;
 #ifdef STYLE_CPU
-    const ulong begin = get_global_id(0) * per_item, end = min(begin + per_item, rows);
-    for (ulong m = begin; m < end; m++)
-        for (int n = 0; n < N; n += VW) {
-            const ulong at = m * N + n;
-            if (n + VW <= N) {
-                FLOATV value = VLOAD(0, c + at);
-                EPILOGUE_V(value, n, at);
-                VSTORE(value, 0, c + at);
-            } else {
-                for (int l = 0; n + l < N; l++) {
-                    float value = c[at + l];
-                    EPILOGUE_1(value, n + l, at + l);
-                    c[at + l] = value;
-                }
-            }
-        }
+    const ulong begin = get_global_id(0) * per_item * N;
+    const ulong end = min(begin + (ulong)per_item * N, rows * N);
 #else
-    const ulong at = get_global_id(0);
-    if (at >= rows * N) return;
-    float value = c[at];
-    EPILOGUE_1(value, at % N, at);
-    c[at] = value;
+    const ulong begin = get_global_id(0), end = min(begin + 1, rows * N);
 #endif
+    int n = begin % N;
+    for (ulong at = begin; at < end;) {
+        const int lanes = min(LANES, N - n);
+        floatl value = load_lanes(c + at, lanes);
+        EPILOGUE(value, n, at, lanes);
+        store_lanes(value, c + at, lanes);
+        at += lanes;
+        n = n + lanes == N ? 0 : n + lanes;
+    }
 }

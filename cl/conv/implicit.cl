@@ -243,21 +243,12 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
                 const int n = min(step, pixels - t);
                 for (int i = 0; i < n; i++) {
                     const size_t out = ((size_t)n0 * P * Q + to[t + i]) * K;
-                    for (int v = 0; v < width; v += VW) {
-                        const int k = k0 + v;
-                        if (k + VW <= K) {
-                            FLOATV value = VLOAD(0, acc + i * width + v);
-                            if (c0 > 0 || accumulate) value += VLOAD(0, y + out + k);
-                            if (last) EPILOGUE_V(value, k, out + k);
-                            VSTORE(value, 0, y + out + k);
-                        } else {
-                            for (int l = 0; k + l < K; l++) {
-                                float value = acc[i * width + v + l];
-                                if (c0 > 0 || accumulate) value += y[out + k + l];
-                                if (last) EPILOGUE_1(value, k + l, out + k + l);
-                                y[out + k + l] = value;
-                            }
-                        }
+                    for (int v = 0; v < width && k0 + v < K; v += VW) {
+                        const int k = k0 + v, lanes = min(VW, K - k);
+                        FLOATV value = VLOAD(0, acc + i * width + v);
+                        if (c0 > 0 || accumulate) value += load_lanes(y + out + k, lanes);
+                        if (last) EPILOGUE(value, k, out + k, lanes);
+                        store_lanes(value, y + out + k, lanes);
                     }
                 }
             }
@@ -417,14 +408,7 @@ CPU_KERNEL void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(f
             const global float *from = part + ((size_t)(k / NR) * (rsc + 1) + row) * NR + k % NR;
             FLOATV sum = VLOAD(0, from);
             for (int i = 1; i < chunks; i++) sum += VLOAD(0, from + i * chunk_step);
-            const int add = accumulate && !bias;
-            if (k + VW <= K) {
-                VSTORE(add ? sum + VLOAD(0, to + k) : sum, 0, to + k);
-            } else {
-                float lanes[VW];
-                VSTORE(sum, 0, lanes);
-                for (int l = 0; k + l < K; l++) to[k + l] = add ? to[k + l] + lanes[l] : lanes[l];
-            }
+            put_lanes(sum, to + k, min(VW, K - k), accumulate && !bias);
         }
     }
 }

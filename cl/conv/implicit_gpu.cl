@@ -154,7 +154,7 @@ void conv_gather(ARG(const float, x), ARG(const float, w), ARG(float, y), EPILOG
             const ulong at = ((n * P + oi) * Q + oj) * K + k;
             float value = lanes[l];
             if (accumulate) value += y[at];
-            EPILOGUE_1(value, k, at);
+            EPILOGUE(value, k, at, 1);
             y[at] = value;
         }
     }
