@@ -236,11 +236,11 @@ START_TEST(every_layout_mode_and_worker_count_gives_the_same_bytes)
     for (layout l = 0; l < LAYOUTS; l++) {
         fixture x = open_fixture(150, l, &no_flaw);
         for (size_t w = 0; w < 3; w++)
-            for (int mode = 0; mode < 8; mode++) {
+            for (int mode = 0; mode < 3; mode++) {
                 tdm_loader_spec spec = spec_of(&x, worker_counts[w]);
-                spec.in_memory = mode & 1;
-                spec.continuous = mode & 2;
-                spec.slots = mode & 4 ? 1 : 4;
+                spec.in_memory = mode == 1;
+                spec.continuous = mode == 2;
+                spec.slots = mode == 2 ? 1 : 4;
                 tdm_loader *loader = loader_of(&spec);
                 for (uint64_t epoch = 0; epoch < 3; epoch++) check_epoch(&spec, loader, epoch, 0);
                 tdm_loader_destroy(&loader);
@@ -514,7 +514,7 @@ START_TEST(destroying_at_any_moment_neither_hangs_nor_leaks)
     flaw f = {90, UINT64_MAX, 77};
     for (layout l = 0; l < LAYOUTS; l++) {
         fixture x = open_fixture(150, l, &f);
-        for (unsigned trial = 0; trial < 25; trial++) {
+        for (unsigned trial = 0; trial < 12; trial++) {
             uint32_t r = mix(trial, l, 5);
             tdm_loader_spec spec = spec_of(&x, r % 4);
             const tdm_batch *b = NULL;
@@ -919,6 +919,53 @@ START_TEST(cut_chunks_are_repacked_once)
 }
 END_TEST
 
+/* ---- real files -------------------------------------------------------------------------------
+ */
+
+/* The pets' four files: deflated by sample, contiguous, float boxes. What the loader delivers is
+ * what reading row by row gives, for every worker count; num_samples takes the same rows of each.
+ */
+START_TEST(the_pets_files_load_aligned)
+{
+    const char *root = support_data_dir("the_pets_files_load_aligned");
+    if (!root) return;
+    char *path = support_path(root, "oxpet-h5");
+    tdm_split_spec spec = {.path = path, .num_samples = 24, .seed = 2};
+    tdm_split *split = NULL;
+    support_ok(tdm_split_open(&spec, "train", &split));
+    const tdm_dataset *ds = tdm_split_dataset(split);
+    ck_assert_uint_eq(tdm_dataset_arrays(ds), 4);
+    for (unsigned workers = 0; workers < 3; workers++) {
+        tdm_loader_array all[4];
+        for (size_t i = 0; i < 4; i++)
+            all[i] = (tdm_loader_array){.name = tdm_dataset_array(ds, i)->name, .dtype = TDM_F32};
+        tdm_loader_spec loader_spec = {.split = split,
+                                       .arrays = all,
+                                       .n_arrays = 4,
+                                       .batch_size = 7,
+                                       .shuffle = true,
+                                       .workers = workers};
+        tdm_loader *loader = loader_of(&loader_spec);
+        const tdm_batch *b = NULL;
+        uint64_t seen = 0;
+        while (tdm_loader_next(loader, &b) == TDM_OK && b) {
+            seen += b->count;
+            for (size_t i = 0; i < 4; i++) {
+                size_t bytes = b->arrays[i].sample_bytes * (size_t)b->count;
+                float *want = malloc(bytes);
+                support_ok(tdm_dataset_read(ds, i, b->rows, (size_t)b->count, want));
+                ck_assert_mem_eq(b->arrays[i].data, want, bytes);
+                free(want);
+            }
+        }
+        ck_assert_uint_eq(seen, 24);
+        tdm_loader_destroy(&loader);
+    }
+    tdm_split_destroy(&split);
+    free(path);
+}
+END_TEST
+
 /* ---- options, memory ---------------------------------------------------------------------------
  */
 
@@ -1011,6 +1058,7 @@ int main(void)
     tcase_add_test(tc, a_number_of_samples_is_drawn_without_replacement_and_sorted);
     tcase_add_test(tc, the_data_sets_own_splits_come_first);
     tcase_add_test(tc, cut_chunks_are_repacked_once);
+    tcase_add_test(tc, the_pets_files_load_aligned);
     tcase_add_test(tc, options_fill_the_specs);
     tcase_add_test(tc, running_out_of_memory_is_an_error);
     suite_add_tcase(suite, tc);
