@@ -50,7 +50,7 @@ static void reference(const tdm__ref *ref)
     for (int64_t i = 0; i < n; i++) {
         if (i % 4 == 0) tdm__philox(seed, stream, (uint64_t)i / 4, bits);
         double uniform = (bits[i % 4] >> 8) * 0x1p-24;
-        if (uniform >= (double)a->p) ref->out[0][i] += ref->in[0][i] * keep_factor(a);
+        ref->out[0][i] += ref->in[0][i] * (uniform >= (double)a->p ? keep_factor(a) : 0);
     }
 }
 
