@@ -54,6 +54,9 @@ typedef struct tdm_epoch_report {
     const tdm_task_report *tasks;
 } tdm_epoch_report;
 
+/* The report as the JSON object of metrics.jsonl, without a newline. free(*out). */
+tdm_status tdm_epoch_report_json(const tdm_epoch_report *report, char **out);
+
 typedef struct tdm_progress {
     const char *split;
     int64_t epoch, epochs;

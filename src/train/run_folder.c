@@ -134,19 +134,31 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
     tdm__json_close(j, '}');
 }
 
-static tdm_status write_line(tdm__run_folder *run, const tdm_epoch_report *report)
+tdm_status tdm_epoch_report_json(const tdm_epoch_report *report, char **out)
 {
-    tdm_status status = TDM_OK;
-    char *file = NULL;
     tdm__json j = {0};
+    *out = NULL;
     tdm__json_open(&j, '{');
     tdm__report_json(&j, report);
     tdm__json_close(&j, '}');
-    TDM_TRY(tdm__json_status(&j));
-    TDM_TRY(tdm__run_folder_file(run, "metrics.jsonl", &file));
-    TDM_TRY(tdm__append_line(file, tdm__json_text(&j)));
-done:
+    const tdm_status status = tdm__json_status(&j);
+    if (!status) {
+        *out = j.out.text;
+        j.out = (tdm__str){0};
+    }
     tdm__json_free(&j);
+    return status;
+}
+
+static tdm_status write_line(tdm__run_folder *run, const tdm_epoch_report *report)
+{
+    tdm_status status = TDM_OK;
+    char *file = NULL, *line = NULL;
+    TDM_TRY(tdm_epoch_report_json(report, &line));
+    TDM_TRY(tdm__run_folder_file(run, "metrics.jsonl", &file));
+    TDM_TRY(tdm__append_line(file, line));
+done:
+    free(line);
     free(file);
     return status;
 }
@@ -189,14 +201,17 @@ tdm_status tdm__run_folder_epoch(tdm__run_folder *run, const tdm_epoch_report *r
     return status ? status : write_events(run, report);
 }
 
-/* Whether a line belongs to an epoch up to `epoch`. A torn last line (a killed run) does not. */
+/* Whether a line belongs to training up to `epoch`. A torn last line (a killed run) does not, and
+ * what was measured on the test split is measured again at the end. */
 static bool keeps(const char *line, size_t n, int64_t epoch)
 {
     json_error_t error;
     json_t *object = json_loadb(line, n, 0, &error);
     if (!object) return false;
     const json_t *value = json_object_get(object, "epoch");
-    const bool keep = json_is_integer(value) && json_integer_value(value) <= epoch;
+    const char *split = json_string_value(json_object_get(object, "split"));
+    const bool keep = json_is_integer(value) && json_integer_value(value) <= epoch && split &&
+                      strcmp(split, "test") != 0;
     json_decref(object);
     return keep;
 }
