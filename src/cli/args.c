@@ -9,7 +9,7 @@
 
 enum {
     WIDTH = 80,
-    HELP_COLUMN = 25,
+    HELP_COLUMN = 26,
     FIRST = 256 /* what getopt_long returns for the first option; characters are below */
 };
 
@@ -178,13 +178,12 @@ static int check_required(const cli_args *args, const cli_option *const *options
 /* ---- parsing --------------------------------------------------------------------------------- */
 
 /* "--resume configs/a.yaml": the word after an option whose value may be left out is its value only
- * when it is not needed as a positional. */
+ * when no positional lacks it. */
 static void give_back(cli_args *args)
 {
-    size_t needed = 0;
-    const char *const *names = args->command->positionals;
-    while (names[needed] && !may_be_left_out(names[needed])) needed++;
-    for (size_t i = args->n_given; i-- > 0 && args->n_positionals < needed;) {
+    size_t wanted = 0;
+    while (args->command->positionals[wanted]) wanted++;
+    for (size_t i = args->n_given; i-- > 0 && args->n_positionals < wanted;) {
         cli_given *g = &args->given[i];
         if (!g->value || !g->option->arg || !may_be_left_out(g->option->arg)) continue;
         args->positionals[args->n_positionals++] = g->value;

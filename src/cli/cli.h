@@ -15,6 +15,7 @@
 
 #include <tandem/config.h>
 #include <tandem/status.h>
+#include <tandem/train.h>
 
 #define CLI_COUNT(array) (sizeof(array) / sizeof *(array))
 #define CLI_PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -117,6 +118,39 @@ char *cli_format(const char *format, ...) CLI_PRINTF(1, 2);
 FILE *cli_memory(char **text, size_t *size); /* open_memstream */
 char *cli_vformat(const char *format, va_list list) CLI_PRINTF(1, 0);
 
+/* ---- configuration (overrides.c) ------------------------------------------------------------- */
+
+extern const cli_group cli_device_group, cli_set_group, cli_train_group;
+
+/* Loads `path` (NULL: none), then TANDEM_DEVICE, then the flags in their order; resolves. Returns
+ * -1 to go on, else the exit code after a message. Nothing is left behind on failure. */
+int cli_config(const cli_args *args, const char *path, tdm_config **out);
+/* TANDEM_DEVICE and the flags as "key=value" texts. */
+int cli_assignments(const cli_args *args, char ***out, size_t *n);
+void cli_assignments_free(char **texts, size_t n);
+
+/* ---- progress of training and evaluating (progress.c) ---------------------------------------- */
+
+typedef enum cli_progress_mode {
+    CLI_PROGRESS_BAR,   /* a line that changes, on a terminal */
+    CLI_PROGRESS_PLAIN, /* a line now and then */
+    CLI_PROGRESS_NONE
+} cli_progress_mode;
+
+typedef struct cli_progress {
+    cli_progress_mode mode;
+    bool json;   /* epoch reports as JSON lines on stdout */
+    double last; /* when the last plain line was printed */
+    char *table; /* results on the test split, once there are any */
+} cli_progress;
+
+/* choice: "auto", "bar", "plain", "none"; NULL: auto. False: it is none of these. */
+bool cli_progress_start(cli_progress *progress, const char *choice, bool json);
+tdm_train_events cli_progress_events(cli_progress *progress);
+void cli_progress_free(cli_progress *progress);
+/* A row for each task, a column for each of its numbers. free() it. */
+char *cli_report_table(const tdm_epoch_report *report);
+
 /* ---- signals (signals.c) --------------------------------------------------------------------- */
 
 /* From now on SIGINT and SIGTERM end the process with 130 and 143: at once, or after the work that
@@ -131,6 +165,7 @@ tdm_status cli_signals_status(void);
 
 /* ---- the commands ---------------------------------------------------------------------------- */
 
-extern const cli_command cli_devices, cli_data_import, cli_data_info;
+extern const cli_command cli_devices, cli_data_import, cli_data_info, cli_train, cli_eval,
+    cli_config_show, cli_bench_step, cli_bench_ops;
 
 #endif

@@ -127,6 +127,19 @@ void cli_see_help(const char *command)
     say_plain("see `tandem%s%s --help`", *command ? " " : "", command);
 }
 
+int cli_fail(const cli_command *command, tdm_status status)
+{
+    const char *message = tdm_last_error();
+    cli_bar("");
+    if (!*message) message = tdm_status_text(status);
+    if (status == TDM_ERR_INTERRUPTED || status == TDM_ERR_TERMINATED)
+        say_plain("%s", message); /* what was asked for is no error */
+    else
+        cli_error("%s", message);
+    if (status == TDM_ERR_USAGE) cli_see_help(command->name);
+    return tdm_status_exit_code(status);
+}
+
 static void receive_log(void *user, tdm_log_level level, const char *line)
 {
     (void)user;
@@ -142,15 +155,6 @@ static void receive_log(void *user, tdm_log_level level, const char *line)
         cli_note("%s", line);
         break;
     }
-}
-
-int cli_fail(const cli_command *command, tdm_status status)
-{
-    const char *message = tdm_last_error();
-    cli_bar("");
-    cli_error("%s", *message ? message : tdm_status_text(status));
-    if (status == TDM_ERR_USAGE) cli_see_help(command->name);
-    return tdm_status_exit_code(status);
 }
 
 /* ---- the terminal ---------------------------------------------------------------------------- */

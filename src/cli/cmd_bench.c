@@ -1,0 +1,60 @@
+/* cmd_bench.c: `tandem bench step` and `tandem bench ops`. */
+#include "cli.h"
+
+#include <stdlib.h>
+
+static const cli_option step_options[] = {
+    {"json", NULL, "a JSON line on stdout"},
+};
+static const cli_option ops_options[] = {
+    {"filter", "TEXT", "only samples with TEXT in their \"operation/sample\""},
+    {"json", NULL, "JSON lines on stdout"},
+};
+static const cli_group step_group = {"options", step_options, CLI_COUNT(step_options)};
+static const cli_group ops_group = {"options", ops_options, CLI_COUNT(ops_options)};
+static const cli_group *const step_groups[] = {&step_group, &cli_set_group, &cli_device_group,
+                                               NULL};
+static const cli_group *const ops_groups[] = {&ops_group, &cli_set_group, &cli_device_group, NULL};
+static const char *const step_positionals[] = {"CONFIG", NULL};
+static const char *const ops_positionals[] = {"[CONFIG]", NULL};
+
+static const char json_fields[] =
+    "With --json, numbers are named wall_ms, cpu_ms, gflops, gbps, peak_bytes, launches, host_us, "
+    "runs, where they apply. bench.steps and bench.warmup set how much is measured.";
+
+/* Prints a bench's text, or its failure. Takes over the configuration and the text. */
+static int finish(const cli_args *args, tdm_config *config, tdm_status status, char *text)
+{
+    if (!status) cli_data(text);
+    free(text);
+    tdm_config_destroy(&config);
+    return status ? cli_fail(args->command, status) : 0;
+}
+
+static int run_step(const cli_args *args)
+{
+    tdm_config *config = NULL;
+    char *text = NULL;
+    const int code = cli_config(args, cli_positional(args, 0), &config);
+    if (code >= 0) return code;
+    const tdm_status status = tdm_bench_step(config, cli_has(args, "json"), &text);
+    return finish(args, config, status, text);
+}
+
+static int run_ops(const cli_args *args)
+{
+    tdm_config *config = NULL;
+    char *text = NULL;
+    const int code = cli_config(args, cli_positional(args, 0), &config);
+    if (code >= 0) return code;
+    const tdm_status status =
+        tdm_bench_ops(config, cli_value(args, "filter"), cli_has(args, "json"), &text);
+    return finish(args, config, status, text);
+}
+
+const cli_command cli_bench_step = {
+    "bench step", step_positionals, "time a configuration's training steps on made-up data",
+    json_fields,  step_groups,      run_step};
+const cli_command cli_bench_ops = {
+    "bench ops", ops_positionals, "time the operations on their own samples, kernel by kernel",
+    json_fields, ops_groups,      run_ops};

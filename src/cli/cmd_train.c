@@ -1,0 +1,125 @@
+/* cmd_train.c: `tandem train`. */
+#include "cli.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static const cli_option options[] = {
+    {"dry-run", NULL, "check everything, print the layer table, write nothing"},
+    {"progress", "HOW",
+     "auto (a bar on a terminal, else plain), bar, plain (a line now and then) or "
+     "none (only the line for each epoch and split)"},
+    {"json", NULL, "epoch reports as JSON lines on stdout, instead of the table"},
+    {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
+};
+static const cli_group group = {"options", options, CLI_COUNT(options)};
+static const cli_group *const groups[] = {&group, &cli_train_group, &cli_device_group, NULL};
+static const char *const positionals[] = {"CONFIG", NULL};
+
+static tdm_trainer *running; /* what a signal stops */
+
+static void stop_running(tdm_status status)
+{
+    tdm_trainer_stop(running, status);
+}
+
+static tdm_status dry_run(tdm_trainer *trainer)
+{
+    char *text = NULL;
+    const tdm_status status = tdm_trainer_describe(trainer, &text);
+    if (!status) cli_data(text);
+    free(text);
+    return status;
+}
+
+static void tell_device(const tdm_trainer *trainer)
+{
+    const tdm_device_info *d = tdm_trainer_device(trainer);
+    cli_note("device %u:%u %s (%s)", d->platform, d->device, d->name, d->platform_name);
+}
+
+static void tell_end(const tdm_trainer *trainer, const cli_progress *progress)
+{
+    const char *folder = tdm_trainer_folder(trainer);
+    switch (tdm_trainer_reason(trainer)) {
+    case TDM_STOP_EARLY:
+        cli_note("stopped early: no improvement for train.patience epochs");
+        break;
+    case TDM_STOP_TIME:
+        cli_note("stopped: --max-time is over; go on with --resume %s", folder);
+        break;
+    case TDM_STOP_NONE:
+    case TDM_STOP_EPOCHS:
+    case TDM_STOP_REQUESTED:
+    case TDM_STOP_DIVERGED:
+        break;
+    }
+    if (progress->table && !progress->json) cli_data(progress->table);
+    cli_note("run folder: %s", folder);
+}
+
+static int fail(const cli_args *args, const tdm_trainer *trainer, tdm_status status)
+{
+    const char *folder = trainer ? tdm_trainer_folder(trainer) : NULL;
+    const int code = cli_fail(args->command, status);
+    if (status == TDM_ERR_INTERRUPTED || status == TDM_ERR_TERMINATED)
+        cli_note("go on with: tandem train %s --resume %s", cli_positional(args, 0), folder);
+    if (status == TDM_ERR_DIVERGED) cli_note("run folder: %s", folder);
+    return code;
+}
+
+static int train(const cli_args *args, const tdm_config *config, cli_progress *progress)
+{
+    const tdm_train_events events = cli_progress_events(progress);
+    tdm_trainer *trainer = NULL;
+    int code = 0;
+    tdm_status status = tdm_trainer_create(config, &events, &trainer);
+    if (!status) tell_device(trainer);
+    if (!status && cli_has(args, "dry-run")) {
+        status = dry_run(trainer);
+        if (status) code = fail(args, trainer, status);
+    } else {
+        if (!status) {
+            running = trainer;
+            cli_signals_guard(stop_running);
+            status = tdm_trainer_run(trainer);
+            cli_signals_release();
+        }
+        cli_bar("");
+        if (status)
+            code = fail(args, trainer, status);
+        else
+            tell_end(trainer, progress);
+    }
+    tdm_trainer_destroy(&trainer);
+    return code;
+}
+
+static int run(const cli_args *args)
+{
+    cli_progress progress;
+    tdm_config *config = NULL;
+    if (!cli_progress_start(&progress, cli_value(args, "progress"), cli_has(args, "json")))
+        return cli_usage_error(args->command, "--progress %s: must be auto, bar, plain or none",
+                               cli_value(args, "progress"));
+    if (cli_has(args, "quiet")) cli_console_quiet();
+    int code = cli_config(args, cli_positional(args, 0), &config);
+    if (code >= 0) return code;
+    /* A reader of our output that goes away must not cost the run: `tandem train ... | tee log`
+     * loses tee first on Ctrl-C, and still has to save. */
+    signal(SIGPIPE, SIG_IGN);
+    cli_signals_start();
+    code = train(args, config, &progress);
+    cli_progress_free(&progress);
+    tdm_config_destroy(&config);
+    return code;
+}
+
+const cli_command cli_train = {
+    "train",
+    positionals,
+    "train a configuration; leaves a run folder",
+    "The first Ctrl-C (or SIGTERM) finishes the step, saves and ends with exit code 130 (143); a "
+    "second one ends at once. `--resume` goes on exactly where the run was saved.",
+    groups,
+    run};
