@@ -1,0 +1,119 @@
+# Training, evaluating and timing a small network; what is left behind and what is not.
+. "$(dirname "$0")/common.sh"
+
+run 0 devices
+grep -qE '^0 ' .out || { echo "SKIPPED: no OpenCL platform"; exit 77; }
+"$make_data" good data || exit 1
+small_config a.yaml data
+
+# --dry-run tells everything and leaves nothing
+before=$(ls -A)
+run 0 train a.yaml --dry-run --output run
+out "class"
+out "copy"
+err "device "
+same "$(ls -A)" "$before"
+
+# a run: chatter on stderr, the table on stdout, the files of the contract
+run 0 train a.yaml --output run
+err "device "
+err "epoch 1/2 train"
+err "epoch 2/2 val"
+err "run folder: run"
+out "accuracy"
+grep -qE '^class +[0-9.]+ ' .out || fail "no row of results for the task class"
+grep -qE '^copy +[0-9.]+ ' .out || fail "no row of results for the task copy"
+no_err $'\r'
+for file in config.yaml metrics.jsonl summary.json last.safetensors best.safetensors \
+    state.safetensors; do
+    exists "run/$file"
+done
+same "$(grep -c '"split": *"train"' run/metrics.jsonl)" 2
+run 0 config run/config.yaml
+
+# a run folder is never overwritten
+before=$(cksum run/*)
+run 2 train a.yaml --output run
+err "run: already holds a run"
+same "$(cksum run/*)" "$before"
+: > file
+run 2 train a.yaml --output file
+err "file"
+
+# JSON lines instead of the table, and nothing else; quiet
+run 0 train a.yaml --output json --json --quiet
+silent
+same "$(grep -c '^{"epoch"' .out)" 5
+same "$(wc -l < .out)" 5
+cmp -s .out json/metrics.jsonl || fail "not the lines of metrics.jsonl"
+run 0 train a.yaml --output quiet --quiet
+silent
+out "accuracy"
+run 0 train a.yaml --output plain --progress none
+err "epoch 1/2 train"
+
+# a bar on request: drawn over and over, gone at the end
+run 0 train a.yaml --output bar --progress bar --epochs 1
+no_out $'\r'
+
+# limits
+run 0 train a.yaml --output dev --fast-dev-run --epochs 50
+no_err "epoch 2"
+run 0 train a.yaml --output overfit --overfit-batches 1 --epochs 3
+no_err "val"
+run 0 train a.yaml --output short --epochs 100000 --max-time 1s
+err "--max-time is over"
+run 0 train a.yaml --resume short --epochs 100000 --max-time 1
+
+# evaluating
+run 0 eval run
+no_out "{"
+out "accuracy"
+cp .out test.txt
+run 0 eval run/best.safetensors --split test
+cmp -s .out test.txt || fail "the best checkpoint gives other results than its run"
+run 0 eval run --split val --json --quiet
+silent
+same "$(wc -l < .out)" 1
+out '"split"'
+run 2 eval run --split other
+err "other"
+run 3 eval nowhere
+err "nowhere"
+run 2 eval run --set optim.lrr=1
+err "did you mean optim.lr?"
+
+# wrong configurations
+run 2 train a.yaml --output x --set tasks.class.target=lables
+err "lables"
+run 2 train a.yaml --output x --set data.path=
+err "data.path"
+run 3 train a.yaml --output x --set data.path=nowhere
+err "nowhere"
+run 4 train a.yaml --output x --device nonesuch
+err "nonesuch"
+run 3 train a.yaml --resume nowhere
+err "nowhere"
+run 3 train a.yaml --output x --init-from nowhere
+err "nowhere"
+absent x
+
+# bad data: named with file and sample, exit 3, before or while training
+for kind in nan label empty lengths; do
+    "$make_data" $kind "data-$kind" || exit 1
+    run 3 train a.yaml --output "run-$kind" --set "data.path=data-$kind"
+    err "data-$kind/train"
+done
+
+# a rate that is far too high: exit 5 with the task's name
+run 5 train a.yaml --output diverged --set optim.kind=sgd --lr 1e30
+err "task '"
+err "run folder: diverged"
+
+# timing
+run 0 bench step a.yaml --json --set bench.steps=2 --set bench.warmup=1
+same "$(wc -l < .out)" 1
+out '"wall_ms"'
+run 0 bench ops --filter scale --json --set bench.steps=1 --set bench.warmup=1
+out '"wall_ms"'
+exit 0
