@@ -1,0 +1,29 @@
+/* support/small_run.h: a small made-up data set and runs on it, for the trainer's tests. */
+#ifndef SUPPORT_SMALL_RUN_H
+#define SUPPORT_SMALL_RUN_H
+
+#include <tandem/train.h>
+
+#include "support/support.h"
+
+/* Writes folder/{train,val,test}.h5: images (N,8,8,1) u8 of four brightness patterns, labels (N) u8
+ * the pattern, values (N,1) f32 in [0,1] the brightness. train 72, val 24, test 24. */
+void small_data(const char *folder);
+
+/* A resolved configuration for it: two convolutions, a classifier, a decoder, in `folder`.
+ * assignments: n "key=value" texts. The caller destroys it. */
+tdm_config *small_config(const char *folder, const char *const *assignments, size_t n);
+
+/* Trains it; returns the status. reports (NULL: none) receives the last report of each split's
+ * loss and first metric. */
+typedef struct small_result {
+    double loss[3], metric[3]; /* first task: train, val, test */
+    tdm_stop_reason reason;
+    int epochs; /* validations seen */
+} small_result;
+tdm_status small_train(const char *folder, const char *const *assignments, size_t n,
+                       small_result *result);
+/* Hash of a checkpoint's tensors (names and bytes, not its metadata). */
+void small_hash(const char *run, const char *file, char hex[33]);
+
+#endif

@@ -1,0 +1,331 @@
+/* The run as a whole, on a small made-up data set: learning, determinism, exact resume, freezing,
+ * selection, divergence, failing writes. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "support/small_run.h"
+
+static char *folder;
+
+static void setup(void)
+{
+    folder = support_temp_create();
+    small_data(folder);
+}
+
+static void teardown(void)
+{
+    support_temp_remove(folder);
+    tdm__file_fail_after(0);
+}
+
+/* "train.output=<folder>/<name>"; lives until the test's end. */
+static const char *output(const char *name)
+{
+    static char texts[8][512];
+    static int next;
+    char *text = texts[next++ % 8];
+    snprintf(text, sizeof texts[0], "train.output=%s/%s", folder, name);
+    return text;
+}
+
+static const char *run_path(const char *name)
+{
+    return output(name) + strlen("train.output=");
+}
+
+#define TRAIN(result, ...)                                                                         \
+    small_train(folder, (const char *const[]){__VA_ARGS__},                                        \
+                sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), result)
+
+START_TEST(learns_both_tasks)
+{
+    small_result r;
+    support_ok(TRAIN(&r, output("a"), "train.epochs=12"));
+    ck_assert_int_eq(r.reason, TDM_STOP_EPOCHS);
+    ck_assert_int_eq(r.epochs, 12);
+    ck_assert_double_gt(r.metric[2], 0.95); /* accuracy on test */
+    const char *const files[] = {"config.yaml",      "metrics.jsonl",    "summary.json",
+                                 "best.safetensors", "last.safetensors", "state.safetensors"};
+    for (int i = 0; i < 6; i++) {
+        char *path = support_path(run_path("a"), files[i]);
+        ck_assert_msg(tdm__path_exists(path), "%s is missing", files[i]);
+        free(path);
+    }
+}
+END_TEST
+
+START_TEST(same_bits_whatever_the_workers)
+{
+    char first[33], other[33];
+    static const char *const workers[] = {"data.workers=0", "data.workers=1", "data.workers=4"};
+    for (int i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "w%d", i);
+        support_ok(TRAIN(NULL, output(name), workers[i]));
+        small_hash(run_path(name), "last.safetensors", i ? other : first);
+        if (i) ck_assert_str_eq(first, other);
+    }
+    support_ok(TRAIN(NULL, output("seed"), "seed=1"));
+    small_hash(run_path("seed"), "last.safetensors", other);
+    ck_assert_str_ne(first, other);
+}
+END_TEST
+
+/* Runs one training in a child process and kills it after `delay` microseconds. */
+static void train_and_kill(const char *binary, const char *config, const char *run, unsigned delay)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        freopen("/dev/null", "w", stderr);
+        freopen("/dev/null", "w", stdout);
+        execl(binary, binary, "train", config, "--output", run, "--resume", "auto", (char *)NULL);
+        _exit(127);
+    }
+    usleep(delay);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+START_TEST(killed_runs_resume_to_the_same_bits)
+{
+    const char *build = getenv("TANDEM_BINARY_DIR");
+    ck_assert_ptr_nonnull(build);
+    char *binary = support_path(build, "tandem"), *file = support_path(folder, "run.yaml");
+    const char *more[] = {"train.checkpoint_steps=3", "train.epochs=6"};
+    tdm_config *config = small_config(folder, more, 2);
+    char *text, straight[33], resumed[33];
+    support_ok(tdm_config_dump(config, false, &text));
+    support_write_text(file, text);
+    support_ok(TRAIN(NULL, output("straight"), more[0], more[1]));
+    small_hash(run_path("straight"), "last.safetensors", straight);
+    for (unsigned delay = 200000; delay <= 1400000; delay += 150000)
+        train_and_kill(binary, file, run_path("killed"), delay);
+    support_ok(TRAIN(NULL, output("killed"), more[0], more[1], "train.resume=auto"));
+    small_hash(run_path("killed"), "last.safetensors", resumed);
+    ck_assert_str_eq(straight, resumed);
+    size_t n;
+    char *path = support_path(run_path("killed"), "metrics.jsonl"), *lines = support_read(path, &n);
+    int count = 0;
+    for (size_t i = 0; i < n; i++) count += lines[i] == '\n';
+    ck_assert_int_eq(count, 6 * 2 + 1); /* train and val per epoch, one test */
+    free(lines);
+    free(path);
+    free(text);
+    free(binary);
+    free(file);
+    tdm_config_destroy(&config);
+}
+END_TEST
+
+START_TEST(a_stopped_run_resumes_within_the_epoch)
+{
+    char straight[33], resumed[33];
+    support_ok(TRAIN(NULL, output("straight")));
+    small_hash(run_path("straight"), "last.safetensors", straight);
+    /* Stops after its first step: the limit is over at once. */
+    small_result r;
+    support_ok(TRAIN(&r, output("parts"), "train.max_time=1e-9"));
+    ck_assert_int_eq(r.reason, TDM_STOP_TIME);
+    support_ok(TRAIN(&r, output("parts"), "train.resume=auto"));
+    small_hash(run_path("parts"), "last.safetensors", resumed);
+    ck_assert_str_eq(straight, resumed);
+}
+END_TEST
+
+START_TEST(a_finished_run_can_go_on)
+{
+    char straight[33], extended[33];
+    support_ok(TRAIN(NULL, output("long"), "train.epochs=4"));
+    support_ok(TRAIN(NULL, output("short"), "train.epochs=2"));
+    support_ok(TRAIN(NULL, output("short"), "train.epochs=4", "train.resume=auto"));
+    small_hash(run_path("long"), "last.safetensors", straight);
+    small_hash(run_path("short"), "last.safetensors", extended);
+    ck_assert_str_eq(straight, extended);
+    support_fails(TRAIN(NULL, output("short"), "optim.lr=0.5", "train.resume=auto"), TDM_ERR_CONFIG,
+                  "another configuration");
+}
+END_TEST
+
+START_TEST(frozen_parts_stand_still)
+{
+    char init[256];
+    support_ok(TRAIN(NULL, output("source")));
+    snprintf(init, sizeof init, "train.init_from=%s", run_path("source"));
+    support_ok(TRAIN(NULL, output("frozen"), init, "train.freeze=encoder,heads.recon",
+                     "balance.kind=equal", "optim.weight_decay=0.1"));
+    size_t n;
+    char *path = support_path(run_path("frozen"), "summary.json"),
+         *summary = support_read(path, &n);
+    const char *before = strstr(summary, "\"hash_before\": \""),
+               *after = strstr(summary, "\"hash_after\": \"");
+    ck_assert_ptr_nonnull(before);
+    ck_assert_ptr_nonnull(after);
+    ck_assert(!strncmp(before + 16, after + 15, 32));
+    free(path);
+    free(summary);
+    support_fails(TRAIN(NULL, output("none"), "train.freeze=encodr"), TDM_ERR_CONFIG,
+                  "matches nothing");
+}
+END_TEST
+
+START_TEST(another_model_is_refused_with_its_differences)
+{
+    char init[256];
+    support_ok(TRAIN(NULL, output("source"), "train.epochs=1"));
+    snprintf(init, sizeof init, "train.init_from=%s", run_path("source"));
+    support_fails(TRAIN(NULL, output("b"), init, "model.layers=conv 8 k5 p2,relu,max-pool 4"),
+                  TDM_ERR_CONFIG, "shapes differ: encoder.0.weight: model f32[8,1,5,5]");
+    support_fails(TRAIN(NULL, output("c"), "train.init_from=/does/not/exist"), TDM_ERR_DATA,
+                  "/does/not/exist");
+}
+END_TEST
+
+START_TEST(a_folder_that_holds_a_run_is_left_alone)
+{
+    support_ok(TRAIN(NULL, output("a"), "train.epochs=1"));
+    support_fails(TRAIN(NULL, output("a"), "train.epochs=1"), TDM_ERR_CONFIG,
+                  "already holds a run");
+    support_fails(TRAIN(NULL, "train.resume=auto"), TDM_ERR_CONFIG, "needs train.output");
+    support_fails(TRAIN(NULL, "train.resume=/does/not/exist"), TDM_ERR_DATA, "nothing to resume");
+}
+END_TEST
+
+START_TEST(early_stop_and_selection)
+{
+    small_result r;
+    support_ok(TRAIN(&r, output("a"), "train.epochs=50", "train.patience=2",
+                     "train.select=class.accuracy", "optim.lr=1e-9"));
+    ck_assert_int_eq(r.reason, TDM_STOP_EARLY);
+    ck_assert_int_eq(r.epochs, 3);
+    support_fails(TRAIN(NULL, output("b"), "train.select=class.acuracy"), TDM_ERR_CONFIG,
+                  "no metric 'acuracy'");
+}
+END_TEST
+
+START_TEST(divergence_names_the_task_and_keeps_the_checkpoint)
+{
+    char before[33], after[33];
+    support_ok(TRAIN(NULL, output("a"), "train.epochs=1", "balance.kind=equal", "optim.kind=sgd"));
+    small_hash(run_path("a"), "best.safetensors", before);
+    support_fails(TRAIN(NULL, output("b"), "balance.kind=equal", "optim.kind=sgd", "optim.lr=1e30"),
+                  TDM_ERR_DIVERGED, "task '");
+    char *path = support_path(run_path("b"), "best.safetensors");
+    ck_assert(!tdm__path_exists(path)); /* nothing that diverged is ever saved */
+    free(path);
+    small_hash(run_path("a"), "best.safetensors", after);
+    ck_assert_str_eq(before, after);
+}
+END_TEST
+
+START_TEST(a_failing_write_keeps_the_old_checkpoint)
+{
+    char before[33], after[33];
+    support_ok(TRAIN(NULL, output("a"), "train.epochs=1"));
+    small_hash(run_path("a"), "state.safetensors", before);
+    tdm__file_fail_after(6000); /* the disk is full within the next checkpoint */
+    tdm_status status = TRAIN(NULL, output("a"), "train.epochs=2", "train.resume=auto");
+    tdm__file_fail_after(0);
+    ck_assert_int_eq(status, TDM_ERR_IO);
+    small_hash(run_path("a"), "state.safetensors", after);
+    ck_assert_str_eq(before, after);
+    support_ok(TRAIN(NULL, output("a"), "train.epochs=2", "train.resume=auto"));
+}
+END_TEST
+
+/* One batch learnt by heart, for every loss; the bound is on the loss itself. */
+static const struct {
+    const char *loss, *layers, *target;
+    double bound;
+} losses[] = {
+    {"cross-entropy", "flatten,dense classes", "labels", 0.02},
+    {"nll", "flatten,dense classes", "labels", 0.02},
+    {"bce", "flatten,dense 1", "values", 0.70}, /* soft targets: its floor is their entropy */
+    {"l1", "flatten,dense 1", "values", 0.02},
+    {"l2", "flatten,dense 1", "values", 0.001},
+    {"huber", "flatten,dense 1", "values", 0.001},
+};
+
+START_TEST(overfits_one_batch)
+{
+    char loss[64], layers[64], target[64];
+    small_result r;
+    snprintf(loss, sizeof loss, "tasks.class.loss=%s", losses[_i].loss);
+    snprintf(layers, sizeof layers, "tasks.class.layers=%s", losses[_i].layers);
+    snprintf(target, sizeof target, "tasks.class.target=%s", losses[_i].target);
+    support_ok(TRAIN(&r, output("a"), loss, layers, target, "tasks.recon.enabled=false",
+                     "train.overfit_batches=1", "train.epochs=150", "balance.kind=equal",
+                     "model.layers=conv 8 k3 p1,relu,max-pool 2"));
+    ck_assert_msg(r.loss[0] < losses[_i].bound, "%s ended at %g", losses[_i].loss, r.loss[0]);
+}
+END_TEST
+
+START_TEST(evaluates_a_run_by_its_checkpoint_alone)
+{
+    small_result r;
+    tdm_evaluation *e = NULL;
+    support_ok(TRAIN(&r, output("a")));
+    support_ok(tdm_evaluate(run_path("a"), "test", NULL, 0, NULL, &e));
+    ck_assert_double_eq(tdm_evaluation_report(e)->tasks[0].loss, r.loss[2]);
+    ck_assert_double_eq(tdm_evaluation_report(e)->tasks[0].metrics[0].value, r.metric[2]);
+    tdm_evaluation_destroy(&e);
+    support_fails(tdm_evaluate(run_path("a"), "tset", NULL, 0, NULL, &e), TDM_ERR_USAGE, "tset");
+}
+END_TEST
+
+START_TEST(labels_and_shapes_are_checked)
+{
+    support_fails(TRAIN(NULL, output("a"), "tasks.class.target=lables"), TDM_ERR_CONFIG,
+                  "no array 'lables'");
+    support_fails(TRAIN(NULL, output("a"), "tasks.class.classes=3"), TDM_ERR_DATA, "labels");
+    support_fails(TRAIN(NULL, output("a"), "tasks.class.layers=flatten,dense 7"), TDM_ERR_CONFIG,
+                  "ends with 7 channels");
+    support_fails(TRAIN(NULL, output("a"), "tasks.class.layers=flatten,densse 7"), TDM_ERR_CONFIG,
+                  "did you mean 'dense'");
+    support_fails(TRAIN(NULL, output("a"), "model.layers=conv 8 k9"), TDM_ERR_SHAPE, "");
+    support_fails(TRAIN(NULL, output("a"), "tasks.class.metrics=psnr"), TDM_ERR_CONFIG,
+                  "does not go with loss cross-entropy");
+}
+END_TEST
+
+START_TEST(accumulated_gradients_equal_a_larger_batch)
+{
+    small_result whole, parts;
+    const char *plain = "model.layers=conv 4 k3 p1,relu,max-pool 2"; /* no batch norm, no dropout */
+    const char *head = "tasks.class.layers=flatten,dense classes";
+    support_ok(TRAIN(&whole, output("a"), plain, head, "tasks.recon.enabled=false",
+                     "balance.kind=equal", "train.batch_size=72", "optim.kind=sgd"));
+    support_ok(TRAIN(&parts, output("b"), plain, head, "tasks.recon.enabled=false",
+                     "balance.kind=equal", "train.batch_size=24", "optim.accumulate=3",
+                     "optim.kind=sgd"));
+    ck_assert_double_eq_tol(whole.loss[1], parts.loss[1], 1e-5);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("train");
+    TCase *tc = tcase_create("run");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, learns_both_tasks);
+    tcase_add_test(tc, same_bits_whatever_the_workers);
+    tcase_add_test(tc, killed_runs_resume_to_the_same_bits);
+    tcase_add_test(tc, a_stopped_run_resumes_within_the_epoch);
+    tcase_add_test(tc, a_finished_run_can_go_on);
+    tcase_add_test(tc, frozen_parts_stand_still);
+    tcase_add_test(tc, another_model_is_refused_with_its_differences);
+    tcase_add_test(tc, a_folder_that_holds_a_run_is_left_alone);
+    tcase_add_test(tc, early_stop_and_selection);
+    tcase_add_test(tc, divergence_names_the_task_and_keeps_the_checkpoint);
+    tcase_add_test(tc, a_failing_write_keeps_the_old_checkpoint);
+    tcase_add_loop_test(tc, overfits_one_batch, 0, sizeof losses / sizeof *losses);
+    tcase_add_test(tc, evaluates_a_run_by_its_checkpoint_alone);
+    tcase_add_test(tc, labels_and_shapes_are_checked);
+    tcase_add_test(tc, accumulated_gradients_equal_a_larger_batch);
+    suite_add_tcase(suite, tc);
+    return support_run(suite);
+}
