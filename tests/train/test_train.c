@@ -76,8 +76,9 @@ START_TEST(same_bits_whatever_the_workers)
 }
 END_TEST
 
-/* Runs one training in a child process and kills it after `delay` microseconds. */
-static void train_and_kill(const char *binary, const char *config, const char *run, unsigned delay)
+/* Runs one training in a child process and kills it after `delay` microseconds. Whether it was still
+ * running then. */
+static bool train_and_kill(const char *binary, const char *config, const char *run, unsigned delay)
 {
     const pid_t child = fork();
     if (child == 0) {
@@ -86,9 +87,13 @@ static void train_and_kill(const char *binary, const char *config, const char *r
         execl(binary, binary, "train", config, "--output", run, "--resume", "auto", (char *)NULL);
         _exit(127);
     }
+    int end = 0;
     usleep(delay);
     kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    waitpid(child, &end, 0);
+    ck_assert_msg(WIFSIGNALED(end) || WEXITSTATUS(end) == 0, "the command ended with %d",
+                  WEXITSTATUS(end));
+    return WIFSIGNALED(end);
 }
 
 START_TEST(killed_runs_resume_to_the_same_bits)
@@ -103,8 +108,10 @@ START_TEST(killed_runs_resume_to_the_same_bits)
     support_write_text(file, text);
     support_ok(TRAIN(NULL, output("straight"), more[0], more[1]));
     small_hash(run_path("straight"), "last.safetensors", straight);
+    int kills = 0;
     for (unsigned delay = 200000; delay <= 1400000; delay += 150000)
-        train_and_kill(binary, file, run_path("killed"), delay);
+        kills += train_and_kill(binary, file, run_path("killed"), delay);
+    ck_assert_int_gt(kills, 0);
     support_ok(TRAIN(NULL, output("killed"), more[0], more[1], "train.resume=auto"));
     small_hash(run_path("killed"), "last.safetensors", resumed);
     ck_assert_str_eq(straight, resumed);
