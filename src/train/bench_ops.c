@@ -167,8 +167,11 @@ tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json
     TDM_TRY(tdm_device_spec_read(config, &spec));
     TDM_TRY(tdm_device_open(&spec, &device));
     if (!json) tdm__bench_heading(&text);
+    const size_t heading = text.length;
     for (size_t i = 0; i < n; i++) TDM_TRY(bench_op(device, ops[i], filter, json, &text));
     TDM_TRY(tdm__str_status(&text));
+    if (text.length == heading)
+        TDM_TRY(tdm__fail(TDM_ERR_USAGE, "no operation's sample has '%s' in its name", filter));
     *out = text.text;
     text.text = NULL;
 done:

@@ -116,4 +116,7 @@ same "$(wc -l < .out)" 1
 out '"wall_ms"'
 run 0 bench ops --filter scale --json --set bench.steps=1 --set bench.warmup=1
 out '"wall_ms"'
+run 2 bench ops --filter nonesuch --json
+no_data
+err "nonesuch"
 exit 0
