@@ -5,7 +5,7 @@
 
 static const cli_option options[] = {
     {"defaults", NULL, "every key with type, range, default and meaning, instead"},
-    {"origins", NULL, "add where each value comes from"},
+    {"plain", NULL, "without the comments that say where each value comes from"},
 };
 static const cli_group group = {"options", options, CLI_COUNT(options)};
 static const cli_group *const groups[] = {&group, &cli_train_group, &cli_device_group, NULL};
@@ -39,7 +39,7 @@ static int run(const cli_args *args)
     if (!path) return cli_usage_error(args->command, "CONFIG is missing");
     const int code = cli_config(args, path, &config);
     if (code >= 0) return code;
-    const tdm_status status = tdm_config_dump(config, cli_has(args, "origins"), &text);
+    const tdm_status status = tdm_config_dump(config, !cli_has(args, "plain"), &text);
     tdm_config_destroy(&config);
     if (status) return cli_fail(args->command, status);
     cli_data(text);

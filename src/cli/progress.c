@@ -222,7 +222,7 @@ static const char **list_metrics(const tdm_epoch_report *r, size_t *n)
     return names;
 }
 
-/* The number in a row; column 0 is the loss, 1 the weight, then the metrics. "" where the task has
+/* The number in a row; column 0 is the loss, 1 the weight, then the metrics. "-" where the task has
  * no such metric. */
 static const char *cell_text(const tdm_task_report *t, size_t column, const char *const *names,
                              char out[NUMBER])
@@ -232,7 +232,15 @@ static const char *cell_text(const tdm_task_report *t, size_t column, const char
     for (size_t m = 0; m < t->n_metrics; m++)
         if (!strcmp(t->metrics[m].name, names[column - 2]))
             return number_text(t->metrics[m].value, out);
-    return "";
+    return number_text(NAN, out);
+}
+
+static bool has_any(const tdm_task_report *t, size_t begin, size_t end, const char *const *names)
+{
+    char number[NUMBER];
+    for (size_t c = begin; c < end; c++)
+        if (strcmp(cell_text(t, c, names, number), "-") != 0) return true;
+    return false;
 }
 
 static const char *column_name(size_t column, const char *const *names)
@@ -251,7 +259,7 @@ static int column_width(const tdm_epoch_report *r, size_t column, const char *co
     return (int)width + 2;
 }
 
-/* Columns [begin, end) of all rows. */
+/* Columns [begin, end) of all rows that have any of them. */
 static void table_block(FILE *out, const tdm_epoch_report *r, const char *const *names, int first,
                         size_t begin, size_t end)
 {
@@ -260,6 +268,7 @@ static void table_block(FILE *out, const tdm_epoch_report *r, const char *const 
     for (size_t c = begin; c < end; c++)
         fprintf(out, "%*s", column_width(r, c, names), column_name(c, names));
     for (size_t t = 0; t < r->n_tasks; t++) {
+        if (!has_any(&r->tasks[t], begin, end, names)) continue;
         fprintf(out, "\n%-*s", first, r->tasks[t].name);
         for (size_t c = begin; c < end; c++)
             fprintf(out, "%*s", column_width(r, c, names),

@@ -14,29 +14,30 @@ out "optim.lr:"
 out "# tasks.NAME.loss:"
 run 2 config a.yaml --defaults
 
-run 0 config a.yaml
+run 0 config a.yaml --plain
 silent
+no_out "#"
 out "batch_size: 16"
 cp .out resolved.yaml
-run 0 config resolved.yaml
+run 0 config resolved.yaml --plain
 cmp -s .out resolved.yaml || fail "the resolved configuration resolves to something else"
 
 # defaults < file < environment < flags, each with its origin
-run 0 config b.yaml --origins
+run 0 config b.yaml
 out "epochs: 7  # b.yaml:2:17"
 out "batch_size: 16  # a.yaml:"
 out "patience: 0  # default"
 out "spec: \"0:0\"  # b.yaml:3:16"
-TANDEM_DEVICE=gpu run 0 config b.yaml --origins
+TANDEM_DEVICE=gpu run 0 config b.yaml
 out "spec: gpu  # TANDEM_DEVICE"
-TANDEM_DEVICE=gpu run 0 config b.yaml --origins --device cpu --epochs 9
+TANDEM_DEVICE=gpu run 0 config b.yaml --device cpu --epochs 9
 out "spec: cpu  # --device"
 out "epochs: 9  # --epochs"
-run 0 config b.yaml --epochs 3 --set train.epochs=4 --set train.epochs=5 --origins
+run 0 config b.yaml --epochs 3 --set train.epochs=4 --set train.epochs=5
 out "epochs: 5  # --set"
 
 # every flag and its key
-run 0 config a.yaml --origins --output o --seed 8 --batch-size 32 --lr 0.5 --workers 2 \
+run 0 config a.yaml --output o --seed 8 --batch-size 32 --lr 0.5 --workers 2 \
     --init-from x --freeze 'encoder.[0-2].*' --freeze 'a,"b' --overfit-batches 6 --fast-dev-run \
     --profile p.json --device-type cpu --platform P
 for line in 'output: o  # --output' 'seed: 8  # --seed' 'batch_size: 32  # --batch-size' \
@@ -47,7 +48,7 @@ for line in 'output: o  # --output' 'seed: 8  # --seed' 'batch_size: 32  # --bat
     out "$line"
 done
 for pair in 90=90 90s=90 10m=600 2h=7200 1h30m=5400 1.5m=90; do
-    run 0 config a.yaml --max-time "${pair%=*}" --origins
+    run 0 config a.yaml --max-time "${pair%=*}"
     out "max_time: ${pair#*=}  # --max-time"
 done
 for bad in 10x m -5 '' 1h30 inf; do
@@ -66,6 +67,12 @@ run 0 config --resume a.yaml
 out "resume: auto"
 run 0 config --resume --seed 1 a.yaml
 out "resume: auto"
+
+# every configuration that comes with the program
+for file in "$TANDEM_SOURCE_DIR"/configs/*/*.yaml; do
+    run 0 config "$file"
+    silent
+done
 
 # mistakes
 run 2 config a.yaml --set optim.lrr=1
