@@ -154,40 +154,6 @@ const tdm_device_info *tdm_trainer_device(const tdm_trainer *t)
     return tdm_device_get_info(t->session.device);
 }
 
-bool tdm__trainer_should_stop(tdm_trainer *t)
-{
-    if (t->stop)
-        t->reason = TDM_STOP_REQUESTED;
-    else if (t->max_time > 0 && tdm__now() - t->started > t->max_time)
-        t->reason = TDM_STOP_TIME;
-    return t->reason != TDM_STOP_NONE;
-}
-
-/* ---- files --------------------------------------------------------------------------------------
- */
-
-static tdm_status save_weights(tdm_trainer *t, const char *name)
-{
-    tdm_status status = TDM_OK;
-    char *path = NULL;
-    TDM_TRY(tdm__run_folder_file(&t->folder, name, &path));
-    TDM_TRY(tdm__save_checkpoint(&t->session, path));
-done:
-    free(path);
-    return status;
-}
-
-tdm_status tdm__trainer_save_state(tdm_trainer *t)
-{
-    tdm_status status = TDM_OK;
-    char *path = NULL;
-    TDM_TRY(tdm__run_folder_file(&t->folder, "state.safetensors", &path));
-    TDM_TRY(tdm__save_state(&t->session, t->optimizer, &t->position, path));
-done:
-    free(path);
-    return status;
-}
-
 /* Opens the folder; when it is to be resumed and holds a state, loads it. */
 static tdm_status open_folder(tdm_trainer *t)
 {
@@ -209,68 +175,6 @@ static tdm_status open_folder(tdm_trainer *t)
     if (found) TDM_TRY(tdm__run_folder_rewind(&t->folder, t->position.epoch));
 done:
     free(state);
-    return status;
-}
-
-static void add_hashes(tdm__json *j, const char *before, const char *after)
-{
-    tdm__json_key(j, "frozen");
-    tdm__json_open(j, '{');
-    tdm__json_key(j, "hash_before"), tdm__json_string(j, before);
-    tdm__json_key(j, "hash_after"), tdm__json_string(j, after);
-    tdm__json_close(j, '}');
-}
-
-static void add_machine(tdm_trainer *t, tdm__json *j)
-{
-    const tdm_device_info *d = tdm_trainer_device(t);
-    tdm__device_stats stats;
-    tdm__device_stats_get(t->session.device, &stats);
-    tdm__json_key(j, "version"), tdm__json_string(j, TANDEM_VERSION);
-    tdm__json_key(j, "device"), tdm__json_string(j, d->name);
-    tdm__json_key(j, "driver"), tdm__json_string(j, d->driver);
-    tdm__json_key(j, "platform"), tdm__json_string(j, d->platform_name);
-    tdm__json_key(j, "programs"), tdm__json_uint(j, tdm__device_program_count(t->session.device));
-    tdm__json_key(j, "programs_built"), tdm__json_uint(j, stats.programs_built);
-    tdm__json_key(j, "build_seconds"), tdm__json_number(j, stats.build_seconds);
-    tdm__json_key(j, "device_peak_bytes");
-    tdm__json_uint(j, tdm__device_peak_bytes(t->session.device));
-    tdm__json_key(j, "process_peak_bytes"), tdm__json_uint(j, tdm__peak_rss());
-}
-
-static tdm_status write_summary(tdm_trainer *t, const tdm_epoch_report *test, const char *before,
-                                const char *after)
-{
-    tdm_status status = TDM_OK;
-    char *path = NULL, hash[33];
-    tdm__json j = {0};
-    TDM_TRY(tdm_config_hash(t->config, hash));
-    tdm__json_open(&j, '{');
-    tdm__json_key(&j, "stop_reason"), tdm__json_string(&j, tdm_stop_reason_name(t->reason));
-    tdm__json_key(&j, "epochs_done"), tdm__json_int(&j, t->position.epoch);
-    tdm__json_key(&j, "steps"), tdm__json_int(&j, t->position.step);
-    tdm__json_key(&j, "seconds"), tdm__json_number(&j, t->position.seconds);
-    tdm__json_key(&j, "best_epoch"), tdm__json_int(&j, t->position.best_epoch);
-    tdm__json_key(&j, "best_value"), tdm__json_number(&j, t->position.best_value);
-    tdm__json_key(&j, "seed"), tdm__json_uint(&j, t->session.seed);
-    tdm__json_key(&j, "config_hash"), tdm__json_string(&j, hash);
-    add_machine(t, &j);
-    if (*before) add_hashes(&j, before, after);
-    tdm__json_key(&j, "test");
-    if (test) {
-        tdm__json_open(&j, '{');
-        tdm__report_json(&j, test);
-        tdm__json_close(&j, '}');
-    } else {
-        tdm__json_null(&j);
-    }
-    tdm__json_close(&j, '}');
-    TDM_TRY(tdm__json_status(&j));
-    TDM_TRY(tdm__run_folder_file(&t->folder, "summary.json", &path));
-    TDM_TRY(tdm__atomic_write_file(path, tdm__json_text(&j), strlen(tdm__json_text(&j))));
-done:
-    tdm__json_free(&j);
-    free(path);
     return status;
 }
 
@@ -297,7 +201,7 @@ static tdm_status select_best(tdm_trainer *t, tdm_epoch_report *report)
     p->best_value = value;
     p->epochs_without_gain = 0;
     report->best = true;
-    return save_weights(t, "best.safetensors");
+    return tdm__trainer_save_weights(t, "best.safetensors");
 }
 
 static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
@@ -316,7 +220,7 @@ static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
     }
     t->position.epoch++;
     t->position.epoch_step = 0;
-    TDM_TRY(save_weights(t, "last.safetensors"));
+    TDM_TRY(tdm__trainer_save_weights(t, "last.safetensors"));
     TDM_TRY(tdm__trainer_save_state(t));
     if (t->patience && t->position.epochs_without_gain >= t->patience) t->reason = TDM_STOP_EARLY;
 done:
@@ -400,7 +304,7 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
         TDM_TRY(tdm__fail(TDM_ERR_RUNTIME, "frozen parameters changed: hash %s became %s", before,
                           after));
     TDM_TRY(final_test(t, &test, &tested));
-    TDM_TRY(write_summary(t, tested ? &test : NULL, before, after));
+    TDM_TRY(tdm__trainer_write_summary(t, tested ? &test : NULL, before, after));
     if (t->reason == TDM_STOP_REQUESTED)
         status = tdm__fail((tdm_status)t->stop, "stopped in epoch %lld; the state is saved in %s",
                            (long long)t->position.epoch + 1, t->folder.path);

@@ -37,9 +37,14 @@ struct tdm_trainer {
 tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finished);
 /* One pass over val or test. */
 tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report);
+/* keep.c */
 bool tdm__trainer_should_stop(tdm_trainer *t);
 /* Writes state.safetensors of the run folder. */
 tdm_status tdm__trainer_save_state(tdm_trainer *t);
+tdm_status tdm__trainer_save_weights(tdm_trainer *t, const char *name);
+/* summary.json; test may be NULL, the hashes of the frozen part "" when nothing is frozen. */
+tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test,
+                                      const char *before, const char *after);
 
 /* Evaluation without a trainer: the pass itself. */
 typedef struct tdm__eval_spec {
