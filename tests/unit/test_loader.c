@@ -571,6 +571,20 @@ static size_t find(const recorder *r, int what, uint64_t item)
     return SIZE_MAX;
 }
 
+/* Computing with a batch: it lasts until the load of the next one has begun. A loader that only
+ * loads when asked would never begin. */
+static bool compute(recorder *r, uint64_t item)
+{
+    bool begun = false;
+    for (double end = tdm__now() + 20; !begun && tdm__now() < end; tdm__sleep(1e-3)) {
+        tdm__mutex_lock(&r->lock);
+        begun = find(r, TDM__RING_LOAD, item + 1) != SIZE_MAX;
+        tdm__mutex_unlock(&r->lock);
+    }
+    record(r, COMPUTE_END, item);
+    return begun;
+}
+
 START_TEST(a_slow_reader_loads_while_the_consumer_computes)
 {
     fixture x = open_fixture(320, SERIAL, &no_flaw);
@@ -585,12 +599,13 @@ START_TEST(a_slow_reader_loads_while_the_consumer_computes)
     ck_assert_uint_eq(steps, 20);
     for (uint64_t step = 0; step < steps; step++) {
         support_ok(tdm_loader_next(loader, &b));
-        tdm__sleep(6e-3);
-        record(&r, COMPUTE_END, step);
+        if (step + 1 < steps) ck_assert(compute(&r, step));
     }
     tdm_loader_destroy(&loader);
-    for (uint64_t step = 0; step + 1 < steps; step++)
+    for (uint64_t step = 0; step + 1 < steps; step++) {
         ck_assert(find(&r, TDM__RING_LOAD, step + 1) < find(&r, COMPUTE_END, step));
+        ck_assert(find(&r, COMPUTE_END, step) < find(&r, TDM__RING_RELEASE, step));
+    }
     tdm__mutex_destroy(&r.lock);
     close_fixture(&x);
 }
