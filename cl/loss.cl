@@ -38,8 +38,10 @@ static inline void row_scatter(floatl v, global float *y, int n, int C, int c)
 #else
     float lane[VW];
     VSTORE(v, 0, lane);
-    for (int i = 0; i < VW; i++)
-        if (i < n) y[(long)i * C + c] = lane[i];
+    if (n >= VW)
+        for (int i = 0; i < VW; i++) y[(long)i * C + c] = lane[i];
+    else
+        for (int i = 0; i < n; i++) y[(long)i * C + c] = lane[i];
 #endif
 }
 
