@@ -215,7 +215,7 @@ static inline label_info label_read(intl label, global const float *weights, int
     label_info l;
     l.valid = (label >= 0) & (label != ignore);
     l.bad = label >= C;
-    l.index = clamp(label, 0, C - 1);
+    l.index = clamp(label, (intl)0, (intl)(C - 1));
     l.weight = 1.0f;
     if (flags & HAS_WEIGHTS) l.weight = lookup(weights, l.index);
     return l;
