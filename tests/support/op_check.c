@@ -177,7 +177,7 @@ static tdm_status build(op_check *c, const tdm__sample *s, shape_of_check shape,
     for (int i = 0; i < s->n_in; i++) {
         b->in[i] = operands[i] = TDM_NO_VALUE;
         if (s->in[i].dtype == TDM_NONE) continue;
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "input %d", i);
         bool input = !is_updated(op, i) && !(op->differentiable >> i & 1);
         b->in[i] = operands[i] = datum(c, b, name, s->in[i], input, s->fill[i], s->fill_arg[i]);
