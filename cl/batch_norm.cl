@@ -28,7 +28,7 @@
 #define TOTAL(v) tree_sum(v, scratch)
 #define IS_WRITER (ty == 0)
 // Sum over the TY items of each channel, to all of them.
-static inline float tree_sum(float v, local float *scratch)
+INLINE float tree_sum(float v, local float *scratch)
 {
     const int i = (int)get_local_id(0);
     scratch[i] = v;
@@ -201,7 +201,7 @@ REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(c
     }
 }
 
-static inline floatl sum_blocks(global const float *partial, ulong blocks, int C, int first,
+INLINE floatl sum_blocks(global const float *partial, ulong blocks, int C, int first,
                                 int step, const int m)
 {
     floatl total = 0.0f;

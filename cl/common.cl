@@ -64,6 +64,9 @@ DEFINE_ACTIVATE(float4)
 DEFINE_ACTIVATE(FLOATV)
 #endif
 
+// Functions that take loop bounds or lanes as constants must be inlined to be worth it.
+#define INLINE static inline __attribute__((always_inline))
+
 // Lanes: VW consecutive channels (or elements) in CPU style, one in GPU style, so that one body
 // serves both. The last group of a row may hold fewer than LANES: only n are read and written.
 #ifdef STYLE_GPU
@@ -92,14 +95,14 @@ typedef UCHARV ucharl;
 #define LANES_KERNEL CPU_KERNEL
 #endif
 #define DEFINE_LANES(name, type, vector)                                                           \
-    static inline vector CAT(load_, name)(global const type * p, const int n)                     \
+    INLINE vector CAT(load_, name)(global const type * p, const int n)                             \
     {                                                                                              \
         if (n == LANES) return LANES_LOAD(p);                                                      \
         type t[LANES];                                                                             \
         for (int i = 0; i < LANES; i++) t[i] = i < n ? p[i] : (type)0;                             \
         return LANES_LOAD(t);                                                                      \
     }                                                                                              \
-    static inline void CAT(store_, name)(vector v, global type * p, const int n)                   \
+    INLINE void CAT(store_, name)(vector v, global type * p, const int n)                          \
     {                                                                                              \
         if (n == LANES) {                                                                          \
             LANES_STORE(v, p);                                                                     \
@@ -113,7 +116,7 @@ DEFINE_LANES(lanes, float, floatl)
 DEFINE_LANES(lanes_u8, uchar, ucharl)
 DEFINE_LANES(lanes_i32, int, intl)
 // p = v, or p += v.
-static inline void put_lanes(floatl v, global float *p, const int n, const int accumulate)
+INLINE void put_lanes(floatl v, global float *p, const int n, const int accumulate)
 {
     store_lanes(accumulate ? v + load_lanes(p, n) : v, p, n);
 }

@@ -130,8 +130,54 @@ DEFINE_NORMALIZE(normalize_f32, float, load_lanes)
 
 // y (+)= x m / (1 - p): element i is kept (m = 1) when word i mod 4 of the Philox block
 // counter = {lo, hi of i / 4, stream, step}, key = seed, as a uniform in [0, 1), is at least p.
-// One work-item of GPU style has the four elements of a block; `span` is a multiple of 4.
-#define DROPOUT_KEEP(bits) (convert_float((bits) >> 8) * 0x1p-24f >= p)
+// `span` is a multiple of 4. CPU style computes one block per lane and interleaves the words.
+
+INLINE void dropout_block(global const float *x, global float *y, uint4 counter, uint2 key,
+                                 int count, float p, float factor, int accumulate)
+{
+    const float4 uniform = convert_float4(philox4x32(counter, key) >> 8) * 0x1p-24f;
+    const float u[4] = {uniform.x, uniform.y, uniform.z, uniform.w};
+    for (int j = 0; j < count; j++) {
+        const float v = x[j] * (u[j] >= p ? factor : 0.0f);
+        y[j] = accumulate ? y[j] + v : v;
+    }
+}
+
+#ifndef STYLE_GPU
+// a0 b0 a1 b1 ...: the lower halves to `low`, the upper halves to `high`.
+#define ZIP(a, b, low, high)                                                                       \
+    uintl low, high;                                                                               \
+    low.even = a.lo;                                                                               \
+    low.odd = b.lo;                                                                                \
+    high.even = a.hi;                                                                              \
+    high.odd = b.hi
+
+// philox4x32 of LANES consecutive blocks from `block` on; words[j] has the elements j LANES...
+INLINE void philox_lanes(ulong block, uint stream, uint step, uint2 key, uintl words[4])
+{
+    uint lane[LANES];
+    for (int i = 0; i < LANES; i++) lane[i] = (uint)i;
+    const uint low = (uint)block;
+    uintl c0 = low + LANES_LOAD(lane);
+    uintl c1 = (uint)(block >> 32) + select((uintl)0u, (uintl)1u, c0 < (uintl)low);
+    uintl c2 = stream, c3 = step;
+    for (int round = 0; round < 10; round++) {
+        const uintl h0 = mul_hi((uintl)0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
+        const uintl h1 = mul_hi((uintl)0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
+        c0 = h1 ^ c1 ^ key.x;
+        c1 = l1;
+        c2 = h0 ^ c3 ^ key.y;
+        c3 = l0;
+        key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+    }
+    ZIP(c0, c2, even_low, even_high);
+    ZIP(c1, c3, odd_low, odd_high);
+    ZIP(even_low, odd_low, w0, w1);
+    ZIP(even_high, odd_high, w2, w3);
+    words[0] = w0, words[1] = w1, words[2] = w2, words[3] = w3;
+}
+#endif
+
 LANES_KERNEL void dropout_fwd(ARG(const float, x), ARG(float, y), const ulong n, const int span,
                               const int accumulate, const float p, const float factor,
                               const ulong stream, ARG(const uint, step))
@@ -141,14 +187,23 @@ LANES_KERNEL void dropout_fwd(ARG(const float, x), ARG(float, y), const ulong n,
     VIEW(step);
     const uint2 key = (uint2)(step[0], step[1]);
     const ulong end = SPAN_END;
-    for (ulong i = SPAN_BEGIN; i < end; i += 4) {
-        const ulong block = i / 4;
-        const uint4 bits =
-            philox4x32((uint4)((uint)block, (uint)(block >> 32), (uint)stream, step[2]), key);
-        const uint word[4] = {bits.x, bits.y, bits.z, bits.w};
-        for (int j = 0; j < 4 && i + j < end; j++) {
-            const float v = x[i + j] * (DROPOUT_KEEP(word[j]) ? factor : 0.0f);
-            y[i + j] = accumulate ? y[i + j] + v : v;
+    ulong i = SPAN_BEGIN;
+#ifndef STYLE_GPU
+    for (; i + 4 * LANES <= end; i += 4 * LANES) {
+        uintl words[4];
+        philox_lanes(i / 4, (uint)stream, step[2], key, words);
+        for (int j = 0; j < 4; j++) {
+            const ulong e = i + (ulong)(j * LANES);
+            const floatl uniform = LANES_CONVERT(float)(words[j] >> 8) * 0x1p-24f;
+            const floatl m = select((floatl)0.0f, (floatl)factor, uniform >= (floatl)p);
+            put_lanes(load_lanes(x + e, LANES) * m, y + e, LANES, accumulate);
         }
+    }
+#endif
+    for (; i < end; i += 4) {
+        const uint4 counter =
+            (uint4)((uint)(i / 4), (uint)((i / 4) >> 32), (uint)stream, step[2]);
+        dropout_block(x + i, y + i, counter, key, (int)min((ulong)4, end - i), p, factor,
+                      accumulate);
     }
 }

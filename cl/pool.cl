@@ -17,47 +17,59 @@ typedef struct {
 #define POOL_INIT                                                                                  \
     const pool_t g = {H, W, C, P, Q, R, S, sh, sw, ph, pw}
 
-static inline ulong in_at(const pool_t g, ulong n, int h, int w, int c)
+INLINE ulong in_at(const pool_t g, ulong n, int h, int w, int c)
 {
     return ((n * (ulong)g.H + (ulong)h) * (ulong)g.W + (ulong)w) * (ulong)g.C + (ulong)c;
 }
 
-static inline ulong out_at(const pool_t g, ulong n, int p, int q, int c)
+INLINE ulong out_at(const pool_t g, ulong n, int p, int q, int c)
 {
     return ((n * (ulong)g.P + (ulong)p) * (ulong)g.Q + (ulong)q) * (ulong)g.C + (ulong)c;
 }
 
 // Windows along one axis that cover position i: the first, and one past the last.
-static inline int first_window(int i, int pad, int kernel_size, int stride)
+INLINE int first_window(int i, int pad, int kernel_size, int stride)
 {
     return i + pad < kernel_size ? 0 : (i + pad - kernel_size) / stride + 1;
 }
 
-static inline int end_window(int i, int pad, int stride, int windows)
+INLINE int end_window(int i, int pad, int stride, int windows)
 {
     return min(windows, (i + pad) / stride + 1);
 }
 
 // ---- maximum -----------------------------------------------------------------------------------
 
-// The first maximum in row-major order; a NaN takes its place (the last one, as in PyTorch).
-static inline void max_pool_at(global const float *x, global float *y, global uchar *index,
+// The first maximum of rows x columns positions, of which the first is position `first` of the
+// window; a NaN takes its place (the last one, as in PyTorch).
+INLINE void max_scan(global const float *x, const pool_t g, const int rows,
+                            const int columns, const int first, const int m, floatl *best, intl *at)
+{
+    *best = load_lanes(x, m);
+    *at = first;
+    for (int r = 0; r < rows; r++, x += (ulong)g.W * (ulong)g.C) {
+        for (int s = 0; s < columns; s++) {
+            const floatl v = load_lanes(x + (ulong)s * (ulong)g.C, m);
+            const intl take = (v > *best) | (v != v);
+            *best = select(*best, v, take);
+            *at = select(*at, (intl)(first + r * g.S + s), take);
+        }
+    }
+}
+
+INLINE void max_pool_at(global const float *x, global float *y, global uchar *index,
                                const pool_t g, ulong n, int p, int q, int c, const int m)
 {
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int r0 = max(0, -h0), r1 = min(g.R, g.H - h0);
     const int s0 = max(0, -w0), s1 = min(g.S, g.W - w0);
-    floatl best = load_lanes(x + in_at(g, n, h0 + r0, w0 + s0, c), m);
-    intl at = r0 * g.S + s0;
-    for (int r = r0; r < r1; r++) {
-        global const float *row = x + in_at(g, n, h0 + r, w0 + s0, c);
-        for (int s = s0; s < s1; s++, row += g.C) {
-            const floatl v = load_lanes(row, m);
-            const intl take = (v > best) | (v != v);
-            best = select(best, v, take);
-            at = select(at, (intl)(r * g.S + s), take);
-        }
-    }
+    floatl best;
+    intl at;
+    x += in_at(g, n, h0 + r0, w0 + s0, c);
+    if (r1 - r0 == 2 && s1 - s0 == 2) // the usual window, unrolled
+        max_scan(x, g, 2, 2, r0 * g.S + s0, m, &best, &at);
+    else
+        max_scan(x, g, r1 - r0, s1 - s0, r0 * g.S + s0, m, &best, &at);
     const ulong o = out_at(g, n, p, q, c);
     store_lanes(best, y + o, m);
     store_lanes_u8(LANES_CONVERT(uchar)(at), index + o, m);
@@ -77,7 +89,7 @@ LANES_KERNEL void max_pool_fwd(ARG(const float, x), ARG(float, y), ARG(uchar, in
 
 // Each input position takes from the windows that cover it the values whose index points at it:
 // their sum (gradient of the pool), or the last one (unpool: later windows overwrite earlier ones).
-static inline void unpool_at(global const float *y, global const uchar *index, global float *x,
+INLINE void unpool_at(global const float *y, global const uchar *index, global float *x,
                              const pool_t g, ulong n, int h, int w, int c, const int m,
                              const int sum, const int accumulate)
 {
@@ -122,8 +134,52 @@ LANES_KERNEL void max_unpool_fwd(ARG(const float, y), ARG(const uchar, index), A
 #undef AT
 }
 
+// The same for windows that touch and do not overlap (stride = kernel, no padding), both for the
+// gradient and for unpool: a work-item goes over windows and writes all their positions, and zeros
+// where the windows end before the input does. AT's row and column are those of windows, partial
+// ones included.
+INLINE void tile_at(global const float *y, global const uchar *index, global float *x,
+                           const pool_t g, ulong n, int p, int q, int c, const int m, const int R,
+                           const int S, const int accumulate)
+{
+    const int h1 = min(R, g.H - p * R), w1 = min(S, g.W - q * S);
+    intl at = -1;
+    floatl v = 0.0f;
+    if (p < g.P && q < g.Q) {
+        const ulong o = out_at(g, n, p, q, c);
+        at = LANES_CONVERT(int)(load_lanes_u8(index + o, m));
+        v = load_lanes(y + o, m);
+    }
+    x += in_at(g, n, p * R, q * S, c);
+    for (int r = 0; r < R; r++)
+        for (int s = 0; s < S; s++)
+            if (r < h1 && s < w1)
+                put_lanes(select((floatl)0.0f, v, at == (intl)(r * S + s)),
+                          x + ((ulong)r * (ulong)g.W + (ulong)s) * (ulong)g.C, m, accumulate);
+}
+
+LANES_KERNEL void max_pool_tiles(ARG(const float, y), ARG(const uchar, index), ARG(float, x),
+                                 const ulong rows, const int per_item, POOL_ARGS,
+                                 const int accumulate)
+{
+    VIEW(y);
+    VIEW(index);
+    VIEW(x);
+    POOL_INIT;
+    const int down = (H + R - 1) / R, across = (W + S - 1) / S;
+    if (R == 2 && S == 2 && !accumulate) {
+#define AT(n, p, q, c, m) tile_at(y, index, x, g, n, p, q, c, m, 2, 2, 0)
+        EACH_OUTPUT(down, across);
+#undef AT
+    } else {
+#define AT(n, p, q, c, m) tile_at(y, index, x, g, n, p, q, c, m, R, S, accumulate)
+        EACH_OUTPUT(down, across);
+#undef AT
+    }
+}
+
 // Lanes whose value at (h, w) was overwritten by a window after (p, q).
-static inline intl overwritten(global const uchar *index, const pool_t g, ulong n, int h, int w,
+INLINE intl overwritten(global const uchar *index, const pool_t g, ulong n, int h, int w,
                                int p, int q, int c, const int m)
 {
     const int p1 = end_window(h, g.ph, g.sh, g.P);
@@ -141,7 +197,7 @@ static inline intl overwritten(global const uchar *index, const pool_t g, ulong 
 
 // Gradient of unpool: each window takes the gradient at the position its value went to, unless a
 // later window took its place.
-static inline void max_unpool_bwd_at(global const float *dx, global const uchar *index,
+INLINE void max_unpool_bwd_at(global const float *dx, global const uchar *index,
                                      global float *dy, const pool_t g, ulong n, int p, int q,
                                      int c, const int m, const int accumulate)
 {
@@ -179,7 +235,7 @@ LANES_KERNEL void max_unpool_bwd(ARG(const float, dx), ARG(const uchar, index), 
 
 // 1 / the number of positions of a window: with padding (but not what ceil_mode adds beyond it), or
 // those inside the input only.
-static inline float inverse_count(const pool_t g, int p, int q, int include_pad)
+INLINE float inverse_count(const pool_t g, int p, int q, int include_pad)
 {
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int h = include_pad ? min(g.R, g.H + g.ph - h0) : min(h0 + g.R, g.H) - max(h0, 0);
@@ -187,7 +243,7 @@ static inline float inverse_count(const pool_t g, int p, int q, int include_pad)
     return 1.0f / ((float)h * (float)w);
 }
 
-static inline void avg_pool_at(global const float *x, global float *y, const pool_t g, ulong n,
+INLINE void avg_pool_at(global const float *x, global float *y, const pool_t g, ulong n,
                                int p, int q, int c, const int m, const int include_pad,
                                const int accumulate)
 {
@@ -214,7 +270,7 @@ LANES_KERNEL void avg_pool_fwd(ARG(const float, x), ARG(float, y), const ulong r
 #undef AT
 }
 
-static inline void avg_pool_bwd_at(global const float *dy, global float *dx, const pool_t g,
+INLINE void avg_pool_bwd_at(global const float *dy, global float *dx, const pool_t g,
                                    ulong n, int h, int w, int c, const int m,
                                    const int include_pad, const int accumulate)
 {
@@ -245,7 +301,7 @@ LANES_KERNEL void avg_pool_bwd(ARG(const float, dy), ARG(float, dx), const ulong
                // number of runs, not of pixels
 
 // Whether (b, ib) replaces (a, ia): larger, or first among equals; NaN over all, the last among NaNs.
-static inline int replaces(float a, int ia, float b, int ib)
+INLINE int replaces(float a, int ia, float b, int ib)
 {
     if (b != b) return a == a || ib > ia;
     return b > a || (b == a && ib < ia);

@@ -12,14 +12,14 @@
     const ulong rows, const int per_item, const int H, const int W, const int C, const int P,      \
         const int Q, const float scale_h, const float scale_w
 
-static inline ulong at(ulong n, int h, int w, int H, int W, int C)
+INLINE ulong at(ulong n, int h, int w, int H, int W, int C)
 {
     return ((n * (ulong)H + (ulong)h) * (ulong)W + (ulong)w) * (ulong)C;
 }
 
 // ---- nearest -----------------------------------------------------------------------------------
 
-static inline int nearest_source(int o, int in, int out, float scale)
+INLINE int nearest_source(int o, int in, int out, float scale)
 {
     if (in == out) return o;
     if (out == 2 * in) return o >> 1;
@@ -27,7 +27,7 @@ static inline int nearest_source(int o, int in, int out, float scale)
 }
 
 // The first output position whose source is at least i (out when there is none).
-static inline int nearest_first(int i, int in, int out, float scale)
+INLINE int nearest_first(int i, int in, int out, float scale)
 {
     int o = clamp((int)((float)i / scale), 0, out);
     while (o > 0 && nearest_source(o - 1, in, out, scale) >= i) o--;
@@ -35,7 +35,7 @@ static inline int nearest_first(int i, int in, int out, float scale)
     return o;
 }
 
-static inline void nearest_pixel(global const float *x, global float *y, int c0, int c1,
+INLINE void nearest_pixel(global const float *x, global float *y, int c0, int c1,
                                  int accumulate)
 {
 #define COPY(i, m) put_lanes(load_lanes(x + i, m), y + i, m, accumulate)
@@ -56,7 +56,7 @@ LANES_KERNEL void upsample_nearest_fwd(ARG(const float, x), ARG(float, y), RESAM
 #undef PIXEL
 }
 
-static inline void nearest_gather(global const float *dy, global float *dx, int p0, int p1, int q0,
+INLINE void nearest_gather(global const float *dy, global float *dx, int p0, int p1, int q0,
                                   int q1, int Q, int C, int c0, int c1, int accumulate)
 {
     for (int c = c0; c < c1; c += LANES) {
@@ -89,7 +89,7 @@ typedef struct {
     float part, other; // weights of high and low
 } source_t;
 
-static inline source_t bilinear_source(int o, int in, float scale, int align)
+INLINE source_t bilinear_source(int o, int in, float scale, int align)
 {
     const float s = align ? (float)o * scale : fmax(0.0f, ((float)o + 0.5f) * scale - 0.5f);
     source_t r;
@@ -101,7 +101,7 @@ static inline source_t bilinear_source(int o, int in, float scale, int align)
 }
 
 // The first output position whose lower neighbour is at least i (out when there is none).
-static inline int bilinear_first(int i, int in, int out, float scale, int align)
+INLINE int bilinear_first(int i, int in, int out, float scale, int align)
 {
     if (i <= 0) return 0;
     if (i > in - 1 || scale == 0.0f) return out;
@@ -112,7 +112,7 @@ static inline int bilinear_first(int i, int in, int out, float scale, int align)
     return o;
 }
 
-static inline void bilinear_pixel(global const float *x, global float *y, const source_t h,
+INLINE void bilinear_pixel(global const float *x, global float *y, const source_t h,
                                   const source_t w, int W, int C, int c0, int c1, int accumulate)
 {
     global const float *a = x + at(0, h.low, w.low, 0, W, C), *b = x + at(0, h.low, w.high, 0, W, C);
@@ -140,7 +140,7 @@ LANES_KERNEL void upsample_bilinear_fwd(ARG(const float, x), ARG(float, y), RESA
 }
 
 // How much output position o reads of input position i.
-static inline float bilinear_weight(int o, int i, int in, float scale, int align)
+INLINE float bilinear_weight(int o, int i, int in, float scale, int align)
 {
     const source_t s = bilinear_source(o, in, scale, align);
     return (s.low == i ? s.other : 0.0f) + (s.high == i ? s.part : 0.0f);
@@ -158,7 +158,7 @@ typedef struct {
     int h, w, p0, p1, q0, q1; // input pixel, and the outputs that may read it
 } reach_t;
 
-static inline void bilinear_gather(global const float *dy, global float *dx, const reach_t r, int H,
+INLINE void bilinear_gather(global const float *dy, global float *dx, const reach_t r, int H,
                                    int W, int Q, int C, float scale_h, float scale_w, int align,
                                    int c, const int channels, int accumulate)
 {

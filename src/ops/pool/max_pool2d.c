@@ -191,21 +191,14 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const tdm__pool_back_attrs *a = io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &io->out[0], &io->in[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "max_pool_bwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__pool_args(b, k, &g, g.h, g.w);
-    tdm__arg_i32(k, io->accumulate);
-    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, from * g.r * g.s, 4 * to + 5 * from);
+    tdm__pool_emit_gather(b, "max_pool_bwd");
     return TDM_OK;
 }
 
-static const tdm__variant variants_grad[] = {{"gather", TDM__ON_ANY, .prepare = prepare_grad}};
+static const tdm__variant variants_grad[] = {
+    {"tiles", TDM__ON_ANY, .can_run = tdm__pool_can_tile, .prepare = tdm__pool_prepare_tiles},
+    {"gather", TDM__ON_ANY, .prepare = prepare_grad},
+};
 
 static const tdm__pool_back_attrs
     two_back = {{.kernel = {2, 2}}, 5, 7},

@@ -85,21 +85,14 @@ static void reference(const tdm__ref *ref)
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const tdm__pool_back_attrs *a = io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &io->out[0], &io->in[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "max_unpool_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__pool_args(b, k, &g, g.h, g.w);
-    tdm__arg_i32(k, io->accumulate);
-    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, from, 4 * to + 5 * from);
+    tdm__pool_emit_gather(b, "max_unpool_fwd");
     return TDM_OK;
 }
 
-static const tdm__variant variants[] = {{"gather", TDM__ON_ANY, .prepare = prepare}};
+static const tdm__variant variants[] = {
+    {"tiles", TDM__ON_ANY, .can_run = tdm__pool_can_tile, .prepare = tdm__pool_prepare_tiles},
+    {"gather", TDM__ON_ANY, .prepare = prepare},
+};
 
 static const tdm__pool_back_attrs two = {{.kernel = {2, 2}}, 5, 7},
                                   two_even = {{.kernel = {2, 2}}, 26, 26},

@@ -90,6 +90,49 @@ void tdm__pool_args(tdm__build *b, tdm__kernel *k, const tdm__pool *p, int64_t h
     for (int i = 0; i < TDM__COUNT(args); i++) tdm__arg_i32(k, args[i]);
 }
 
+/* ---- maximum, backwards, and unpool -------------------------------------------------------------
+ */
+
+bool tdm__pool_can_tile(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    const tdm_pool2d_attrs *a = &((const tdm__pool_back_attrs *)io->attrs)->pool;
+    for (int i = 0; i < 2; i++)
+        if ((a->stride[i] && a->stride[i] != a->kernel[i]) || a->padding[i]) return false;
+    return true;
+}
+
+static tdm__kernel *emit_back(tdm__build *b, const char *kernel, tdm__pool *g)
+{
+    const tdm__io *io = tdm__build_io(b);
+    const tdm__pool_back_attrs *a = io->attrs;
+    *g = tdm__pool_of(&a->pool, &io->out[0], &io->in[0]);
+    tdm__kernel *k = tdm__emit(b, "pool.cl", kernel, "");
+    tdm__arg_in(k, 0);
+    tdm__arg_in(k, 1);
+    tdm__arg_out(k, 0);
+    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
+    tdm__cost(k, from * g->r * g->s, 4 * to + 5 * from);
+    return k;
+}
+
+tdm_status tdm__pool_prepare_tiles(tdm__build *b)
+{
+    tdm__pool g;
+    tdm__kernel *k = emit_back(b, "max_pool_tiles", &g);
+    tdm__pool_args(b, k, &g, (g.h + g.r - 1) / g.r, (g.w + g.s - 1) / g.s);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
+    return TDM_OK;
+}
+
+void tdm__pool_emit_gather(tdm__build *b, const char *kernel)
+{
+    tdm__pool g;
+    tdm__kernel *k = emit_back(b, kernel, &g);
+    tdm__pool_args(b, k, &g, g.h, g.w);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
+}
+
 /* ---- global pools -----------------------------------------------------------------------------
  */
 

@@ -39,6 +39,13 @@ tdm_status tdm__pool_infer_back(const tdm__io *io, tdm_desc *out);
 void tdm__pool_args(tdm__build *b, tdm__kernel *k, const tdm__pool *p, int64_t height,
                     int64_t width);
 
+/* For inputs (values, indices) and output 0 of an operation with tdm__pool_back_attrs (gradient of
+ * the maximum pool, and unpool): the launch of max_pool_tiles, for windows that touch and do not
+ * overlap, or of a gather kernel. */
+bool tdm__pool_can_tile(const tdm__traits *traits, const tdm__io *io);
+tdm_status tdm__pool_prepare_tiles(tdm__build *b);
+void tdm__pool_emit_gather(tdm__build *b, const char *kernel);
+
 /* ---- global pools: (N,H,W,C) <-> (N,C) ----------------------------------------------------------
  */
 
