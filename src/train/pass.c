@@ -123,10 +123,11 @@ static int64_t limited(int64_t steps, int64_t limit)
 /* ---- training -----------------------------------------------------------------------------------
  */
 
-static double learning_rate(const tdm_trainer *t, int64_t steps)
+/* Of a step of the current epoch, which has `steps`. */
+static double learning_rate(const tdm_trainer *t, int64_t steps, int64_t step)
 {
     return tdm__schedule_lr(&t->schedule, t->optim.lr, t->epochs, steps, t->position.epoch,
-                            t->position.epoch * steps + t->position.epoch_step);
+                            t->position.epoch * steps + step);
 }
 
 /* One batch: forward, backward, optimiser. *stepped: parameters changed (not between
@@ -164,8 +165,11 @@ static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
     tdm_status status = TDM_OK;
     bool more = true, stepped = true;
     *finished = false;
+    /* A run may be resumed after an epoch's last step: then this is the rate of that step. */
+    p->report->lr =
+        learning_rate(t, p->steps, t->position.epoch_step - (t->position.epoch_step > 0));
     while (t->position.epoch_step < p->steps) {
-        p->report->lr = learning_rate(t, p->steps);
+        p->report->lr = learning_rate(t, p->steps, t->position.epoch_step);
         TDM_TRY(train_batch(t, p, p->report->lr, &more, &stepped));
         if (!more) break;
         if (t->position.step == 1) TDM_TRY(cache_programs(t));
