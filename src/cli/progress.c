@@ -57,13 +57,14 @@ static double fraction_of(const tdm_progress *p)
     return p->steps > 0 ? (double)p->step / (double)p->steps : 0;
 }
 
-/* "3/20 train"; a checkpoint that is measured after the last epoch, or alone, has none. */
-static char *pass_text(int64_t epoch, int64_t epochs, const char *split)
+/* `prefix` and "3/20 train"; a checkpoint that is measured alone, or after the last epoch, has no
+ * epoch. */
+static char *pass_text(const char *prefix, int64_t epoch, int64_t epochs, const char *split)
 {
     if (epoch <= 0 || epoch > epochs) return cli_format("%s", split);
     char most[NUMBER];
     const int width = snprintf(most, sizeof most, "%lld", (long long)epochs);
-    return cli_format("%*lld/%s %-5s", width, (long long)epoch, most, split);
+    return cli_format("%s%*lld/%s %-5s", prefix, width, (long long)epoch, most, split);
 }
 
 /* Rate, time left, share of waiting, and the losses: of every task, else (not to be wider than
@@ -91,7 +92,7 @@ static char *state_text(const tdm_progress *p, size_t room)
 static void show_bar(const tdm_progress *p)
 {
     char bar[BAR_MOST + 1];
-    char *pass = pass_text(p->epoch, p->epochs, p->split);
+    char *pass = pass_text("", p->epoch, p->epochs, p->split);
     const int width = cli_console_width() - 1, room = width - (int)strlen(pass) - 2;
     char *state = state_text(p, room > BAR_LEAST ? (size_t)(room - BAR_LEAST) : 0);
     int size = room - (int)strlen(state);
@@ -114,7 +115,7 @@ static void show_plain(cli_progress *progress, const tdm_progress *p)
 {
     if (now() - progress->last < PLAIN_SECONDS) return;
     progress->last = now();
-    char *pass = pass_text(p->epoch, p->epochs, p->split);
+    char *pass = pass_text("epoch ", p->epoch, p->epochs, p->split);
     char *state = state_text(p, SIZE_MAX);
     cli_note("%s step %lld/%lld %s", pass, (long long)p->step, (long long)p->steps, state);
     free(state);
@@ -161,9 +162,7 @@ static void show_epoch(const tdm_epoch_report *r)
     char total[NUMBER];
     /* Where no terminal sets a width, one line is easier to search. */
     const size_t width = cli_console_is_terminal() ? (size_t)cli_console_width() : SIZE_MAX;
-    char *pass = pass_text(r->epoch, r->epochs, r->split);
-    char *line = cli_format("%s%s", r->epoch > 0 ? "epoch " : "", pass);
-    free(pass);
+    char *line = pass_text("epoch ", r->epoch, r->epochs, r->split);
     size_t column = strlen(line);
     char *part = cli_format("total %s", number_text(r->total, total));
     line_add(&line, &column, part, width);

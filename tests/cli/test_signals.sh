@@ -50,6 +50,28 @@ run 0 train a.yaml --resume parts --epochs 6
 same "$(tensors parts/last.safetensors)" "$(tensors whole/last.safetensors)"
 same "$(results parts/metrics.jsonl)" "$(results whole/metrics.jsonl)"
 
+# The same after a kill that nothing can soften, and after a disk that was full while saving.
+last="train (then SIGKILL)"
+"$tandem" train a.yaml --output killed --epochs 2000 --set train.checkpoint_steps=3 > .out 2> .err &
+child=$!
+await .err "epoch    2/2000 train"
+kill -KILL $child
+wait $child 2> /dev/null
+same $? 137
+done_epochs=$(grep -c '"split": *"train"' killed/metrics.jsonl)
+"$tandem" eval killed > /dev/null 2> .err || fail "the killed run's checkpoint cannot be read"
+run 0 train a.yaml --resume killed --epochs $((done_epochs + 3)) --set train.checkpoint_steps=3
+run 0 train a.yaml --output unharmed --epochs $((done_epochs + 3))
+same "$(tensors killed/last.safetensors)" "$(tensors unharmed/last.safetensors)"
+same "$(results killed/metrics.jsonl)" "$(results unharmed/metrics.jsonl)"
+before=$(cksum whole/state.safetensors)
+TANDEM_TEST_FAIL_WRITE=20000 run 1 train a.yaml --resume whole --epochs 9
+err "No space left on device"
+same "$(cksum whole/state.safetensors)" "$before"
+run 0 train a.yaml --resume whole --epochs 9
+run 0 train a.yaml --output nine --epochs 9
+same "$(tensors whole/last.safetensors)" "$(tensors nine/last.safetensors)"
+
 # The second signal does not wait. (The process stands still between the two, so that the first
 # cannot have had its effect.)
 last="train (then two signals)"

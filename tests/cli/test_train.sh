@@ -83,6 +83,23 @@ err "nowhere"
 run 2 eval run --set optim.lrr=1
 err "did you mean optim.lr?"
 
+# a checkpoint of another model, or no checkpoint: every tensor that differs is named
+run 2 eval run --set 'model.layers=[conv 9 k3 p1, relu, max-pool 2]'
+err "encoder.0.weight: model f32[9,1,3,3], checkpoint [8,1,3,3]"
+err "heads.copy.0.weight"
+head -c 2000 run/last.safetensors > torn.safetensors
+run 3 eval torn.safetensors
+err "torn.safetensors"
+run 3 train a.yaml --output x --init-from a.yaml
+err "a.yaml"
+
+# transfer: what is frozen stands still
+run 0 train a.yaml --output frozen --init-from run --freeze 'encoder.*' --set optim.weight_decay=0.1
+grep -q '"hash_before": *"\([0-9a-f]*\)", *"hash_after": *"\1"' frozen/summary.json ||
+    fail "no proof that frozen tensors stand still"
+run 2 train a.yaml --output x --freeze 'nothing.*'
+err "nothing.*"
+
 # wrong configurations
 run 2 train a.yaml --output x --set tasks.class.target=lables
 err "lables"
@@ -104,6 +121,12 @@ for kind in nan label empty lengths; do
     run 3 train a.yaml --output "run-$kind" --set "data.path=data-$kind"
     err "data-$kind/train"
 done
+
+cp -r data data-torn
+head -c 4000 data/train.h5 > data-torn/train.h5
+run 3 train a.yaml --output x --set data.path=data-torn
+err "data-torn/train.h5"
+absent x
 
 # a rate that is far too high: exit 5 with the task's name
 run 5 train a.yaml --output diverged --set optim.kind=sgd --lr 1e30
