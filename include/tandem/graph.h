@@ -56,6 +56,9 @@ void tdm_graph_destroy(tdm_graph **graph);
 /* The first failure, with its message set as the thread's last error. */
 tdm_status tdm_graph_status(tdm_graph *graph);
 /* Makes the graph fail, as builders do. Returns TDM_NO_VALUE. */
+#ifdef __GNUC__
+__attribute__((format(printf, 3, 4)))
+#endif
 tdm_value tdm_graph_fail(tdm_graph *graph, tdm_status status, const char *format, ...);
 
 /* Fed anew each step (a batch's array). */

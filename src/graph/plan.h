@@ -42,7 +42,8 @@ void tdm__plan_destroy(tdm__plan **plan);
 tdm_status tdm__plan_bind(tdm__plan *plan, tdm_value input, tdm__view view);
 /* Enqueues every launch, in order. */
 tdm_status tdm__plan_run(tdm__plan *plan);
-/* Where a kept value lives after a run (empty view when it was pruned). */
+/* Where a kept value lives after a run, until another plan of the same arena runs (empty view when it
+ * was pruned, or not kept). */
 tdm__view tdm__plan_view(const tdm__plan *plan, tdm_value value);
 /* guard: TDM_ERR_RUNTIME naming the node whose neighbour was overwritten. */
 tdm_status tdm__plan_check_guards(tdm__plan *plan);

@@ -434,6 +434,45 @@ START_TEST(unused_inputs_need_no_binding)
 }
 END_TEST
 
+static const char *choose_clblast(void *user, const char *key)
+{
+    ++*(int *)user;
+    return tdm__starts_with(key, "dense|") ? "clblast" : NULL;
+}
+
+/* A CLBlast call is no prepared launch: its operands must follow the binding all the same. */
+START_TEST(binds_clblast_operands)
+{
+    const char *wanted = getenv("TANDEM_TEST_CLBLAST");
+    if (!wanted || !*wanted || *wanted == '0') {
+        printf("SKIPPED: binds_clblast_operands (no TANDEM_TEST_CLBLAST)\n");
+        return;
+    }
+    tdm_value x = tdm_graph_input(g, "x", tdm_desc_2(TDM_F32, 2, 4));
+    tdm_value w = tdm_graph_input(g, "w", tdm_desc_2(TDM_F32, 4, 3));
+    tdm_value y = tdm_dense(g, x, w, TDM_NO_VALUE);
+    tdm_graph_keep(g, y);
+    int asked = 0;
+    make(&(tdm__plan_spec){.choose = choose_clblast, .choose_user = &asked});
+    ck_assert_int_eq(asked, 1);
+    char *text = NULL;
+    support_ok(tdm__plan_text(plan, &text));
+    ck_assert_ptr_nonnull(strstr(text, "clblast"));
+    free(text);
+    for (int i = 1; i <= 3; i++) {
+        float values[12];
+        for (int k = 0; k < 12; k++) values[k] = (float)i;
+        write_slot(i, values, 12);
+    }
+    for (int i = 1; i <= 3; i++) {
+        support_ok(tdm__plan_bind(plan, x, slot(i)));
+        support_ok(tdm__plan_bind(plan, w, slot(4 - i)));
+        support_ok(tdm__plan_run(plan));
+        ck_assert_float_eq(first(y), 4.0f * (float)i * (float)(4 - i));
+    }
+}
+END_TEST
+
 /* choosing, looking ---------------------------------------------------------------------------- */
 
 static const char *choose_other(void *user, const char *key)
@@ -877,6 +916,7 @@ int main(void)
     tcase_add_test(c, constants_of_every_type);
     tcase_add_test(c, binds_again_and_again);
     tcase_add_test(c, unused_inputs_need_no_binding);
+    tcase_add_test(c, binds_clblast_operands);
     tcase_add_test(c, chooses_by_key);
     tcase_add_test(c, walks_launches_and_sums_costs);
     tcase_add_test(c, a_variable_without_place);
