@@ -81,6 +81,9 @@ tdm_status tdm_config_resolve(tdm_config *config);
 
 /* The resolved configuration as YAML; with_origins adds a comment per value. free() the result. */
 tdm_status tdm_config_dump(const tdm_config *config, bool with_origins, char **out);
+/* The same without what does not change results (TDM_OPT_RUNTIME): runs that must give the same bits
+ * give the same text. free() the result. */
+tdm_status tdm_config_dump_results(const tdm_config *config, char **out);
 /* Every key with type, default, range and help, as commented YAML. free() the result. */
 tdm_status tdm_config_defaults(const tdm_config *config, char **out);
 /* Hash (32 hex digits + NUL) of all values that change results. */

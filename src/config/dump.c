@@ -45,7 +45,7 @@ static void dump_level(const tdm_config *config, const char *prefix, int depth, 
     }
 }
 
-tdm_status tdm_config_dump(const tdm_config *config, bool with_origins, char **out)
+static tdm_status dump(const tdm_config *config, bool with_origins, bool with_runtime, char **out)
 {
     tdm_status status = TDM_OK;
     tdm__str text = {0};
@@ -54,6 +54,8 @@ tdm_status tdm_config_dump(const tdm_config *config, bool with_origins, char **o
     if (!config->resolved) return tdm__fail(TDM_ERR_STATE, "the configuration is not resolved yet");
     TDM_TRY(tdm__calloc_try(config->n_entries, sizeof *done, &done));
     tdm__str_add(&text, "");
+    for (size_t i = 0; i < config->n_entries; i++)
+        done[i] = !with_runtime && (config->entries[i].spec->flags & TDM_OPT_RUNTIME);
     dump_level(config, "", 0, with_origins, done, &text);
     TDM_TRY(tdm__str_status(&text));
     *out = text.text;
@@ -62,6 +64,16 @@ done:
     free(done);
     tdm__str_free(&text);
     return status;
+}
+
+tdm_status tdm_config_dump(const tdm_config *config, bool with_origins, char **out)
+{
+    return dump(config, with_origins, true, out);
+}
+
+tdm_status tdm_config_dump_results(const tdm_config *config, char **out)
+{
+    return dump(config, false, false, out);
 }
 
 /* "# tasks.NAME.weight: 1.0": keys that need a name or a value of the user's are comments. */

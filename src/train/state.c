@@ -30,7 +30,7 @@ tdm_status tdm__save_checkpoint(tdm__session *s, const char *path)
 {
     tdm_status status = TDM_OK;
     char *config = NULL;
-    TDM_TRY(tdm_config_dump(s->config, false, &config));
+    TDM_TRY(tdm_config_dump_results(s->config, &config));
     const tdm__metadata metadata[] = {
         {"format", "pt"}, {"tandem.version", TANDEM_VERSION}, {"tandem.config", config}};
     TDM_TRY(tdm__checkpoint_write(path, s->flat, NULL, 0, metadata, 3));
@@ -100,7 +100,7 @@ tdm_status tdm__save_state(tdm__session *s, tdm__optimizer *optimizer, const tdm
     tdm__json j = {0};
     char hash[33], *config = NULL;
     TDM_TRY(identity(s->config, hash));
-    TDM_TRY(tdm_config_dump(s->config, false, &config));
+    TDM_TRY(tdm_config_dump_results(s->config, &config));
     position_json(&j, p, hash);
     TDM_TRY(tdm__json_status(&j));
     TDM_TRY(collect(s, optimizer, &e));
