@@ -259,16 +259,16 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
 // ---- filter gradient
 // --------------------------------------------------------------------------------
 
-// acc[i] += sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter. The block's pixels are
-// `lines` lines of n: pixel p of line l reads at(p) = at[l] + p * step.
+// sums[i] (+)= sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter; fresh: = . The
+// block's pixels are `lines` lines of n: pixel p of line l reads at(p) = at[l] + p * step.
 #define DEFINE_FILTER_TILE(name, MR, NV)                                                           \
-    static void name(float *acc, const int *row, const local float *patch, const local int *at,    \
-                     const local float *grad, int lines, int n, int step)                          \
+    static void name(global float *sums, int fresh, const int *row, const local float *patch,      \
+                     const local int *at, const local float *grad, int lines, int n, int step)     \
     {                                                                                              \
         FLOATV sum[MR][NV];                                                                        \
         _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
             _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                             \
-                VLOAD(0, acc + (i * NV + v) * VW);                                                 \
+                fresh ? (FLOATV)(0.0f) : VLOAD(0, sums + i * NR + v * VW);                         \
         for (int l = 0; l < lines; l++, grad += n * NR) {                                          \
             const local float *a[MR];                                                              \
             _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] = patch + at[l] + row[i];          \
@@ -286,14 +286,52 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
         }                                                                                          \
         _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
             _Pragma("unroll") for (int v = 0; v < NV; v++)                                         \
-                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                     \
+                VSTORE(sum[i][v], 0, sums + i * NR + v * VW);                                      \
     }
 DEFINE_FILTER_TILE(filter_tile_wide, MR_WIDE, 2)
 DEFINE_FILTER_TILE(filter_tile_narrow, MR_NARROW, 1)
 
+// grad [panel][pixel][NR] = dy of the block's pixels for panels first..end-1, zeros beyond K.
+static void stage_grad(local float *grad, const global float *dy, int images, int h, int w,
+                       size_t image, size_t line, int K, int first, int end)
+{
+    for (int panel = first; panel < end; panel++) {
+        const int valid = min(NR, K - panel * NR);
+        for (int b = 0; b < images; b++)
+            for (int i = 0; i < h; i++) {
+                const global float *from = dy + b * image + i * line + panel * NR;
+                for (int j = 0; j < w; j++, from += K, grad += NR) {
+                    if (valid == NR) {
+                        VSTORE(VLOAD(0, from), 0, grad);
+                        VSTORE(VLOAD(1, from), 1, grad);
+                    } else {
+                        copy_run(grad, from, valid);
+                        zero_run(grad + valid, NR - valid);
+                    }
+                }
+            }
+    }
+}
+
+static void add_bias(global float *sums, int fresh, const local float *grad, int pixels)
+{
+    FLOATV a = (FLOATV)(0.0f), b = (FLOATV)(0.0f);
+    for (int p = 0; p < pixels; p++) {
+        a += VLOAD(0, grad + p * NR);
+        b += VLOAD(1, grad + p * NR);
+    }
+    VSTORE(fresh ? a : a + VLOAD(0, sums), 0, sums);
+    VSTORE(fresh ? b : b + VLOAD(1, sums), 1, sums);
+}
+
+// Rows of the sums of one panel: the bias, then per chunk of cc channels R S cc rows and room for
+// what the last tile has too many.
+#define CHUNK_ROWS(taps, cc) ((taps) * (cc) + MR_MAX)
+#define PANEL_ROWS(taps, C, c_chunk)                                                               \
+    ((size_t)(taps) * (C) + ((C) + (c_chunk)-1) / (c_chunk)*MR_MAX + 1)
+
 // Group 0: chunk of pixel blocks, 1: group of panels, 2: chunk of input channels. The chunk's sums
-// are part [chunk][panel][R S C + 1][NR]; the row after the filter's is the bias gradient. grad:
-// the block's dy as [panel][pixel][NR], zeros beyond K.
+// are part [chunk][panel][PANEL_ROWS][NR].
 CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part),
                             const int N, const int H, const int W, const int C, const int P,
                             const int Q, const int K, const int R, const int S, const int stride_h,
@@ -305,14 +343,15 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
     VIEW(x);
     VIEW(dy);
     VIEW(part);
-    const int panels = (K + NR - 1) / NR, rsc = R * S * C;
+    const int panels = (K + NR - 1) / NR;
     const int first = get_group_id(1) * group_panels, end = min(first + group_panels, panels);
     const int c0 = get_group_id(2) * c_chunk, cc = min(c_chunk, C - c0);
     const int blocks_w = (Q + bw - 1) / bw, blocks_h = (P + bh - 1) / bh;
     const int blocks = blocks_w * blocks_h * ((N + nb - 1) / nb);
     const int block_begin = get_group_id(0) * chunk_blocks;
     const int block_end = min(block_begin + chunk_blocks, blocks);
-    part += (size_t)get_group_id(0) * panels * (rsc + 1) * NR;
+    const size_t panel_rows = PANEL_ROWS(R * S, C, c_chunk);
+    part += get_group_id(0) * panels * panel_rows * NR;
 
     for (int block = block_begin; block < block_end; block++) {
         const int fresh = block == block_begin;
@@ -321,91 +360,64 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
         const int images = min(nb, N - n0), h = min(bh, P - i0), w = min(bw, Q - j0);
         const int rows = (h - 1) * stride_h + (R - 1) * dil_h + 1;
         const int cols = (w - 1) * stride_w + (S - 1) * dil_w + 1;
-        const int pixels = images * h * w;
         stage_patch(patch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w, cols,
                     H, W, C, c0, cc);
-        int p = 0;
+        stage_grad(grad, dy + (((size_t)n0 * P + i0) * Q + j0) * K, images, h, w, (size_t)P * Q * K,
+                   (size_t)Q * K, K, first, end);
         for (int b = 0; b < images; b++)
-            for (int i = 0; i < h; i++) {
-                at[b * h + i] = (b * rows + i * stride_h) * cols * cc;
-                for (int j = 0; j < w; j++, p++) {
-                    const global float *from =
-                        dy + (((size_t)(n0 + b) * P + i0 + i) * Q + j0 + j) * K;
-                    for (int panel = first; panel < end; panel++) {
-                        local float *to = grad + ((panel - first) * pixels + p) * NR;
-                        const int valid = min(NR, K - panel * NR);
-                        copy_run(to, from + panel * NR, valid);
-                        zero_run(to + valid, NR - valid);
-                    }
-                }
-            }
+            for (int i = 0; i < h; i++) at[b * h + i] = (b * rows + i * stride_h) * cols * cc;
 
         for (int panel = first; panel < end; panel++) {
-            const local float *g = grad + (panel - first) * pixels * NR;
-            global float *sums = part + (size_t)panel * (rsc + 1) * NR;
-            const int wide = K - panel * NR > VW, width = wide ? NR : VW;
-            const int step = wide ? MR_WIDE : MR_NARROW;
-            int tap = 0, c = 0; // of the next row
-            for (int m = 0; m < R * S * cc; m += step) {
-                int place[MR_MAX], row[MR_MAX], valid = 0;
+            const local float *g = grad + (panel - first) * images * h * w * NR;
+            global float *sums = part + panel * panel_rows * NR;
+            const int wide = K - panel * NR > VW, step = wide ? MR_WIDE : MR_NARROW;
+            if (get_group_id(2) == 0) add_bias(sums, fresh, g, images * h * w);
+            sums += NR + (size_t)get_group_id(2) * CHUNK_ROWS(R * S, c_chunk) * NR;
+            int r = 0, s = 0, c = 0; // of the next row
+            for (; r < R; sums += step * NR) {
+                int row[MR_MAX];
                 for (int i = 0; i < step; i++) {
-                    if (tap < R * S) {
-                        row[i] = (tap / S * dil_h * cols + tap % S * dil_w) * cc + c;
-                        place[i] = tap * C + c0 + c;
-                        valid++;
-                    } else {
-                        row[i] = place[i] = 0;
-                    }
-                    if (++c == cc) {
-                        c = 0;
-                        tap++;
-                    }
+                    row[i] = r < R ? (r * dil_h * cols + s * dil_w) * cc + c : 0;
+                    if (++c < cc) continue;
+                    c = 0;
+                    if (++s < S) continue;
+                    s = 0;
+                    r++;
                 }
-                float acc[MR_WIDE * NR];
-                for (int i = 0; i < step; i++)
-                    for (int v = 0; v < width; v += VW)
-                        VSTORE(fresh ? (FLOATV)(0.0f) : VLOAD(0, sums + (size_t)place[i] * NR + v),
-                               0, acc + i * width + v);
                 if (wide)
-                    filter_tile_wide(acc, row, patch, at, g, images * h, w, stride_w * cc);
+                    filter_tile_wide(sums, fresh, row, patch, at, g, images * h, w, stride_w * cc);
                 else
-                    filter_tile_narrow(acc, row, patch, at, g, images * h, w, stride_w * cc);
-                for (int i = 0; i < valid; i++)
-                    for (int v = 0; v < width; v += VW)
-                        VSTORE(VLOAD(0, acc + i * width + v), 0, sums + (size_t)place[i] * NR + v);
-            }
-            if (get_group_id(2) == 0) {
-                FLOATV bias[2] = {(FLOATV)(0.0f), (FLOATV)(0.0f)};
-                for (p = 0; p < pixels; p++) {
-                    bias[0] += VLOAD(0, g + p * NR);
-                    bias[1] += VLOAD(1, g + p * NR);
-                }
-                global float *to = sums + (size_t)rsc * NR;
-                VSTORE(fresh ? bias[0] : bias[0] + VLOAD(0, to), 0, to);
-                VSTORE(fresh ? bias[1] : bias[1] + VLOAD(1, to), 1, to);
+                    filter_tile_narrow(sums, fresh, row, patch, at, g, images * h, w,
+                                       stride_w * cc);
             }
         }
     }
 }
 
 // Adds the chunks' sums, in order: row (r,s,c) of the filter for each group, and the bias gradient
-// (group R S C, when has_bias).
+// (row R S C, when has_bias).
 CPU_KERNEL void conv_filter_reduce(ARG(const float, part), ARG(float, dw), ARG(float, db),
-                                   const int rsc, const int K, const int chunks,
-                                   const int rows_per_group, const int has_bias,
+                                   const int C, const int K, const int taps, const int c_chunk,
+                                   const int chunks, const int rows_per_group, const int has_bias,
                                    const int accumulate)
 {
     VIEW(part);
     VIEW(dw);
     VIEW(db);
-    const int panels = (K + NR - 1) / NR;
-    const size_t chunk_step = (size_t)panels * (rsc + 1) * NR;
+    const int panels = (K + NR - 1) / NR, rsc = taps * C;
+    const size_t panel_rows = PANEL_ROWS(taps, C, c_chunk), chunk_step = panels * panel_rows * NR;
     const int row_end = min((int)(get_group_id(0) + 1) * rows_per_group, rsc + has_bias);
     for (int row = get_group_id(0) * rows_per_group; row < row_end; row++) {
         const int bias = row == rsc;
+        size_t place = 0;
+        if (!bias) {
+            const int c_group = row % C / c_chunk, cc = min(c_chunk, C - c_group * c_chunk);
+            place = 1 + (size_t)c_group * CHUNK_ROWS(taps, c_chunk) + (size_t)(row / C) * cc +
+                    row % C % c_chunk;
+        }
         global float *to = bias ? db : dw + (size_t)row * K;
         for (int k = 0; k < K; k += VW) {
-            const global float *from = part + ((size_t)(k / NR) * (rsc + 1) + row) * NR + k % NR;
+            const global float *from = part + (k / NR * panel_rows + place) * NR + k % NR;
             FLOATV sum = VLOAD(0, from);
             for (int i = 1; i < chunks; i++) sum += VLOAD(0, from + i * chunk_step);
             put_lanes(sum, to + k, min(VW, K - k), accumulate && !bias);

@@ -213,7 +213,6 @@ static bool filter_of(const tdm__traits *traits, const tdm__conv *c, filter *f)
     int64_t nr = 2 * traits->vector_width;
     f->panels = ceil_div(c->k, nr);
     f->rsc = c->kernel[0] * c->kernel[1] * c->c;
-    f->part = f->panels * (f->rsc + 1) * nr;
     f->group_panels = min64(f->panels, max64(1, SCRATCH / 2 / (4 * nr * BLOCK_PIXELS)));
     domain d = {.n = c->n, .channels = c->c, .per_pixel = f->group_panels * nr};
     for (int i = 0; i < 2; i++) {
@@ -223,6 +222,7 @@ static bool filter_of(const tdm__traits *traits, const tdm__conv *c, filter *f)
     }
     if (!choose_block(traits, &d, &f->block)) return false;
     f->c_groups = ceil_div(c->c, f->block.cc);
+    f->part = f->panels * (f->rsc + f->c_groups * MR_MAX + 1) * nr; /* PANEL_ROWS of the kernel */
     f->chunk_blocks = ceil_div(f->block.blocks, MAX_CHUNKS);
     while (f->chunk_blocks < f->block.blocks &&
            ceil_div(f->block.blocks, f->chunk_blocks) * f->part > MAX_PART)
@@ -278,7 +278,10 @@ tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c)
     tdm__arg_out(k, 0);
     tdm__arg_out(k, has_bias ? 1 : 0);
     int64_t rows = max64(1, 4096 / (c->k * f.chunks));
-    arg_ints(k, (int64_t[]){f.rsc, c->k, f.chunks, rows, has_bias, io->accumulate}, 6);
+    arg_ints(k,
+             (int64_t[]){c->c, c->k, c->kernel[0] * c->kernel[1], bl->cc, f.chunks, rows, has_bias,
+                         io->accumulate},
+             8);
     tdm__range(k, 1, (uint64_t[]){(uint64_t)ceil_div(f.rsc + has_bias, rows)}, one);
     tdm__cost(k, (double)(f.part * f.chunks), 4.0 * (double)(f.part * f.chunks));
     return TDM_OK;
