@@ -61,6 +61,7 @@ typedef struct tdm_device tdm_device;
 /* Which listed device the spec means. TDM_ERR_DEVICE: none, no such name, ambiguous (both list the
  * candidates). Does not read the environment. */
 tdm_status tdm_device_choose(const tdm_device_spec *spec, tdm_device_info *out);
+/* Tells the log (as information) which device it is. */
 tdm_status tdm_device_open(const tdm_device_spec *spec, tdm_device **out);
 /* Waits for both queues, joins the cache writer. */
 void tdm_device_destroy(tdm_device **device);

@@ -116,6 +116,8 @@ tdm_status tdm_device_open(const tdm_device_spec *spec, tdm_device **out)
     device->platform = found[index].platform;
     device->id = found[index].id;
     device->profiling = spec->profile;
+    tdm__log(TDM_LOG_INFO, "device %u:%u %s (%s)", device->info.platform, device->info.device,
+             device->info.name, device->info.platform_name);
     status = set_up(device, spec->style);
     if (status)
         status = tdm__context(status, "device %u:%u %s", device->info.platform, device->info.device,

@@ -32,12 +32,6 @@ static tdm_status dry_run(tdm_trainer *trainer)
     return status;
 }
 
-static void tell_device(const tdm_trainer *trainer)
-{
-    const tdm_device_info *d = tdm_trainer_device(trainer);
-    cli_note("device %u:%u %s (%s)", d->platform, d->device, d->name, d->platform_name);
-}
-
 static void tell_end(const tdm_trainer *trainer, const cli_progress *progress)
 {
     const char *folder = tdm_trainer_folder(trainer);
@@ -74,7 +68,6 @@ static int train(const cli_args *args, const tdm_config *config, cli_progress *p
     tdm_trainer *trainer = NULL;
     int code = 0;
     tdm_status status = tdm_trainer_create(config, &events, &trainer);
-    if (!status) tell_device(trainer);
     if (!status && cli_has(args, "dry-run")) {
         status = dry_run(trainer);
         if (status) code = fail(args, trainer, status);

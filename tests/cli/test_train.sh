@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Training, evaluating and timing a small network; what is left behind and what is not.
 . "$(dirname "$0")/common.sh"
 
@@ -67,6 +68,7 @@ run 0 train a.yaml --resume short --epochs 100000 --max-time 1
 
 # evaluating
 run 0 eval run
+err "device "
 no_out "{"
 out "accuracy"
 cp .out test.txt
@@ -136,6 +138,7 @@ err "run folder: diverged"
 # timing
 run 0 bench step a.yaml --json --set bench.steps=2 --set bench.warmup=1
 same "$(wc -l < .out)" 1
+err "device "
 out '"wall_ms"'
 run 0 bench ops --filter scale --json --set bench.steps=1 --set bench.warmup=1
 out '"wall_ms"'
