@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # common.sh: what the command-line tests share. Each test is `bash test_x.sh TANDEM MAKE_DATA`.
 #
 #     run 2 train missing.yaml      runs tandem in $dir, wants exit code 2

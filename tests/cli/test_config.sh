@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # How a configuration is put together, and what is said about mistakes in it.
 . "$(dirname "$0")/common.sh"
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Importing and looking at data; data sets with something wrong.
 . "$(dirname "$0")/common.sh"
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The list of devices, and which one flags and environment choose.
 . "$(dirname "$0")/common.sh"
 
@@ -24,7 +25,7 @@ TANDEM_DEVICE=$id run 0 devices
 err "chosen: $id $name"
 TANDEM_DEVICE=nonesuch run 0 devices --device "$id"
 err "chosen: $id $name"
-TANDEM_DEVICE= run 0 devices
+TANDEM_DEVICE='' run 0 devices
 silent
 
 TANDEM_DEVICE=nonesuch run 4 devices

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The first SIGINT or SIGTERM saves and ends with 130 or 143, and the run can go on; a second one
 # ends at once; a reader that goes away costs nothing.
 . "$(dirname "$0")/common.sh"

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Help, versions, and every way to get the command line wrong: exit 2, one line that says what and
 # one that says where to read on.
 . "$(dirname "$0")/common.sh"
@@ -78,6 +79,5 @@ err "--out DIR is missing"
 same $? 1
 err "stdout: No space left on device"
 "$tandem" config --defaults 2> .err | head -n 1 > .out
-same "${PIPESTATUS[1]}" 0
 silent
 exit 0
