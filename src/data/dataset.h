@@ -1,11 +1,10 @@
 /* data/dataset.h: what the loader needs of an open split beyond <tandem/dataset.h>.
  *
- * Two ways to read, equal byte for byte:
- *   tdm__dataset_read_rows  any array, through the HDF5 library (serialised inside; meant for the
- * I/O thread), many rows a call; tdm__cursor             one per worker and array, row by row;
- * where tdm__dataset_is_raw says so, without the library and in parallel, else through it. Both
- * check what they deliver: a float image must be free of NaN, a class must be a whole number below
- * `classes` (where that is known). Errors name file, array and row.
+ * tdm__dataset_read_rows reads many rows of any array in one call, one call at a time per file: for
+ * the I/O thread. A tdm__cursor reads row by row, one per worker and array; where
+ * tdm__dataset_is_raw says so the cursors of all workers run in parallel, without the HDF5 library.
+ * Both deliver the same bytes and check them: a float image must be free of NaN, a class must be a
+ * whole number below `classes` (where that is known). Errors name file, array and row.
  */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H

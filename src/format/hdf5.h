@@ -1,12 +1,13 @@
 /* format/hdf5.h: HDF5 files as aligned arrays whose first axis counts samples ("rows").
  *
- * Reading has two ways that give the same bytes:
- *   library path  tdm__h5_read_rows: sorted rows, coalesced into runs, through H5Dread. All calls
- * into the HDF5 library are serialised by one lock inside this module: any thread may call, one
- * runs. raw path      tdm__h5_raw + tdm__h5_cursor: a chunk table is taken from the library once;
- * then each worker preads and decodes (deflate, shuffle, fletcher32) without the library and
- *                 without any lock.
- * Everything about a file is collected at open, so the infos are plain read-only data.
+ * Reading:
+ *   tdm__h5_read_rows             sorted rows of any data set, from any thread; one call at a time
+ * per file. tdm__h5_raw, tdm__h5_cursor   a chunk table is taken from the library once; then each
+ * worker preads and decodes (deflate, shuffle, fletcher32) without the library and without any
+ * lock. tdm__h5_read_rows does the same inside; only what has no raw path (odd number formats,
+ * virtual data sets) goes through H5Dread. Calls into the HDF5 library are serialised by one lock
+ * inside this module. Everything about a file is collected at open, so the infos are plain
+ * read-only data.
  */
 #ifndef FORMAT_HDF5_H
 #define FORMAT_HDF5_H
@@ -50,8 +51,6 @@ typedef struct tdm__h5_info {
     double amplification; /* bytes fetched (and inflated) to read one row alone / row_bytes; >= 1 */
     bool raw;             /* tdm__h5_raw_create will work */
     char *problem; /* NULL, or why it cannot be read ("filter lzf (32000) is not supported") */
-    tdm__h5_attr *attrs;
-    size_t n_attrs;
 } tdm__h5_info;
 
 typedef struct tdm__h5 tdm__h5;
@@ -66,9 +65,11 @@ size_t tdm__h5_count(const tdm__h5 *file);
 const tdm__h5_info *tdm__h5_info_at(const tdm__h5 *file, size_t set);
 /* Index of a data set; TDM_ERR_DATA with the file's names and a suggestion when there is none. */
 tdm_status tdm__h5_find(const tdm__h5 *file, const char *name, size_t *set);
-/* NULL when there is none. `set` of TDM__H5_FILE asks for the file's own attributes. */
+/* An attribute of numbers or texts; NULL when there is none that can be read. `set` of TDM__H5_FILE
+ * asks for the file's own. Read when asked for: HDF5 1.10 crashes on damaged texts of variable
+ * length, so none is touched that nobody needs. Valid until the file is closed. */
 #define TDM__H5_FILE ((size_t)-1)
-const tdm__h5_attr *tdm__h5_attr_of(const tdm__h5 *file, size_t set, const char *name);
+const tdm__h5_attr *tdm__h5_attr_of(tdm__h5 *file, size_t set, const char *name);
 
 /* Reads rows (ascending, below info->rows) into out: n * row_elems values of tdm__to_size bytes.
  * A value that the destination cannot hold: TDM_ERR_DATA naming file, data set, row and value. */

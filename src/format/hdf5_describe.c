@@ -11,9 +11,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { MOST_ATTRS = 1024, MOST_ATTR_VALUES = 100000 };
-#define MOST_ATTR_BYTES ((size_t)1 << 24)
-
 static tdm_status set_problem(tdm__h5_info *info, const char *format, ...) TDM__PRINTF(2, 3);
 
 /* The first problem found stays. */
@@ -290,7 +287,7 @@ done:
     return status;
 }
 
-tdm_status tdm__h5_describe(tdm__h5_set *set, const char *path)
+tdm_status tdm__h5_describe(tdm__h5_set *set)
 {
     tdm_status status = TDM_OK;
     set->info.amplification = 1;
@@ -298,106 +295,6 @@ tdm_status tdm__h5_describe(tdm__h5_set *set, const char *path)
     TDM_TRY(describe_shape(set));
     TDM_TRY(describe_layout(set));
     set->info.raw = set->info.raw && !set->info.problem;
-    TDM_TRY(tdm__h5_read_attrs(set->id, path, &set->info.attrs, &set->info.n_attrs));
 done:
     return status;
-}
-
-/* Attributes ----------------------------------------------------------------------------------- */
-
-/* What is neither text nor number is passed over, and so is what is unreasonably large. */
-static tdm_status read_numbers(hid_t attr, size_t n, tdm__h5_attr *out)
-{
-    tdm_status status = tdm__calloc_try(n, sizeof(double), &out->numbers);
-    if (!status && H5Aread(attr, H5T_NATIVE_DOUBLE, out->numbers) < 0) {
-        free(out->numbers);
-        out->numbers = NULL;
-    }
-    return status;
-}
-
-static tdm_status read_texts(hid_t attr, hid_t type, size_t n, tdm__h5_attr *out)
-{
-    tdm_status status = TDM_OK;
-    bool variable = H5Tis_variable_str(type) > 0;
-    size_t size = variable ? sizeof(char *) : H5Tget_size(type) + 1;
-    char *raw = NULL;
-    hid_t space = -1, memory = H5Tcopy(H5T_C_S1);
-    H5Tset_size(memory, variable ? H5T_VARIABLE : size);
-    H5Tset_cset(memory, H5Tget_cset(type));
-    uint64_t bytes;
-    if (!tdm__mul_u64(n, size, &bytes) || bytes > MOST_ATTR_BYTES) goto done;
-    TDM_TRY(tdm__calloc_try(n, size, &raw));
-    if (H5Aread(attr, memory, raw) < 0) goto done;
-    TDM_TRY(tdm__calloc_try(n, sizeof(char *), &out->texts));
-    out->n = n;
-    for (size_t i = 0; i < n && !status; i++) {
-        const char *text = variable ? ((char **)raw)[i] : raw + i * size;
-        out->texts[i] = tdm__strdup(text ? text : "");
-        if (!out->texts[i]) status = tdm__fail(TDM_ERR_NOMEM, "out of memory");
-    }
-    if (variable) {
-        space = H5Aget_space(attr);
-        H5Dvlen_reclaim(memory, space, H5P_DEFAULT, raw);
-        H5Sclose(space);
-    }
-done:
-    free(raw);
-    H5Tclose(memory);
-    return status;
-}
-
-static tdm_status read_attr(hid_t attr, tdm__h5_attr *out)
-{
-    hid_t type = H5Aget_type(attr), space = H5Aget_space(attr);
-    hssize_t n = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
-    tdm_status status = TDM_OK;
-    if (type >= 0 && n > 0 && n <= MOST_ATTR_VALUES) {
-        H5T_class_t class = H5Tget_class(type);
-        out->n = (size_t)n;
-        if (class == H5T_STRING)
-            status = read_texts(attr, type, (size_t)n, out);
-        else if (class == H5T_INTEGER || class == H5T_FLOAT)
-            status = read_numbers(attr, (size_t)n, out);
-    }
-    if (type >= 0) H5Tclose(type);
-    if (space >= 0) H5Sclose(space);
-    H5Eclear2(H5E_DEFAULT);
-    return status;
-}
-
-tdm_status tdm__h5_read_attrs(hid_t object, const char *path, tdm__h5_attr **attrs, size_t *n)
-{
-    H5O_info_t info;
-    if (H5Oget_info2(object, &info, H5O_INFO_NUM_ATTRS) < 0)
-        return tdm__h5_fail(TDM_ERR_DATA, "%s: its attributes cannot be counted", path);
-    size_t total = info.num_attrs > MOST_ATTRS ? MOST_ATTRS : (size_t)info.num_attrs;
-    tdm_status status = tdm__calloc_try(total, sizeof **attrs, attrs);
-    for (size_t i = 0; i < total && !status; i++) {
-        hid_t attr =
-            H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT);
-        if (attr < 0) return tdm__h5_fail(TDM_ERR_DATA, "%s: an attribute cannot be read", path);
-        char name[256] = "";
-        H5Aget_name(attr, sizeof name, name);
-        tdm__h5_attr *out = &(*attrs)[(*n)];
-        status = read_attr(attr, out);
-        H5Aclose(attr);
-        if (out->texts || out->numbers) {
-            ++*n;
-            out->name = tdm__strdup(name);
-            if (!out->name && !status) status = tdm__fail(TDM_ERR_NOMEM, "out of memory");
-        }
-    }
-    return status;
-}
-
-void tdm__h5_attrs_free(tdm__h5_attr *attrs, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; attrs[i].texts && k < attrs[i].n; k++) free(attrs[i].texts[k]);
-        free(attrs[i].texts);
-        free(attrs[i].numbers);
-        free(attrs[i].name);
-    }
-    free(attrs);
 }

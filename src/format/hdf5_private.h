@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/thread.h"
 #include "format/hdf5.h"
 
 void tdm__h5_lock(void);
@@ -33,26 +34,26 @@ hid_t tdm__h5_access(tdm__h5_io *io);
 
 typedef struct tdm__h5_set {
     tdm__h5_info info;
-    hid_t id;       /* open data set */
+    hid_t id;         /* open data set */
+    tdm__h5_raw *raw; /* made at the first read, guarded by the file's lock */
+    tdm__h5_cursor *cursor;
     hid_t mem_type; /* type that H5Dread delivers: the file's own where elem describes it */
 } tdm__h5_set;
 
 struct tdm__h5 {
     char *path;
+    tdm__mutex lock; /* of the cursors in sets, and of attrs */
     tdm__h5_io io;
     hid_t id;
     tdm__h5_set *sets;
     size_t n_sets, capacity;
-    tdm__h5_attr *attrs;
-    size_t n_attrs;
+    struct tdm__h5_known *attrs; /* those read so far */
 };
 
-/* Lock held. Fills type, shape, layout, filters and attributes of an open data set. What cannot be
- * read is told in info->problem. */
-tdm_status tdm__h5_describe(tdm__h5_set *set, const char *path);
-/* Lock held. */
-tdm_status tdm__h5_read_attrs(hid_t object, const char *path, tdm__h5_attr **attrs, size_t *n);
-void tdm__h5_attrs_free(tdm__h5_attr *attrs, size_t n);
+/* Lock held. Fills type, shape, layout and filters of an open data set. What cannot be read is told
+ * in info->problem. */
+tdm_status tdm__h5_describe(tdm__h5_set *set);
+void tdm__h5_attrs_free(tdm__h5 *file);
 
 /* Fails naming the first element of `row` that does not fit. */
 tdm_status tdm__h5_bad_value(const char *path, const char *set, uint64_t row, tdm__elem elem,

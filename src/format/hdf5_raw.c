@@ -99,12 +99,14 @@ static tdm_status locate_chunk(tdm__h5_raw *raw, tdm__h5_io *io, const tdm__h5_s
     io->capture = false;
     if (result < 0) H5Eclear2(H5E_DEFAULT);
     if (!io->captured) return TDM_OK;
-    if (result < 0 || io->captured != 1 || !io->captured_size ||
-        io->captured_size > 2 * (uint64_t)raw->coding.size + 4096)
-        return tdm__fail(TDM_ERR_DATA, "%s: %s: a chunk of %zu bytes takes %llu in the file",
-                         raw->path, raw->name, raw->coding.size,
-                         (unsigned long long)io->captured_size);
-    *out = (tdm__h5_chunk){io->captured_at, (uint32_t)io->captured_size, mask};
+    uint64_t size = io->captured_size, decoded = raw->coding.size;
+    /* Deflate shrinks at most 1032-fold; a chunk that claims more would only cost memory. */
+    if (result < 0 || io->captured != 1 || size > 2 * decoded + 4096 ||
+        decoded > 1032 * (size + 4096))
+        return tdm__fail(TDM_ERR_DATA, "%s: %s: a chunk of %llu bytes takes %llu in the file",
+                         raw->path, raw->name, (unsigned long long)decoded,
+                         (unsigned long long)size);
+    *out = (tdm__h5_chunk){io->captured_at, (uint32_t)size, mask};
     return TDM_OK;
 }
 

@@ -92,7 +92,7 @@ static tdm_status add_set(tdm__h5 *file, hid_t id, const char *prefix, const cha
     TDM_TRY(tdm__str_status(&full));
     set->info.name = full.text;
     full.text = NULL;
-    TDM_TRY(tdm__h5_describe(set, file->path));
+    TDM_TRY(tdm__h5_describe(set));
 done:
     tdm__str_free(&full);
     return status;
@@ -174,7 +174,6 @@ static tdm_status open_locked(tdm__h5 *file)
     hid_t root = H5Gopen2(file->id, "/", H5P_DEFAULT);
     if (root < 0) return tdm__h5_fail(TDM_ERR_DATA, "%s: damaged HDF5 file", file->path);
     status = list_group(file, root, "", 0, &links);
-    if (!status) status = tdm__h5_read_attrs(root, file->path, &file->attrs, &file->n_attrs);
     H5Gclose(root);
     return status;
 }
@@ -191,6 +190,7 @@ tdm_status tdm__h5_open(const char *path, tdm__h5 **out)
         status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", path);
         goto done;
     }
+    TDM_TRY(tdm__mutex_init(&file->lock));
     TDM_TRY(open_bytes(path, &file->io));
     tdm__h5_lock();
     status = open_locked(file);
@@ -207,6 +207,10 @@ void tdm__h5_close(tdm__h5 **pointer)
 {
     tdm__h5 *file = *pointer;
     if (!file) return;
+    for (size_t i = 0; i < file->n_sets; i++) {
+        tdm__h5_cursor_destroy(&file->sets[i].cursor);
+        tdm__h5_raw_destroy(&file->sets[i].raw);
+    }
     tdm__h5_lock();
     for (size_t i = 0; i < file->n_sets; i++) {
         tdm__h5_set *set = &file->sets[i];
@@ -214,12 +218,12 @@ void tdm__h5_close(tdm__h5 **pointer)
         if (set->id >= 0) H5Dclose(set->id);
         free(set->info.name);
         free(set->info.problem);
-        tdm__h5_attrs_free(set->info.attrs, set->info.n_attrs);
     }
     if (file->id >= 0) H5Fclose(file->id);
     tdm__h5_unlock();
     if (file->io.fd >= 0) close(file->io.fd);
-    tdm__h5_attrs_free(file->attrs, file->n_attrs);
+    tdm__mutex_destroy(&file->lock);
+    tdm__h5_attrs_free(file);
     free(file->sets);
     free(file->path);
     free(file);
@@ -262,15 +266,6 @@ tdm_status tdm__h5_find(const tdm__h5 *file, const char *name, size_t *set)
     free(names);
     tdm__str_free(&list);
     return status;
-}
-
-const tdm__h5_attr *tdm__h5_attr_of(const tdm__h5 *file, size_t set, const char *name)
-{
-    const tdm__h5_attr *attrs = set == TDM__H5_FILE ? file->attrs : file->sets[set].info.attrs;
-    size_t n = set == TDM__H5_FILE ? file->n_attrs : file->sets[set].info.n_attrs;
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(attrs[i].name, name)) return &attrs[i];
-    return NULL;
 }
 
 /* Reading rows --------------------------------------------------------------------------------- */
@@ -320,13 +315,12 @@ static tdm_status check_rows(const tdm__h5 *file, const tdm__h5_info *info, cons
     return TDM_OK;
 }
 
-tdm_status tdm__h5_read_rows(tdm__h5 *file, size_t set_index, const uint64_t *rows, size_t n,
-                             tdm__to to, void *out)
+/* Through H5Dread, for what the raw path cannot do. */
+static tdm_status read_by_library(const tdm__h5 *file, const tdm__h5_set *set, const uint64_t *rows,
+                                  size_t n, tdm__to to, void *out)
 {
-    const tdm__h5_set *set = &file->sets[set_index];
     const tdm__h5_info *info = &set->info;
-    tdm_status status = check_rows(file, info, rows, n);
-    if (status || !info->row_elems) return status;
+    tdm_status status = TDM_OK;
     size_t row_out = (size_t)info->row_elems * tdm__to_size(to, info->elem);
     /* Same size: H5Dread straight into the result, converted in place. Else through a staging
      * block of some 4 MiB. */
@@ -356,4 +350,32 @@ tdm_status tdm__h5_read_rows(tdm__h5 *file, size_t set_index, const uint64_t *ro
 done:
     free(stage);
     return status;
+}
+
+/* Through the set's own cursor: HDF5 1.10 reads past its buffers where a damaged chunk decodes to
+ * less than it should, our decoder checks; and it is twice as fast. */
+static tdm_status read_by_cursor(tdm__h5 *file, size_t index, const uint64_t *rows, size_t n,
+                                 tdm__to to, void *out)
+{
+    tdm__h5_set *set = &file->sets[index];
+    size_t row_out = (size_t)set->info.row_elems * tdm__to_size(to, set->info.elem);
+    tdm_status status = TDM_OK;
+    tdm__mutex_lock(&file->lock);
+    if (!set->raw) TDM_TRY(tdm__h5_raw_create(file, index, &set->raw));
+    if (!set->cursor) TDM_TRY(tdm__h5_cursor_create(set->raw, &set->cursor));
+    for (size_t i = 0; i < n; i++)
+        TDM_TRY(tdm__h5_cursor_read(set->cursor, rows[i], to, (uint8_t *)out + i * row_out));
+done:
+    tdm__mutex_unlock(&file->lock);
+    return status;
+}
+
+tdm_status tdm__h5_read_rows(tdm__h5 *file, size_t index, const uint64_t *rows, size_t n,
+                             tdm__to to, void *out)
+{
+    const tdm__h5_set *set = &file->sets[index];
+    tdm_status status = check_rows(file, &set->info, rows, n);
+    if (status || !set->info.row_elems) return status;
+    if (set->info.raw) return read_by_cursor(file, index, rows, n, to, out);
+    return read_by_library(file, set, rows, n, to, out);
 }

@@ -205,16 +205,26 @@ static tdm_status write_attr(tdm__h5_writer *w, size_t set, const char *name, hi
     return status;
 }
 
+/* Texts of a fixed length: HDF5 1.10 trusts the heap that texts of variable length live in, so a
+ * damaged file would crash its reader. n of 0: one text, a scalar. */
 static tdm_status write_text_attr(tdm__h5_writer *w, size_t set, const char *name, size_t n,
                                   const char *const *texts)
 {
+    size_t count = n ? n : 1, size = 1;
+    char *packed = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strlen(texts[i]) + 1 > size) size = strlen(texts[i]) + 1;
+    tdm_status status = tdm__calloc_try(count, size, &packed);
+    if (status) return status;
+    for (size_t i = 0; i < count; i++) memcpy(packed + i * size, texts[i], strlen(texts[i]));
     tdm__h5_lock();
     hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_size(type, size);
     H5Tset_cset(type, H5T_CSET_UTF8);
-    tdm_status status = write_attr(w, set, name, type, n, texts);
+    status = write_attr(w, set, name, type, n, packed);
     H5Tclose(type);
     tdm__h5_unlock();
+    free(packed);
     return status;
 }
 
