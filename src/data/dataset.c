@@ -438,11 +438,6 @@ const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *ds, size_t index)
     return tdm__h5_info_at(ds->arrays[index].file, ds->arrays[index].set);
 }
 
-const tdm__h5_attr *tdm__dataset_attr(const tdm_dataset *ds, size_t index, const char *name)
-{
-    return tdm__h5_attr_of(ds->arrays[index].file, ds->arrays[index].set, name);
-}
-
 const tdm__h5_attr *tdm__dataset_file_attr(const tdm_dataset *ds, const char *name)
 {
     return tdm__h5_attr_of(ds->files[0], TDM__H5_FILE, name);

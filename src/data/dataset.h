@@ -28,9 +28,8 @@ tdm__to tdm__dataset_natural(const tdm_dataset *dataset, size_t array);
 bool tdm__dataset_is_raw(const tdm_dataset *dataset, size_t array);
 /* The file that an array is in. */
 const char *tdm__dataset_path(const tdm_dataset *dataset, size_t array);
-/* The HDF5 data set behind an array, and the file's or array's attribute (NULL: none). */
+/* The HDF5 data set behind an array, and an attribute of the (first) file (NULL: none). */
 const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *dataset, size_t array);
-const tdm__h5_attr *tdm__dataset_attr(const tdm_dataset *dataset, size_t array, const char *name);
 const tdm__h5_attr *tdm__dataset_file_attr(const tdm_dataset *dataset, const char *name);
 
 /* One thread's reader of one array. The data set must outlive it. */
