@@ -1,5 +1,5 @@
-// batch_norm.cl: batch normalisation and per-channel scale and shift. x is (rows, C), row-major: the
-// channels are the last axis, the rows all others.
+// batch_norm.cl: batch normalisation and per-channel scale and shift. x is (rows, C), row-major:
+// the channels are the last axis, the rows all others.
 //
 // Statistics. The rows are cut into blocks of `block_rows`, a number fixed by the shape. With
 // K = x[0], one value per channel close to the data, a block gives over its n_b rows
@@ -132,7 +132,7 @@ REDUCE_KERNEL void batch_norm_merge(ARG(const float, x), ARG(const float, partia
     if (has_counter && c == 0) counter[0] += 1.0f;
 }
 
-// ---- scale and shift -----------------------------------------------------------------------------
+// ---- scale and shift ----------------------------------------------------------------------------
 
 #define HAS_CENTRE 1
 #define HAS_SHIFT 2
@@ -162,14 +162,14 @@ LANES_KERNEL void channel_affine_fwd(ARG(const float, x), ARG(const float, centr
     } else {
 #define AT(n, h, w, c, m)                                                                          \
     AFFINE(n, c, m, act, parts &HAS_CENTRE ? load_lanes(centre + (c), m) : (floatl)0.0f,           \
-           parts & HAS_SHIFT ? load_lanes(shift + (c), m) : (floatl)0.0f)
+           parts &HAS_SHIFT ? load_lanes(shift + (c), m) : (floatl)0.0f)
         EACH_OUTPUT(1, 1);
 #undef AT
     }
 #undef AFFINE
 }
 
-// ---- gradients -----------------------------------------------------------------------------------
+// ---- gradients ----------------------------------------------------------------------------------
 
 // partial [block][2][C]: sum dy, sum dy (x - centre); centre may be absent (0).
 REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(const float, centre),
@@ -201,8 +201,8 @@ REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(c
     }
 }
 
-INLINE floatl sum_blocks(global const float *partial, ulong blocks, int C, int first,
-                                int step, const int m)
+INLINE floatl sum_blocks(global const float *partial, ulong blocks, int C, int first, int step,
+                         const int m)
 {
     floatl total = 0.0f;
     for (ulong b = (ulong)first; b < blocks; b += (ulong)step)
@@ -274,7 +274,7 @@ LANES_KERNEL void batch_norm_dx(ARG(const float, dy), ARG(const float, x), ARG(c
 #undef AT
 }
 
-// ---- frozen statistics: folded into scale and shift -----------------------------------------------
+// ---- frozen statistics: folded into scale and shift ---------------------------------------------
 
 // scale = gamma / sqrt(var + eps), shift = beta - mean scale; n channels.
 LANES_KERNEL void bn_fold_fwd(ARG(const float, gamma), ARG(const float, beta),

@@ -133,7 +133,7 @@ DEFINE_NORMALIZE(normalize_f32, float, load_lanes)
 // `span` is a multiple of 4. CPU style computes one block per lane and interleaves the words.
 
 INLINE void dropout_block(global const float *x, global float *y, uint4 counter, uint2 key,
-                                 int count, float p, float factor, int accumulate)
+                          int count, float p, float factor, int accumulate)
 {
     const float4 uniform = convert_float4(philox4x32(counter, key) >> 8) * 0x1p-24f;
     const float u[4] = {uniform.x, uniform.y, uniform.z, uniform.w};
@@ -201,8 +201,7 @@ LANES_KERNEL void dropout_fwd(ARG(const float, x), ARG(float, y), const ulong n,
     }
 #endif
     for (; i < end; i += 4) {
-        const uint4 counter =
-            (uint4)((uint)(i / 4), (uint)((i / 4) >> 32), (uint)stream, step[2]);
+        const uint4 counter = (uint4)((uint)(i / 4), (uint)((i / 4) >> 32), (uint)stream, step[2]);
         dropout_block(x + i, y + i, counter, key, (int)min((ulong)4, end - i), p, factor,
                       accumulate);
     }

@@ -1,8 +1,9 @@
 // pool.cl: maximum, average and global pooling and unpooling, forward and backward.
 //
-// Layouts: x (N,H,W,C), y (N,P,Q,C); a window of R x S positions, stride (sh, sw), padding (ph, pw);
-// an index is the position r * S + s in the window. Backward kernels gather: each input position
-// looks at the windows that cover it, in row-major order, so nothing is added twice by two items.
+// Layouts: x (N,H,W,C), y (N,P,Q,C); a window of R x S positions, stride (sh, sw), padding (ph,
+// pw); an index is the position r * S + s in the window. Backward kernels gather: each input
+// position looks at the windows that cover it, in row-major order, so nothing is added twice by two
+// items.
 //
 // Work-items. CPU style: `per_item` rows of the result, vectors of LANES channels. GPU style: one
 // element of the result; global pools: a work-group has TX channels of one sample, TY = WG / TX
@@ -14,8 +15,7 @@ typedef struct {
 #define POOL_ARGS                                                                                  \
     const int H, const int W, const int C, const int P, const int Q, const int R, const int S,     \
         const int sh, const int sw, const int ph, const int pw
-#define POOL_INIT                                                                                  \
-    const pool_t g = {H, W, C, P, Q, R, S, sh, sw, ph, pw}
+#define POOL_INIT const pool_t g = {H, W, C, P, Q, R, S, sh, sw, ph, pw}
 
 INLINE ulong in_at(const pool_t g, ulong n, int h, int w, int c)
 {
@@ -42,8 +42,8 @@ INLINE int end_window(int i, int pad, int stride, int windows)
 
 // The first maximum of rows x columns positions, of which the first is position `first` of the
 // window; a NaN takes its place (the last one, as in PyTorch).
-INLINE void max_scan(global const float *x, const pool_t g, const int rows,
-                            const int columns, const int first, const int m, floatl *best, intl *at)
+INLINE void max_scan(global const float *x, const pool_t g, const int rows, const int columns,
+                     const int first, const int m, floatl *best, intl *at)
 {
     *best = load_lanes(x, m);
     *at = first;
@@ -57,8 +57,8 @@ INLINE void max_scan(global const float *x, const pool_t g, const int rows,
     }
 }
 
-INLINE void max_pool_at(global const float *x, global float *y, global uchar *index,
-                               const pool_t g, ulong n, int p, int q, int c, const int m)
+INLINE void max_pool_at(global const float *x, global float *y, global uchar *index, const pool_t g,
+                        ulong n, int p, int q, int c, const int m)
 {
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int r0 = max(0, -h0), r1 = min(g.R, g.H - h0);
@@ -90,8 +90,8 @@ LANES_KERNEL void max_pool_fwd(ARG(const float, x), ARG(float, y), ARG(uchar, in
 // Each input position takes from the windows that cover it the values whose index points at it:
 // their sum (gradient of the pool), or the last one (unpool: later windows overwrite earlier ones).
 INLINE void unpool_at(global const float *y, global const uchar *index, global float *x,
-                             const pool_t g, ulong n, int h, int w, int c, const int m,
-                             const int sum, const int accumulate)
+                      const pool_t g, ulong n, int h, int w, int c, const int m, const int sum,
+                      const int accumulate)
 {
     const int p0 = first_window(h, g.ph, g.R, g.sh), p1 = end_window(h, g.ph, g.sh, g.P);
     const int q0 = first_window(w, g.pw, g.S, g.sw), q1 = end_window(w, g.pw, g.sw, g.Q);
@@ -139,8 +139,8 @@ LANES_KERNEL void max_unpool_fwd(ARG(const float, y), ARG(const uchar, index), A
 // where the windows end before the input does. AT's row and column are those of windows, partial
 // ones included.
 INLINE void tile_at(global const float *y, global const uchar *index, global float *x,
-                           const pool_t g, ulong n, int p, int q, int c, const int m, const int R,
-                           const int S, const int accumulate)
+                    const pool_t g, ulong n, int p, int q, int c, const int m, const int R,
+                    const int S, const int accumulate)
 {
     const int h1 = min(R, g.H - p * R), w1 = min(S, g.W - q * S);
     intl at = -1;
@@ -179,8 +179,8 @@ LANES_KERNEL void max_pool_tiles(ARG(const float, y), ARG(const uchar, index), A
 }
 
 // Lanes whose value at (h, w) was overwritten by a window after (p, q).
-INLINE intl overwritten(global const uchar *index, const pool_t g, ulong n, int h, int w,
-                               int p, int q, int c, const int m)
+INLINE intl overwritten(global const uchar *index, const pool_t g, ulong n, int h, int w, int p,
+                        int q, int c, const int m)
 {
     const int p1 = end_window(h, g.ph, g.sh, g.P);
     const int q0 = first_window(w, g.pw, g.S, g.sw), q1 = end_window(w, g.pw, g.sw, g.Q);
@@ -197,9 +197,9 @@ INLINE intl overwritten(global const uchar *index, const pool_t g, ulong n, int 
 
 // Gradient of unpool: each window takes the gradient at the position its value went to, unless a
 // later window took its place.
-INLINE void max_unpool_bwd_at(global const float *dx, global const uchar *index,
-                                     global float *dy, const pool_t g, ulong n, int p, int q,
-                                     int c, const int m, const int accumulate)
+INLINE void max_unpool_bwd_at(global const float *dx, global const uchar *index, global float *dy,
+                              const pool_t g, ulong n, int p, int q, int c, const int m,
+                              const int accumulate)
 {
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int r0 = max(0, -h0), r1 = min(g.R, g.H - h0);
@@ -235,17 +235,19 @@ LANES_KERNEL void max_unpool_bwd(ARG(const float, dx), ARG(const uchar, index), 
 
 // 1 / the number of positions of a window: with padding (but not what ceil_mode adds beyond it), or
 // those inside the input only.
-INLINE float inverse_count(const pool_t g, int p, int q, int include_pad)
+// `uniform`: the same when it is one number for all windows, else 0.
+INLINE float inverse_count(const pool_t g, int p, int q, int include_pad, float uniform)
 {
+    if (uniform > 0.0f) return uniform;
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int h = include_pad ? min(g.R, g.H + g.ph - h0) : min(h0 + g.R, g.H) - max(h0, 0);
     const int w = include_pad ? min(g.S, g.W + g.pw - w0) : min(w0 + g.S, g.W) - max(w0, 0);
     return 1.0f / ((float)h * (float)w);
 }
 
-INLINE void avg_pool_at(global const float *x, global float *y, const pool_t g, ulong n,
-                               int p, int q, int c, const int m, const int include_pad,
-                               const int accumulate)
+INLINE void avg_pool_at(global const float *x, global float *y, const pool_t g, ulong n, int p,
+                        int q, int c, const int m, const int include_pad, const float uniform,
+                        const int accumulate)
 {
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int r0 = max(0, -h0), r1 = min(g.R, g.H - h0);
@@ -255,52 +257,57 @@ INLINE void avg_pool_at(global const float *x, global float *y, const pool_t g, 
         global const float *row = x + in_at(g, n, h0 + r, w0 + s0, c);
         for (int s = s0; s < s1; s++, row += g.C) sum += load_lanes(row, m);
     }
-    put_lanes(sum * inverse_count(g, p, q, include_pad), y + out_at(g, n, p, q, c), m, accumulate);
+    put_lanes(sum * inverse_count(g, p, q, include_pad, uniform), y + out_at(g, n, p, q, c), m,
+              accumulate);
 }
 
 LANES_KERNEL void avg_pool_fwd(ARG(const float, x), ARG(float, y), const ulong rows,
                                const int per_item, POOL_ARGS, const int include_pad,
-                               const int accumulate)
+                               const float uniform, const int accumulate)
 {
     VIEW(x);
     VIEW(y);
     POOL_INIT;
-#define AT(n, p, q, c, m) avg_pool_at(x, y, g, n, p, q, c, m, include_pad, accumulate)
+#define AT(n, p, q, c, m) avg_pool_at(x, y, g, n, p, q, c, m, include_pad, uniform, accumulate)
     EACH_OUTPUT(P, Q);
 #undef AT
 }
 
-INLINE void avg_pool_bwd_at(global const float *dy, global float *dx, const pool_t g,
-                                   ulong n, int h, int w, int c, const int m,
-                                   const int include_pad, const int accumulate)
+INLINE void avg_pool_bwd_at(global const float *dy, global float *dx, const pool_t g, ulong n,
+                            int h, int w, int c, const int m, const int include_pad,
+                            const float uniform, const int accumulate)
 {
     const int p0 = first_window(h, g.ph, g.R, g.sh), p1 = end_window(h, g.ph, g.sh, g.P);
     const int q0 = first_window(w, g.pw, g.S, g.sw), q1 = end_window(w, g.pw, g.sw, g.Q);
     floatl sum = 0.0f;
     for (int p = p0; p < p1; p++)
         for (int q = q0; q < q1; q++)
-            sum += load_lanes(dy + out_at(g, n, p, q, c), m) * inverse_count(g, p, q, include_pad);
+            sum += load_lanes(dy + out_at(g, n, p, q, c), m) *
+                   inverse_count(g, p, q, include_pad, uniform);
     put_lanes(sum, dx + in_at(g, n, h, w, c), m, accumulate);
 }
 
 LANES_KERNEL void avg_pool_bwd(ARG(const float, dy), ARG(float, dx), const ulong rows,
                                const int per_item, POOL_ARGS, const int include_pad,
-                               const int accumulate)
+                               const float uniform, const int accumulate)
 {
     VIEW(dy);
     VIEW(dx);
     POOL_INIT;
-#define AT(n, h, w, c, m) avg_pool_bwd_at(dy, dx, g, n, h, w, c, m, include_pad, accumulate)
+#define AT(n, h, w, c, m)                                                                          \
+    avg_pool_bwd_at(dy, dx, g, n, h, w, c, m, include_pad, uniform, accumulate)
     EACH_OUTPUT(H, W);
 #undef AT
 }
 
-// ---- global pools: x (N,HW,C) -> (N,C) ------------------------------------------------------------
+// ---- global pools: x (N,HW,C) -> (N,C) ----------------------------------------------------------
 
-#define RUN 64 // pixels summed before the partial sum joins the total: rounding grows with the
-               // number of runs, not of pixels
+// Pixels summed before the partial sum joins the total: rounding grows with the number of runs, not
+// of pixels.
+#define RUN 64
 
-// Whether (b, ib) replaces (a, ia): larger, or first among equals; NaN over all, the last among NaNs.
+// Whether (b, ib) replaces (a, ia): larger, or first among equals; NaN over all, the last among
+// NaNs.
 INLINE int replaces(float a, int ia, float b, int ib)
 {
     if (b != b) return a == a || ib > ia;
@@ -318,8 +325,8 @@ INLINE int replaces(float a, int ia, float b, int ib)
     x += n * pixels * (ulong)C + (ulong)c
 
 GPU_KERNEL(WG)
-void global_avg_pool_fwd(ARG(const float, x), ARG(float, y), const ulong pixels,
-                         const int C, const int accumulate)
+void global_avg_pool_fwd(ARG(const float, x), ARG(float, y), const ulong pixels, const int C,
+                         const int accumulate)
 {
     VIEW(x);
     VIEW(y);
@@ -370,8 +377,7 @@ void global_max_pool_fwd(ARG(const float, x), ARG(float, y), ARG(int, index), co
         barrier(CLK_LOCAL_MEM_FENCE);
         if (ty < half_) {
             const int a = ty * TX + tx, b = a + half_ * TX;
-            if (replaces(bests[a], ats[a], bests[b], ats[b]))
-                bests[a] = bests[b], ats[a] = ats[b];
+            if (replaces(bests[a], ats[a], bests[b], ats[b])) bests[a] = bests[b], ats[a] = ats[b];
         }
     }
     if (ty == 0 && c < C) {

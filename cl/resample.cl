@@ -5,8 +5,8 @@
 //     nearest    o when in = out, o / 2 when out = 2 in, else min(floor(o * in/out), in - 1)
 //     bilinear   align_corners: s = o (in-1)/(out-1), else s = max(0, (o + 1/2) in/out - 1/2);
 //                between i = floor(s) and i + 1 (or i at the edge) with weights 1 - (s-i), s - i
-// Sources never go down as o grows, so the outputs that read an input position are a range: backward
-// kernels gather over that range. Work-items: see EACH_PIXEL (rows of the result).
+// Sources never go down as o grows, so the outputs that read an input position are a range:
+// backward kernels gather over that range. Work-items: see EACH_PIXEL (rows of the result).
 
 #define RESAMPLE_ARGS                                                                              \
     const ulong rows, const int per_item, const int H, const int W, const int C, const int P,      \
@@ -35,8 +35,7 @@ INLINE int nearest_first(int i, int in, int out, float scale)
     return o;
 }
 
-INLINE void nearest_pixel(global const float *x, global float *y, int c0, int c1,
-                                 int accumulate)
+INLINE void nearest_pixel(global const float *x, global float *y, int c0, int c1, int accumulate)
 {
 #define COPY(i, m) put_lanes(load_lanes(x + i, m), y + i, m, accumulate)
     EACH_LANES((ulong)c0, (ulong)c1, COPY);
@@ -49,15 +48,15 @@ LANES_KERNEL void upsample_nearest_fwd(ARG(const float, x), ARG(float, y), RESAM
     VIEW(x);
     VIEW(y);
 #define PIXEL(n, p, q, c0, c1)                                                                     \
-    nearest_pixel(x + at(n, nearest_source(p, H, P, scale_h), nearest_source(q, W, Q, scale_w), H, \
-                         W, C),                                                                    \
-                  y + at(n, p, q, P, Q, C), c0, c1, accumulate)
+    nearest_pixel(                                                                                 \
+        x + at(n, nearest_source(p, H, P, scale_h), nearest_source(q, W, Q, scale_w), H, W, C),    \
+        y + at(n, p, q, P, Q, C), c0, c1, accumulate)
     EACH_PIXEL(P, Q, PIXEL);
 #undef PIXEL
 }
 
-INLINE void nearest_gather(global const float *dy, global float *dx, int p0, int p1, int q0,
-                                  int q1, int Q, int C, int c0, int c1, int accumulate)
+INLINE void nearest_gather(global const float *dy, global float *dx, int p0, int p1, int q0, int q1,
+                           int Q, int C, int c0, int c1, int accumulate)
 {
     for (int c = c0; c < c1; c += LANES) {
         const int m = min(LANES, c1 - c);
@@ -113,13 +112,14 @@ INLINE int bilinear_first(int i, int in, int out, float scale, int align)
 }
 
 INLINE void bilinear_pixel(global const float *x, global float *y, const source_t h,
-                                  const source_t w, int W, int C, int c0, int c1, int accumulate)
+                           const source_t w, int W, int C, int c0, int c1, int accumulate)
 {
-    global const float *a = x + at(0, h.low, w.low, 0, W, C), *b = x + at(0, h.low, w.high, 0, W, C);
+    global const float *a = x + at(0, h.low, w.low, 0, W, C),
+                       *b = x + at(0, h.low, w.high, 0, W, C);
     global const float *c = x + at(0, h.high, w.low, 0, W, C);
     global const float *d = x + at(0, h.high, w.high, 0, W, C);
 #define BLEND(i, m)                                                                                \
-    put_lanes(h.other * (w.other * load_lanes(a + i, m) + w.part * load_lanes(b + i, m)) +         \
+    put_lanes(h.other *(w.other * load_lanes(a + i, m) + w.part * load_lanes(b + i, m)) +          \
                   h.part * (w.other * load_lanes(c + i, m) + w.part * load_lanes(d + i, m)),       \
               y + i, m, accumulate)
     EACH_LANES((ulong)c0, (ulong)c1, BLEND);
@@ -158,9 +158,9 @@ typedef struct {
     int h, w, p0, p1, q0, q1; // input pixel, and the outputs that may read it
 } reach_t;
 
-INLINE void bilinear_gather(global const float *dy, global float *dx, const reach_t r, int H,
-                                   int W, int Q, int C, float scale_h, float scale_w, int align,
-                                   int c, const int channels, int accumulate)
+INLINE void bilinear_gather(global const float *dy, global float *dx, const reach_t r, int H, int W,
+                            int Q, int C, float scale_h, float scale_w, int align, int c,
+                            const int channels, int accumulate)
 {
     floatl sum[TILE];
     for (int t = 0; t < TILE; t++) sum[t] = 0.0f;
@@ -198,7 +198,7 @@ LANES_KERNEL void upsample_bilinear_bwd(ARG(const float, dy), ARG(float, dx), RE
                            bilinear_first((w_in)-1, W, Q, scale_w, align),                         \
                            bilinear_first((w_in) + 1, W, Q, scale_w, align)};                      \
         int c = c0;                                                                                \
-        for (; c + TILE * LANES <= (c1); c += TILE * LANES) GATHER(n, r, c, TILE * LANES);         \
+        for (; c + TILE * LANES <= (c1); c += TILE * LANES) GATHER(n, r, c, TILE *LANES);          \
         if (c < (c1)) GATHER(n, r, c, (c1)-c);                                                     \
     } while (0)
     EACH_PIXEL(H, W, PIXEL);

@@ -1,9 +1,10 @@
-// shape.cl: moves blocks between tensors that differ along one axis (concat, slice and its gradient).
+// shape.cl: moves blocks between tensors that differ along one axis (concat, slice and its
+// gradient).
 //
-// A tensor is rows of `stride` elements; the block is `width` elements from `offset` on in each row.
-// The block's elements, over all rows, are numbered 0..total-1; a work-item has `span` consecutive
-// ones (CPU style: many, in vectors; GPU style: one). Elements are 4 bytes; only MODE_ADD is
-// arithmetic.
+// A tensor is rows of `stride` elements; the block is `width` elements from `offset` on in each
+// row. The block's elements, over all rows, are numbered 0..total-1; a work-item has `span`
+// consecutive ones (CPU style: many, in vectors; GPU style: one). Elements are 4 bytes; only
+// MODE_ADD is arithmetic.
 
 #define MODE_COPY 0
 #define MODE_ADD 1
@@ -11,8 +12,8 @@
 
 LANES_KERNEL void shape_block(ARG(const float, from), ARG(float, to), const ulong total,
                               const int span, const ulong width, const ulong from_stride,
-                              const ulong from_offset, const ulong to_stride,
-                              const ulong to_offset, const int mode)
+                              const ulong from_offset, const ulong to_stride, const ulong to_offset,
+                              const int mode)
 {
     VIEW(from);
     VIEW(to);

@@ -36,6 +36,16 @@ static double divisor(const tdm__pool *g, const tdm__window *w, bool include_pad
     return (double)(h * k);
 }
 
+/* The kernels' last arguments: 1 / count where all windows have as many positions. */
+static void divisor_args(tdm__kernel *k, const tdm_pool2d_attrs *a, bool accumulate)
+{
+    bool padded = a->padding[0] || a->padding[1];
+    bool uniform = !a->ceil_mode && (a->count_include_pad || !padded);
+    tdm__arg_i32(k, a->count_include_pad);
+    tdm__arg_f32(k, uniform ? 1.0 / ((double)a->kernel[0] * a->kernel[1]) : 0);
+    tdm__arg_i32(k, accumulate);
+}
+
 static void reference(const tdm__ref *ref)
 {
     const tdm_pool2d_attrs *a = ref->io->attrs;
@@ -59,8 +69,7 @@ static tdm_status prepare(tdm__build *b)
     tdm__arg_in(k, 0);
     tdm__arg_out(k, 0);
     tdm__pool_args(b, k, &g, g.p, g.q);
-    tdm__arg_i32(k, a->count_include_pad);
-    tdm__arg_i32(k, io->accumulate);
+    divisor_args(k, a, io->accumulate);
     double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
     tdm__cost(k, to * g.r * g.s, 4 * (from + to));
     return TDM_OK;
@@ -155,8 +164,7 @@ static tdm_status prepare_grad(tdm__build *b)
     tdm__arg_in(k, 0);
     tdm__arg_out(k, 0);
     tdm__pool_args(b, k, &g, g.h, g.w);
-    tdm__arg_i32(k, a->pool.count_include_pad);
-    tdm__arg_i32(k, io->accumulate);
+    divisor_args(k, &a->pool, io->accumulate);
     double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
     tdm__cost(k, 2 * from * g.r * g.s, 4 * (from + to));
     return TDM_OK;
