@@ -1,21 +1,20 @@
 // conv/implicit.cl: CPU-style convolution as an implicit matrix product: forward, transposed
 // forward and data gradient (conv_gather), filter and bias gradient (conv_filter).
 //
-//   forward     y[n,p,q,k]  = sum_{r,s,c} x[n, p u - pad + r d, q u - pad + s d, c] w[r,s,c,k]
-//   transposed  y[n,p,q,k]  = sum_{r,s,c} x[n, i, j, c] w[r,s,k,c] over all i u - pad + r d = p, j
-//   likewise filter      dw[r,s,c,k] = sum_{n,p,q} x[n, p u - pad + r d, q u - pad + s d, c]
-//   dy[n,p,q,k]
+// forward:     y[n,p,q,k] = sum_{r,s,c} x[n, p u - pad + r d, q u - pad + s d, c] w[r,s,c,k]
+// transposed:  y[n,p,q,k] = sum_{r,s,c} x[n,i,j,c] w[r,s,k,c] over i u - pad + r d = p, j likewise
+// filter:      dw[r,s,c,k] = sum_{n,p,q} x[n, p u - pad + r d, q u - pad + s d, c] dy[n,p,q,k]
 //
 // A work-item takes a block of nb images x bh x bw output pixels and copies the inputs that it
-// needs into local memory, zero where they lie in the padding: `patch` [nb][rows][cols][cc], cc <=
-// C channels at a time. Register tiles then run over the patch without any test of bounds, and
-// never see a value from outside. A tile is MR x NR = (pixels, or filter rows) x (output channels);
-// where at most VW channels are left it is narrower.
+// needs into local memory, zero where they lie in the padding: `patch` [nb][rows][cols][cc],
+// cc <= C channels at a time. Register tiles then run over the patch without any test of bounds,
+// and never see a value from outside. A tile is MR x NR = (pixels, or filter rows) x (output
+// channels); where at most VW channels are left it is narrower.
 //
 // The transposed form is enumerated by residue class of (p, q) modulo the stride u: within a class
 // the same taps contribute to every pixel, and consecutive pixels read consecutive inputs. So both
-// forms are, per class and axis: output cls + i * out_step reads inputs i * in_step + first + t *
-// gap for the class's taps t = 0..count-1 (struct axis).
+// forms are, per class and axis: output cls + i * out_step reads inputs i * in_step + first +
+// t * gap for the class's taps t = 0..count-1 (struct axis).
 //
 // Panels (conv_pack): weights as [panel][row tap][column tap][C][width], width NR or, when at most
 // VW channels are left, VW; zeros beyond K. Taps are stored by class, within a class in the order
@@ -256,8 +255,7 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
     }
 }
 
-// ---- filter gradient
-// --------------------------------------------------------------------------------
+// ---- filter gradient -----------------------------------------------------------------------
 
 // sums[i] (+)= sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter; fresh: = . The
 // block's pixels are `lines` lines of n: pixel p of line l reads at(p) = at[l] + p * step.

@@ -11,10 +11,14 @@ static tdm__conv forward_of(const tdm__io *io)
 static tdm_status forward_infer(const tdm__io *io, tdm_desc *out)
 {
     tdm_status status = TDM_OK;
+    const tdm_conv2d_attrs *a = io->attrs;
     tdm__conv c = {0};
     TDM_TRY(tdm__expect(io, 0, "x", TDM_F32, 4));
     TDM_TRY(tdm__expect(io, 1, "w", TDM_F32, 4));
-    TDM_TRY(tdm__conv_attrs_get(io->attrs, &c));
+    TDM_TRY(tdm__conv_attrs_get(a, &c));
+    if (a->output_padding[0] != 0 || a->output_padding[1] != 0)
+        return tdm__fail(TDM_ERR_SHAPE, "output_padding: is for transposed convolution, got %dx%d",
+                         (int)a->output_padding[0], (int)a->output_padding[1]);
     tdm__conv_set_big(&c, &io->in[0]);
     c.k = io->in[1].dim[3];
     TDM_TRY(tdm__conv_expect_filter(io, 1, &c));
@@ -183,6 +187,8 @@ static const tdm__reject forward_rejects[] = {
            F(1, 4, 4, 3), F(1, 1, 3, 2)),
     REJECT("dilation", CONV({1, 1}, {1, 1}, {0, 0}, {1, -1}), 2,
            "dilation: must be at least 1x1, got 1x-1", F(1, 4, 4, 3), F(1, 1, 3, 2)),
+    REJECT("output padding", CONV({1, 1}, .output_padding = {0, 1}), 2,
+           "output_padding: is for transposed convolution, got 0x1", F(1, 4, 4, 3), F(1, 1, 3, 2)),
     REJECT("groups", CONV({1, 1}, .groups = 2), 2,
            "groups: must be 1 (grouped convolution is not supported), got 2", F(1, 4, 4, 4),
            F(1, 1, 2, 4)),

@@ -14,7 +14,8 @@ enum { SCRATCH = 96 << 10 };
 enum { MIN_ITEMS = 32 };
 /* Partial filters: at most this many, of at most this many floats together. */
 enum { MAX_CHUNKS = 32, MAX_PART = 4 << 20 };
-/* Pixel tables are filled up to a whole register tile (MR_MAX of the kernels). */
+/* Rows of a register tile, at most: pixel tables, and the rows of a partial filter, have room for a
+ * whole tile at their end. */
 enum { MR_MAX = 12 };
 
 /* nb images x bh x bw output pixels, cc input channels at a time. */
@@ -50,19 +51,19 @@ static int64_t even(int64_t n, int64_t most)
     return ceil_div(n, ceil_div(n, max64(most, 1)));
 }
 
-static void measure(const domain *d, block *b)
-{
-    b->pixels = b->nb * b->bh * b->bw;
-    b->patch = b->nb * ((b->bh - 1) * d->step[0] + d->span[0] + 1) *
-               ((b->bw - 1) * d->step[1] + d->span[1] + 1) * b->cc;
-    b->blocks = ceil_div(d->n, b->nb) * ceil_div(d->out[0], b->bh) * ceil_div(d->out[1], b->bw);
-}
-
+/* Measures the block. In doubles, as strides and dilations may be absurd. */
 static bool fits(const tdm__traits *traits, const domain *d, block *b)
 {
     int64_t limit = min64(SCRATCH, (int64_t)traits->local_bytes);
-    measure(d, b);
-    return 4 * (b->patch + b->pixels * (d->per_pixel + 2) + MR_MAX) <= limit;
+    double patch = (double)b->nb * (double)b->cc *
+                   ((double)(b->bh - 1) * (double)d->step[0] + (double)d->span[0] + 1) *
+                   ((double)(b->bw - 1) * (double)d->step[1] + (double)d->span[1] + 1);
+    b->pixels = b->nb * b->bh * b->bw;
+    b->blocks = ceil_div(d->n, b->nb) * ceil_div(d->out[0], b->bh) * ceil_div(d->out[1], b->bw);
+    if (4 * (patch + (double)(b->pixels * (d->per_pixel + 2) + MR_MAX)) > (double)limit)
+        return false;
+    b->patch = (int64_t)patch;
+    return true;
 }
 
 /* False when not even one pixel and one channel fit the scratch. */
