@@ -1,7 +1,9 @@
 /* The suite that follows from the table of operations (see support/op_check.h), in both kernel
  * styles. TANDEM_TEST_OP=name runs one operation only (a pattern: "conv2d*"); TANDEM_TEST_CLBLAST=1
- * includes the algorithms that call CLBlast. */
+ * includes the algorithms that call CLBlast; TANDEM_TEST_STYLE=cpu|gpu runs one style, and
+ * TANDEM_TEST_SAMPLES=n only the first samples of each operation (for slow interpreters). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -11,7 +13,8 @@
 
 static void run_style(tdm_kernel_style style)
 {
-    const char *only = getenv("TANDEM_TEST_OP");
+    const char *only = getenv("TANDEM_TEST_OP"), *wanted = getenv("TANDEM_TEST_STYLE");
+    if (wanted && strcmp(wanted, style == TDM_STYLE_CPU ? "cpu" : "gpu")) return;
     op_check check;
     size_t n, ran = 0;
     const tdm_op *const *ops = tdm__ops(&n);

@@ -22,6 +22,8 @@ tdm_status op_check_open(op_check *c, tdm_kernel_style style)
     *c = (op_check){0};
     const char *clblast = getenv("TANDEM_TEST_CLBLAST");
     c->clblast = clblast && *clblast && *clblast != '0';
+    const char *samples = getenv("TANDEM_TEST_SAMPLES");
+    c->most_samples = samples ? atoi(samples) : 0;
     TDM_TRY(tdm_device_open(&(tdm_device_spec){.style = style}, &c->device));
     TDM_TRY(tdm__buffer_create(c->device, sizeof(tdm__step), true, "step", &c->step));
     TDM_TRY(
@@ -582,7 +584,8 @@ void op_check_run(op_check *c, const tdm_op *op)
 {
     c->op = op;
     check_table(c);
-    for (int i = 0; i < op->n_samples; i++) {
+    const int limit = c->most_samples > 0 ? c->most_samples : op->n_samples;
+    for (int i = 0; i < op->n_samples && i < limit; i++) {
         const tdm__sample *s = &op->samples[i];
         c->sample = s->name;
         c->variant = NULL;

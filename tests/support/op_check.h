@@ -17,6 +17,7 @@ typedef struct op_check {
     tdm_device *device;
     tdm__buffer step; /* a tdm__step */
     bool clblast;     /* algorithms named clblast* too */
+    int most_samples; /* of an operation; 0: all */
     int checks, failures;
     /* where a failure is, for its line */
     const tdm_op *op;
