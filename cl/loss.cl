@@ -20,7 +20,8 @@
 static inline floatl row_gather(global const float *x, int n, int C, int c)
 {
 #ifdef STYLE_GPU
-    return x[(ulong)min(TEAM_LANE, n - 1) * C + c];
+    /* Items beyond the rows must not read a row that another one may be overwriting (in place). */
+    return TEAM_LANE < n ? x[(ulong)TEAM_LANE * C + c] : 0.0f;
 #else
     float lane[VW];
     if (n >= VW)
