@@ -8,6 +8,7 @@
 #include <clblast_c.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -131,8 +132,11 @@ static bool self_check(tdm_device *device)
 bool tdm__clblast_usable(tdm_device *device)
 {
     tdm__mutex_lock(&device->blas_lock);
-    if (device->blas == TDM__BLAS_UNKNOWN)
-        device->blas = self_check(device) ? TDM__BLAS_GOOD : TDM__BLAS_BAD;
+    if (device->blas == TDM__BLAS_UNKNOWN) {
+        const char *wanted = getenv("TANDEM_CLBLAST");
+        const bool off = wanted && strcmp(wanted, "off") == 0;
+        device->blas = !off && self_check(device) ? TDM__BLAS_GOOD : TDM__BLAS_BAD;
+    }
     bool good = device->blas == TDM__BLAS_GOOD;
     tdm__mutex_unlock(&device->blas_lock);
     return good;

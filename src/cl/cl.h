@@ -194,8 +194,8 @@ tdm_status tdm__profile_write(tdm_device *device, const char *path);
 /* ---- GEMM through CLBlast -------------------------------------------------------------------- */
 
 /* C[m][n] = alpha op(A) op(B) + beta C, row-major. Checked once per device against a double
- * reference at start-up; usable is false when the check failed (warning logged) or CLBlast is
- * missing a feature. */
+ * reference at the first use; usable is false when the check failed (warning logged), CLBlast is
+ * missing a feature, or TANDEM_CLBLAST=off. */
 bool tdm__clblast_usable(tdm_device *device);
 tdm_status tdm__clblast_gemm(tdm_device *device, bool trans_a, bool trans_b, uint64_t m, uint64_t n,
                              uint64_t k, float alpha, tdm__view a, uint64_t lda, tdm__view b,
