@@ -63,7 +63,7 @@ typedef struct tdm_device tdm_device;
 tdm_status tdm_device_choose(const tdm_device_spec *spec, tdm_device_info *out);
 /* Tells the log (as information) which device it is. */
 tdm_status tdm_device_open(const tdm_device_spec *spec, tdm_device **out);
-/* Waits for both queues, joins the cache writer. */
+/* Waits for both queues. */
 void tdm_device_destroy(tdm_device **device);
 const tdm_device_info *tdm_device_get_info(const tdm_device *device);
 /* Blocks until everything enqueued so far has finished. */

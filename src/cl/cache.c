@@ -133,17 +133,6 @@ done:
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-typedef struct cache_job {
-    cl_program program; /* retained */
-    char hash[TDM__HASH_HEX];
-} cache_job;
-
-typedef struct cache_work {
-    cache_job *jobs;
-    size_t n;
-    atomic_bool *busy;
-} cache_work;
-
 /* The program's only binary. free(*out). */
 static tdm_status get_binary(cl_program program, unsigned char **out, size_t *size)
 {
@@ -159,16 +148,16 @@ done:
     return status;
 }
 
-static tdm_status write_program(const cache_job *job)
+static tdm_status write_program(const tdm__program *program)
 {
     tdm_status status = TDM_OK;
     char *path = NULL;
     unsigned char *binary = NULL, *bytes = NULL;
     size_t size = 0, n = 0;
-    TDM_TRY(cache_path(job->hash, true, &path));
+    TDM_TRY(cache_path(program->hash, true, &path));
     if (!path) goto done;
-    TDM_TRY(get_binary(job->program, &binary, &size));
-    TDM_TRY(tdm__cache_encode(job->hash, binary, size, &bytes, &n));
+    TDM_TRY(get_binary(program->program, &binary, &size));
+    TDM_TRY(tdm__cache_encode(program->hash, binary, size, &bytes, &n));
     TDM_TRY(tdm__atomic_write_file(path, bytes, n));
 done:
     free(path);
@@ -177,83 +166,33 @@ done:
     return status;
 }
 
-static void work_free(cache_work *work)
-{
-    for (size_t i = 0; i < work->n; i++) clReleaseProgram(work->jobs[i].program);
-    free(work->jobs);
-    free(work);
-}
-
-/* A cache that cannot be written costs time at the next start and nothing else. */
-static void *run_writer(void *arg)
-{
-    cache_work *work = arg;
-    atomic_bool *busy = work->busy;
-    double begin = tdm__now();
-    size_t written = 0;
-    for (size_t i = 0; i < work->n; i++) {
-        if (write_program(&work->jobs[i]) == TDM_OK)
-            written++;
-        else
-            tdm__log(TDM_LOG_WARN, "program cache: not written: %s", tdm_last_error());
-    }
-    tdm__log(TDM_LOG_DEBUG, "program cache: %zu of %zu programs written in %.0f ms", written,
-             work->n, 1e3 * (tdm__now() - begin));
-    work_free(work);
-    atomic_store(busy, false);
-    return NULL;
-}
-
-/* Only programs whose kernels have run: before that PoCL's binary holds no machine code. */
-static tdm_status collect(tdm_device *device, cache_work **out)
-{
-    tdm_status status = TDM_OK;
-    cache_work *work = NULL;
-    *out = NULL;
-    TDM_TRY(tdm__calloc_try(1, sizeof *work, &work));
-    work->busy = &device->writer_busy;
-    TDM_TRY(tdm__calloc_try(device->n_programs, sizeof *work->jobs, &work->jobs));
-    for (size_t i = 0; i < device->n_programs; i++) {
-        tdm__program *p = device->programs[i];
-        if (p->cached || !p->launched) continue;
-        cache_job *job = &work->jobs[work->n++];
-        clRetainProgram(p->program);
-        job->program = p->program;
-        memcpy(job->hash, p->hash, sizeof job->hash);
-        p->cached = true;
-    }
-    *out = work;
-done:
-    if (status && work) work_free(work);
-    return status;
-}
-
+/* Only programs whose kernels have run: before that PoCL's binary holds no machine code. The device
+ * must be idle: PoCL 3.1 counts uses of a kernel's machine code by its name and local size alone, and
+ * asking for a binary adds a second entry of that name; a kernel in flight then releases the wrong one
+ * and an assertion ends the process. */
 tdm_status tdm__device_cache_write(tdm_device *device)
 {
     tdm_status status = TDM_OK;
     char *folder = NULL;
-    cache_work *work = NULL;
-    if (atomic_load(&device->writer_busy)) return TDM_OK; /* the next call finds what is new */
+    size_t written = 0;
+    const double begin = tdm__now();
     TDM_TRY(tdm__cache_folder("cl", &folder));
     if (!folder) goto done;
-    TDM_TRY(collect(device, &work));
-    if (work->n == 0) {
-        work_free(work);
-        goto done;
+    TDM_TRY(tdm_device_finish(device));
+    for (size_t i = 0; i < device->n_programs; i++) {
+        tdm__program *p = device->programs[i];
+        if (p->cached || !p->launched) continue;
+        p->cached = true;
+        /* A cache that cannot be written costs time at the next start and nothing else. */
+        if (write_program(p) == TDM_OK)
+            written++;
+        else
+            tdm__log(TDM_LOG_WARN, "program cache: not written: %s", tdm_last_error());
     }
-    tdm__cache_join(device);
-    atomic_store(&device->writer_busy, true);
-    status = tdm__thread_start(&device->writer, run_writer, work, "tandem-cache");
-    if (status) {
-        atomic_store(&device->writer_busy, false);
-        work_free(work);
-    }
+    if (written)
+        tdm__log(TDM_LOG_DEBUG, "program cache: %zu programs written in %.0f ms", written,
+                 1e3 * (tdm__now() - begin));
 done:
     free(folder);
     return status;
-}
-
-void tdm__cache_join(tdm_device *device)
-{
-    tdm__thread_join(&device->writer);
 }

@@ -172,8 +172,9 @@ typedef struct tdm__device_stats {
 void tdm__device_stats_get(const tdm_device *device, tdm__device_stats *out);
 /* Programs in the store right now. */
 size_t tdm__device_program_count(const tdm_device *device);
-/* Writes binaries that are not yet in the cache, on a background thread (a PoCL binary is complete
- * only after the kernels' first launch: call after the first steps). */
+/* Writes binaries that are not yet in the cache (a PoCL binary is complete only after the kernels'
+ * first launch: call after the first step). Waits for the device first, and takes about 0.3 s a program
+ * on PoCL, the first time only. A failing write is logged, no more. */
 tdm_status tdm__device_cache_write(tdm_device *device);
 
 /* ---- profile (spec.profile) ------------------------------------------------------------------ */

@@ -137,7 +137,6 @@ void tdm_device_destroy(tdm_device **pointer)
     tdm_device *device = *pointer;
     if (!device) return;
     *pointer = NULL;
-    tdm__cache_join(device);
     if (device->compute) clFinish(device->compute);
     if (device->transfer) clFinish(device->transfer);
     tdm__clblast_release(device);

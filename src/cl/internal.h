@@ -1,8 +1,7 @@
 /* cl/internal.h: what the files of src/cl share and nobody else sees: the device's inside.
  *
  * Locks: `memory_lock` guards the byte counts and the staging ring, `profile.lock` the spans. The
- * program store belongs to one thread at a time; the cache writer works on its own copy of the
- * list.
+ * program store belongs to one thread at a time.
  */
 #ifndef CL_INTERNAL_H
 #define CL_INTERNAL_H
@@ -54,7 +53,7 @@ struct tdm__program {
     char *file, *defines; /* the store's key; defines normalised */
     cl_program program;
     char hash[TDM__HASH_HEX]; /* name of its cache file */
-    bool cached;              /* in the cache, or handed to the writer */
+    bool cached;              /* in the cache, or not to be tried again */
     bool launched;
     char **kernels; /* interned kernel names */
     size_t n_kernels, kernels_capacity;
@@ -87,7 +86,6 @@ const char *tdm__cache_decode(const void *bytes, size_t n, const char *key, cons
 /* NULL in *program when there is no usable entry. Never fails for what is in the cache. */
 void tdm__cache_load(tdm_device *device, const char key[TDM__HASH_HEX], const char *options,
                      cl_program *program);
-void tdm__cache_join(tdm_device *device);
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
@@ -166,8 +164,6 @@ struct tdm_device {
     size_t n_programs, programs_capacity;
     tdm__device_stats stats;
 
-    tdm__thread writer;
-    atomic_bool writer_busy;
 
     tdm__profile profile;
 

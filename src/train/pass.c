@@ -153,13 +153,6 @@ static bool checkpoint_due(const tdm_trainer *t)
     return t->checkpoint_steps && t->position.step % t->checkpoint_steps == 0;
 }
 
-/* Program binaries are complete after the kernels' first launches. */
-static tdm_status cache_programs(tdm_trainer *t)
-{
-    tdm_status status = tdm_device_finish(t->session.device);
-    return status ? status : tdm__device_cache_write(t->session.device);
-}
-
 static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
 {
     tdm_status status = TDM_OK;
@@ -172,7 +165,8 @@ static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
         p->report->lr = learning_rate(t, p->steps, t->position.epoch_step);
         TDM_TRY(train_batch(t, p, p->report->lr, &more, &stepped));
         if (!more) break;
-        if (t->position.step == 1) TDM_TRY(cache_programs(t));
+        /* Program binaries are complete after the kernels' first launches. */
+        if (t->position.step == 1) TDM_TRY(tdm__device_cache_write(t->session.device));
         TDM_TRY(show(p, t->position.epoch_step));
         if (stepped && checkpoint_due(t) && t->position.epoch_step < p->steps) {
             TDM_TRY(read_report(p, t->position.epoch_step)); /* never save what has diverged */

@@ -221,7 +221,7 @@ END_TEST
 
 START_TEST(prelude_epilogue)
 {
-    /* y = relu(scale (x + bias) + shift + residual), vector and scalar forms. */
+    /* y = relu(scale (x + bias) + shift + residual), whole and partial vectors. */
     float x[16], bias[16], scale[16], shift[16], residual[16], got[32];
     tdm__buffer buffers[6];
     for (int i = 0; i < 16; i++) {
@@ -235,15 +235,16 @@ START_TEST(prelude_epilogue)
                     "kernel void epilogue(ARG(const float, x), ARG(float, y), EPILOGUE_ARGS) {\n"
                     "    VIEW(x); VIEW(y);\n"
                     "    EPILOGUE_VIEWS;\n"
-                    "    for (int k = 0; k < 16; k += VW) {\n"
-                    "        FLOATV acc = VLOAD(0, x + k);\n"
-                    "        EPILOGUE_V(acc, k, k);\n"
-                    "        VSTORE(acc, 0, y + k);\n"
+                    "    for (int k = 0; k < 16; k += LANES) {\n"
+                    "        floatl acc = load_lanes(x + k, LANES);\n"
+                    "        EPILOGUE(acc, k, k, LANES);\n"
+                    "        store_lanes(acc, y + k, LANES);\n"
                     "    }\n"
-                    "    for (int k = 0; k < 16; k++) {\n"
-                    "        float acc = x[k];\n"
-                    "        EPILOGUE_1(acc, k, k);\n"
-                    "        y[16 + k] = acc;\n"
+                    "    for (int k = 0, n; k < 16; k += n) {\n"
+                    "        n = min(min(3, LANES), 16 - k);\n"
+                    "        floatl acc = load_lanes(x + k, n);\n"
+                    "        EPILOGUE(acc, k, k, n);\n"
+                    "        store_lanes(acc, y + 16 + k, n);\n"
                     "    }\n"
                     "}\n");
     const float *const values[] = {x, got, bias, scale, shift, residual};

@@ -306,13 +306,11 @@ START_TEST(cache_waits_for_the_first_launch)
     support_cl_file(&cl, "set.cl", SET_TEXT);
     support_ok(tdm__launch_init(cl.device, "set.cl", "-DVALUE=5", "set", &launch));
     support_ok(tdm__device_cache_write(cl.device));
-    tdm__cache_join(cl.device);
     ck_assert_ptr_null(cache_file());
     tdm__launch_destroy(&launch);
     ck_assert_int_eq(run_set("-DVALUE=5"), 5);
     support_ok(tdm__device_cache_write(cl.device));
     support_ok(tdm__device_cache_write(cl.device)); /* while the first may still be at work */
-    tdm__cache_join(cl.device);
     char *path = cache_file();
     ck_assert_ptr_nonnull(path);
     free(path);
@@ -335,7 +333,6 @@ START_TEST(cache_that_cannot_be_written)
     ck_assert_int_eq(run_set("-DVALUE=5"), 5);
     tdm__file_fail_after(100);
     support_ok(tdm__device_cache_write(cl.device));
-    tdm__cache_join(cl.device);
     tdm__file_fail_after(0);
     tdm_set_log(NULL, NULL, TDM_LOG_ERROR);
     ck_assert_ptr_nonnull(strstr(logged, "program cache: not written: "));
