@@ -235,13 +235,14 @@ tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *repo
         TDM_TRY(tdm__feed_release(p.feed));
         TDM_TRY(tdm__compute_flush(spec->session->device));
         TDM_TRY(show(&p, step + 1));
+        if (spec->stop && *spec->stop) break;
     }
     TDM_TRY(read_report(&p, p.steps));
 done:
     return status;
 }
 
-tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report)
+tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, bool *finished)
 {
     const tdm__eval_spec spec = {.session = &t->session,
                                  .feed = t->feeds[split],
@@ -251,9 +252,12 @@ tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report)
                                  .tasks = t->task_reports,
                                  .metrics = t->metric_values,
                                  .names = t->task_names,
-                                 .losses = t->task_losses};
+                                 .losses = t->task_losses,
+                                 .stop = &t->stop};
     report->epoch = t->position.epoch + 1;
     report->epochs = t->epochs;
     report->step = t->position.step;
-    return tdm__evaluate_feed(&spec, report);
+    const tdm_status status = tdm__evaluate_feed(&spec, report);
+    *finished = !t->stop;
+    return status;
 }

@@ -209,8 +209,11 @@ static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
     tdm_status status = TDM_OK;
     if (t->feeds[TDM__SPLIT_VAL]) {
         tdm_epoch_report val = {0};
+        bool finished;
         TDM_TRY(publish(t, train));
-        TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_VAL, &val));
+        TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_VAL, &val, &finished));
+        /* Stopped: a resumed run finds the epoch's steps done and validates again. */
+        if (!finished) return tdm__trainer_save_state(t);
         val.lr = train->lr;
         TDM_TRY(select_best(t, &val));
         TDM_TRY(publish(t, &val));
@@ -262,12 +265,17 @@ static tdm_status final_test(tdm_trainer *t, tdm_epoch_report *report, bool *tes
 {
     tdm_status status = TDM_OK;
     char *best = NULL;
+    bool finished;
     *tested = false;
     if (!t->test || !t->feeds[TDM__SPLIT_TEST] || t->reason == TDM_STOP_REQUESTED) return TDM_OK;
     TDM_TRY(tdm__run_folder_file(&t->folder, "best.safetensors", &best));
     if (!tdm__path_exists(best)) goto done;
     TDM_TRY(tdm__load_weights(&t->session, best, TDM__LOAD_STRICT, NULL));
-    TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_TEST, report));
+    TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_TEST, report, &finished));
+    if (!finished) {
+        t->reason = TDM_STOP_REQUESTED;
+        goto done;
+    }
     report->epoch = t->position.best_epoch;
     TDM_TRY(publish(t, report));
     *tested = true;

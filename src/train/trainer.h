@@ -35,8 +35,8 @@ struct tdm_trainer {
 /* One epoch of training from position.epoch_step on. *finished is false when the run is to stop
  * before the epoch's end (tdm__trainer_should_stop said so). Fills the report. */
 tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finished);
-/* One pass over val or test. */
-tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report);
+/* One pass over val or test. *finished is false when a stop was asked for before its end. */
+tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, bool *finished);
 /* keep.c */
 bool tdm__trainer_should_stop(tdm_trainer *t);
 /* Writes state.safetensors of the run folder. */
@@ -57,6 +57,7 @@ typedef struct tdm__eval_spec {
     tdm_metric_value *metrics;
     const char **names;
     double *losses;
+    const volatile sig_atomic_t *stop; /* not 0: leave the pass; NULL: never */
 } tdm__eval_spec;
 tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *report);
 
