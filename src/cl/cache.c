@@ -167,9 +167,9 @@ done:
 }
 
 /* Only programs whose kernels have run: before that PoCL's binary holds no machine code. The device
- * must be idle: PoCL 3.1 counts uses of a kernel's machine code by its name and local size alone, and
- * asking for a binary adds a second entry of that name; a kernel in flight then releases the wrong one
- * and an assertion ends the process. */
+ * must be idle: PoCL 3.1 counts uses of a kernel's machine code by its name and local size alone,
+ * and asking for a binary adds a second entry of that name; a kernel in flight then releases the
+ * wrong one and an assertion ends the process. */
 tdm_status tdm__device_cache_write(tdm_device *device)
 {
     tdm_status status = TDM_OK;

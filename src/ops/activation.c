@@ -123,8 +123,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_activation = {
     .name = "activation",
     .attr_size = sizeof(activation_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -135,12 +134,7 @@ const tdm_op tdm__op_activation = {
     .gradient = gradient,
     .reference = reference,
     .as_epilogue = as_epilogue,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: dx = dy act'(y) --------------------------------------------------------------- */
@@ -209,8 +203,7 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_activation_grad = {
     .name = "activation_grad",
     .attr_size = sizeof(activation_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
@@ -218,12 +211,7 @@ const tdm_op tdm__op_activation_grad = {
     .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 /* ---- builders -------------------------------------------------------------------------------- */

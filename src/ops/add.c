@@ -87,12 +87,7 @@ const tdm_op tdm__op_add = {
     .gradient = gradient,
     .reference = reference,
     .as_epilogue = as_epilogue,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_add(tdm_graph *g, tdm_value a, tdm_value b)

@@ -216,8 +216,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_batch_norm = {
     .name = "batch_norm",
     .attr_size = sizeof(tdm_batch_norm_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 5,
     .max_in = 6,
     .n_out = 6,
@@ -227,12 +226,7 @@ const tdm_op tdm__op_batch_norm = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: dy, x, gamma, mean, invstd -> dx, dgamma, dbeta
@@ -355,12 +349,7 @@ const tdm_op tdm__op_batch_norm_grad = {
     .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_batch_norm_train(tdm_graph *g, tdm_value x, tdm_value gamma, tdm_value beta,

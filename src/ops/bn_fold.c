@@ -97,8 +97,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_bn_fold = {
     .name = "bn_fold",
     .attr_size = sizeof(bn_fold_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 4,
     .max_in = 4,
     .n_out = 2,
@@ -107,12 +106,7 @@ const tdm_op tdm__op_bn_fold = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: mean, var, dscale, dshift -> dgamma
@@ -182,19 +176,13 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_bn_fold_grad = {
     .name = "bn_fold_grad",
     .attr_size = sizeof(bn_fold_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 4,
     .n_out = 1,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_batch_norm_eval(tdm_graph *g, tdm_value x, tdm_value gamma, tdm_value beta,

@@ -112,12 +112,7 @@ const tdm_op tdm__op_channel_affine = {
     .gradient = gradient,
     .reference = reference,
     .as_epilogue = as_epilogue,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: dy, x -> dscale = sum dy x, dshift = sum dy
@@ -191,12 +186,7 @@ const tdm_op tdm__op_channel_affine_grad = {
     .n_out = 2,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_channel_affine(tdm_graph *g, tdm_value x, tdm_value scale, tdm_value shift)

@@ -102,12 +102,7 @@ const tdm_op tdm__op_channel_sum = {
     .can_accumulate = true,
     .infer = infer,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm__channel_sum(tdm_graph *g, tdm_value y)

@@ -7,6 +7,13 @@
 
 #define TDM__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+/* A descriptor's tables, with their lengths. */
+#define TDM__TABLES(variant_table, sample_table, reject_table)                                     \
+    .variants = (variant_table), .n_variants = TDM__COUNT(variant_table),                          \
+    .samples = (sample_table), .n_samples = TDM__COUNT(sample_table), .rejects = (reject_table),   \
+    .n_rejects = TDM__COUNT(reject_table)
+#define TDM__ATTRS(table) .attrs = (table), .n_attrs = TDM__COUNT(table)
+
 /* Types and shapes of samples and rejects, as initialisers: TDM__F32(4, 7, 7, 3). */
 #define TDM__TENSOR(type, ...)                                                                     \
     {                                                                                              \

@@ -129,8 +129,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_concat = {
     .name = "concat",
     .attr_size = sizeof(concat_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = -1,
     .n_out = 1,
@@ -139,12 +138,7 @@ const tdm_op tdm__op_concat = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_concat(tdm_graph *g, const tdm_value *x, int n, int axis)

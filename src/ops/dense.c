@@ -140,12 +140,7 @@ const tdm_op tdm__op_dense = {
     .gradient = forward_gradient,
     .reference = forward_reference,
     .macs = product_macs,
-    .variants = forward_variants,
-    .n_variants = TDM__COUNT(forward_variants),
-    .samples = forward_samples,
-    .n_samples = TDM__COUNT(forward_samples),
-    .rejects = forward_rejects,
-    .n_rejects = TDM__COUNT(forward_rejects),
+    TDM__TABLES(forward_variants, forward_samples, forward_rejects),
 };
 
 tdm_value tdm_dense(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b)
@@ -229,12 +224,7 @@ const tdm_op tdm__op_dense_grad_x = {
     .infer = grad_x_infer,
     .reference = grad_x_reference,
     .macs = product_macs,
-    .variants = grad_x_variants,
-    .n_variants = TDM__COUNT(grad_x_variants),
-    .samples = grad_x_samples,
-    .n_samples = TDM__COUNT(grad_x_samples),
-    .rejects = grad_x_rejects,
-    .n_rejects = TDM__COUNT(grad_x_rejects),
+    TDM__TABLES(grad_x_variants, grad_x_samples, grad_x_rejects),
 };
 
 /* ---- dw (C,K) = x^T (N,C) dy (N,K) --------------------------------------------------------------
@@ -314,10 +304,5 @@ const tdm_op tdm__op_dense_grad_w = {
     .infer = grad_w_infer,
     .reference = grad_w_reference,
     .macs = product_macs,
-    .variants = grad_w_variants,
-    .n_variants = TDM__COUNT(grad_w_variants),
-    .samples = grad_w_samples,
-    .n_samples = TDM__COUNT(grad_w_samples),
-    .rejects = grad_w_rejects,
-    .n_rejects = TDM__COUNT(grad_w_rejects),
+    TDM__TABLES(grad_w_variants, grad_w_samples, grad_w_rejects),
 };

@@ -93,8 +93,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_dropout = {
     .name = "dropout",
     .attr_size = sizeof(dropout_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -105,12 +104,7 @@ const tdm_op tdm__op_dropout = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_dropout(tdm_graph *g, tdm_value x, float p, uint32_t stream)

@@ -240,8 +240,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_label_loss = {
     .name = "label_loss",
     .attr_size = sizeof(label_loss_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 3,
     .n_out = 2,
@@ -250,12 +249,7 @@ const tdm_op tdm__op_label_loss = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: x, labels, weights, total, dloss -> dx ------------------------------------------
@@ -370,20 +364,14 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_label_loss_grad = {
     .name = "label_loss_grad",
     .attr_size = sizeof(label_loss_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 5,
     .n_out = 1,
     .inplace = {1 + IN_X},
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 /* ---- builders -------------------------------------------------------------------------------- */

@@ -73,12 +73,7 @@ const tdm_op tdm__op_label_map = {
     .n_out = 1,
     .infer = infer,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_label_map(tdm_graph *g, tdm_value labels, tdm_value map)

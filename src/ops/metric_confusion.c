@@ -137,20 +137,14 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_metric_confusion = {
     .name = "metric_confusion",
     .attr_size = sizeof(metric_confusion_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 3,
     .max_in = 3,
     .n_out = 1,
     .update = {3},
     .infer = infer,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_metric_confusion(tdm_graph *g, tdm_value logits, tdm_value labels, int ignore_index,

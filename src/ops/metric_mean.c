@@ -77,20 +77,14 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_metric_mean = {
     .name = "metric_mean",
     .attr_size = sizeof(metric_mean_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
     .update = {2},
     .infer = infer,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_metric_mean(tdm_graph *g, tdm_value value, float weight, tdm_value acc)

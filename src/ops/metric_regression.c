@@ -139,12 +139,7 @@ const tdm_op tdm__op_metric_regression = {
     .update = {1 + IN_ACC},
     .infer = infer,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_metric_regression(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask,

@@ -117,8 +117,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_normalize = {
     .name = "normalize",
     .attr_size = sizeof(normalize_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -127,12 +126,7 @@ const tdm_op tdm__op_normalize = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_normalize(tdm_graph *g, tdm_value x, const float *scale, const float *shift, int c)

@@ -219,8 +219,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_point_loss = {
     .name = "point_loss",
     .attr_size = sizeof(point_loss_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 3,
     .n_out = 2,
@@ -229,12 +228,7 @@ const tdm_op tdm__op_point_loss = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: x, target, mask, total, dloss -> dx ---------------------------------------------
@@ -330,20 +324,14 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_point_loss_grad = {
     .name = "point_loss_grad",
     .attr_size = sizeof(point_loss_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 5,
     .n_out = 1,
     .inplace = {1 + IN_X},
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 /* ---- builders -------------------------------------------------------------------------------- */

@@ -81,8 +81,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_reshape = {
     .name = "reshape",
     .attr_size = sizeof(reshape_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,

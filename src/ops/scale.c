@@ -62,8 +62,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_scale = {
     .name = "scale",
     .attr_size = sizeof(scale_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -74,12 +73,7 @@ const tdm_op tdm__op_scale = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_scale(tdm_graph *g, tdm_value x, float factor)

@@ -110,8 +110,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_slice = {
     .name = "slice",
     .attr_size = sizeof(slice_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -121,12 +120,7 @@ const tdm_op tdm__op_slice = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: dx is dy between zeros -----------------------------------------------------------
@@ -205,20 +199,14 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_slice_grad = {
     .name = "slice_grad",
     .attr_size = sizeof(slice_grad_attrs),
-    .attrs = attrs_grad,
-    .n_attrs = TDM__COUNT(attrs_grad),
+    TDM__ATTRS(attrs_grad),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
     .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_slice(tdm_graph *g, tdm_value x, int axis, int64_t begin, int64_t end)

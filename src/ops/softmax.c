@@ -112,8 +112,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_softmax = {
     .name = "softmax",
     .attr_size = sizeof(softmax_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -123,12 +122,7 @@ const tdm_op tdm__op_softmax = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: y, dy -> dx ------------------------------------------------------------------- */
@@ -188,20 +182,14 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_softmax_grad = {
     .name = "softmax_grad",
     .attr_size = sizeof(softmax_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
     .inplace = {2},
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 /* ---- builders -------------------------------------------------------------------------------- */

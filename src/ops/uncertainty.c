@@ -121,8 +121,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_uncertainty = {
     .name = "uncertainty",
     .attr_size = sizeof(uncertainty_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
@@ -131,12 +130,7 @@ const tdm_op tdm__op_uncertainty = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: loss, s, dout -> dloss, ds ------------------------------------------------------
@@ -190,19 +184,13 @@ static const tdm__reject rejects_grad[] = {
 const tdm_op tdm__op_uncertainty_grad = {
     .name = "uncertainty_grad",
     .attr_size = sizeof(uncertainty_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 3,
     .max_in = 3,
     .n_out = 2,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_likelihood likelihood)

@@ -90,8 +90,7 @@ static const tdm__reject rejects[] = {
 const tdm_op tdm__op_weighted_sum = {
     .name = "weighted_sum",
     .attr_size = sizeof(weighted_sum_attrs),
-    .attrs = attrs,
-    .n_attrs = TDM__COUNT(attrs),
+    TDM__ATTRS(attrs),
     .min_in = 1,
     .max_in = TERMS,
     .n_out = 1,
@@ -100,12 +99,7 @@ const tdm_op tdm__op_weighted_sum = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 tdm_value tdm_weighted_sum(tdm_graph *g, const tdm_value *losses, const float *weights_in, int n)

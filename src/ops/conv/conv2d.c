@@ -209,12 +209,7 @@ const tdm_op tdm__op_conv2d = {
     .gradient = forward_gradient,
     .reference = forward_reference,
     .macs = forward_macs,
-    .variants = forward_variants,
-    .n_variants = TDM__COUNT(forward_variants),
-    .samples = forward_samples,
-    .n_samples = TDM__COUNT(forward_samples),
-    .rejects = forward_rejects,
-    .n_rejects = TDM__COUNT(forward_rejects),
+    TDM__TABLES(forward_variants, forward_samples, forward_rejects),
 };
 
 tdm_value tdm_conv2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b, const tdm_conv2d_attrs *a)

@@ -170,8 +170,7 @@ static const tdm__reject data_rejects[] = {
 const tdm_op tdm__op_conv2d_grad_data = {
     .name = "conv2d_grad_data",
     .attr_size = sizeof(tdm__conv_data_attrs),
-    .attrs = data_attrs,
-    .n_attrs = TDM__COUNT(data_attrs),
+    TDM__ATTRS(data_attrs),
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
@@ -179,12 +178,7 @@ const tdm_op tdm__op_conv2d_grad_data = {
     .infer = data_infer,
     .reference = data_reference,
     .macs = data_macs,
-    .variants = data_variants,
-    .n_variants = TDM__COUNT(data_variants),
-    .samples = data_samples,
-    .n_samples = TDM__COUNT(data_samples),
-    .rejects = data_rejects,
-    .n_rejects = TDM__COUNT(data_rejects),
+    TDM__TABLES(data_variants, data_samples, data_rejects),
 };
 
 /* ---- filter gradient, with and without the bias gradient ---------------------------------------
@@ -329,12 +323,7 @@ const tdm_op tdm__op_conv2d_grad_filter = {
     .infer = filter_infer,
     .reference = filter_reference,
     .macs = filter_macs,
-    .variants = filter_variants,
-    .n_variants = TDM__COUNT(filter_variants),
-    .samples = filter_samples,
-    .n_samples = TDM__COUNT(filter_samples),
-    .rejects = filter_rejects,
-    .n_rejects = TDM__COUNT(filter_rejects),
+    TDM__TABLES(filter_variants, filter_samples, filter_rejects),
 };
 
 const tdm_op tdm__op_conv2d_grad_filter_bias = {
@@ -349,12 +338,7 @@ const tdm_op tdm__op_conv2d_grad_filter_bias = {
     .infer = filter_infer,
     .reference = filter_reference,
     .macs = filter_macs,
-    .variants = filter_variants,
-    .n_variants = TDM__COUNT(filter_variants),
-    .samples = filter_samples,
-    .n_samples = TDM__COUNT(filter_samples),
-    .rejects = filter_rejects,
-    .n_rejects = TDM__COUNT(filter_rejects),
+    TDM__TABLES(filter_variants, filter_samples, filter_rejects),
 };
 
 tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,

@@ -64,12 +64,7 @@ const tdm_op tdm__op_global_avg_pool = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: dx = dy / (H W) ----------------------------------------------------------------
@@ -119,12 +114,7 @@ const tdm_op tdm__op_global_avg_pool_grad = {
     .can_accumulate = true,
     .infer = tdm__global_infer_back,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_global_avg_pool(tdm_graph *g, tdm_value x)

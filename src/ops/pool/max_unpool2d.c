@@ -164,12 +164,7 @@ const tdm_op tdm__op_max_unpool2d = {
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
-    .variants = variants,
-    .n_variants = TDM__COUNT(variants),
-    .samples = samples,
-    .n_samples = TDM__COUNT(samples),
-    .rejects = rejects,
-    .n_rejects = TDM__COUNT(rejects),
+    TDM__TABLES(variants, samples, rejects),
 };
 
 /* ---- backward: dy (N,h,w,C), indices (N,P,Q,C) -> dx (N,P,Q,C) ---------------------------------
@@ -252,12 +247,7 @@ const tdm_op tdm__op_max_unpool2d_grad = {
     .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
-    .variants = variants_grad,
-    .n_variants = TDM__COUNT(variants_grad),
-    .samples = samples_grad,
-    .n_samples = TDM__COUNT(samples_grad),
-    .rejects = rejects_grad,
-    .n_rejects = TDM__COUNT(rejects_grad),
+    TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 
 tdm_value tdm_max_unpool2d(tdm_graph *g, tdm_value x, tdm_value indices, const tdm_pool2d_attrs *a,
