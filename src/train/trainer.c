@@ -303,7 +303,10 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
     tdm_epoch_report test = {0};
     char before[33], after[33];
     bool tested = false;
+    tdm__step_plan *plan;
     t->started = tdm__now();
+    /* What can fail for lack of memory or a broken kernel does so before anything is written. */
+    TDM_TRY(tdm__session_plan(&t->session, t->session.batch_size, true, &plan));
     TDM_TRY(open_folder(t));
     TDM_TRY(frozen_hash(t, before));
     TDM_TRY(run_epochs(t));
