@@ -1,0 +1,91 @@
+/* Metrics from whole-split sums, against values worked out by hand. */
+#include <math.h>
+
+#include "support/support.h"
+#include "task/task.h"
+
+static double value(const char *name, const double *sums, int64_t classes)
+{
+    const tdm__metric *metric = tdm__metric_find(name);
+    ck_assert_msg(metric != NULL, "no metric %s", name);
+    return metric->value(sums, classes);
+}
+
+static void near(const char *name, const double *sums, int64_t classes, double want)
+{
+    const double got = value(name, sums, classes);
+    ck_assert_msg(fabs(got - want) < 1e-12, "%s is %.15g instead of %.15g", name, got, want);
+}
+
+START_TEST(from_counts)
+{
+    const double counts[] = {87, 100}, none[] = {0, 0};
+    near("accuracy", counts, 10, 0.87);
+    near("top5", counts, 10, 0.87);
+    ck_assert(isnan(value("accuracy", none, 10)));
+}
+END_TEST
+
+START_TEST(from_two_classes)
+{
+    /* rows are labels: 90 negatives of which 5 called positive; 10 positives of which 6 found */
+    const double m[] = {85, 5, 4, 6};
+    near("pixel_accuracy", m, 2, 0.91);
+    near("balanced_accuracy", m, 2, (85.0 / 90 + 6.0 / 10) / 2);
+    near("majority", m, 2, 0.9);
+    near("iou", m, 2, 6.0 / 15);
+    near("f1", m, 2, 12.0 / 21);
+    near("miou", m, 2, (85.0 / 94 + 6.0 / 15) / 2);
+}
+END_TEST
+
+START_TEST(from_three_classes_one_absent)
+{
+    /* class 2 never occurs and is never predicted: it does not count */
+    const double m[] = {3, 1, 0, 2, 4, 0, 0, 0, 0}, none[9] = {0};
+    near("miou", m, 3, (3.0 / 6 + 4.0 / 7) / 2);
+    near("iou", m, 3, (3.0 / 6 + 4.0 / 7) / 2);
+    near("f1", m, 3, (6.0 / 9 + 8.0 / 11) / 2);
+    near("balanced_accuracy", m, 3, (3.0 / 4 + 4.0 / 6) / 2);
+    near("pixel_accuracy", m, 3, 0.7);
+    ck_assert(isnan(value("miou", none, 3)));
+    ck_assert(isnan(value("majority", none, 3)));
+}
+END_TEST
+
+START_TEST(from_regression_sums)
+{
+    /* sum |e|, sum e^2, sum |e|/|y|, count y != 0, count below 1.25, count valid */
+    const double s[] = {4, 2, 3, 6, 5, 8}, none[6] = {0};
+    near("l1", s, 0, 0.5);
+    near("l2", s, 0, 0.25);
+    near("rmse", s, 0, 0.5);
+    near("rel_error", s, 0, 0.5);
+    near("delta1", s, 0, 0.625);
+    near("psnr", s, 0, -10 * log10(0.25));
+    ck_assert(isnan(value("l1", none, 0)));
+}
+END_TEST
+
+START_TEST(names_and_directions)
+{
+    ck_assert_ptr_null(tdm__metric_find("nothing"));
+    ck_assert(tdm__metric_find("miou")->higher_is_better);
+    ck_assert(!tdm__metric_find("rmse")->higher_is_better);
+    for (const tdm__metric *m = tdm__metrics; m->name; m++)
+        ck_assert_ptr_eq(tdm__metric_find(m->name), m);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("task");
+    TCase *tc = tcase_create("metrics");
+    tcase_add_test(tc, from_counts);
+    tcase_add_test(tc, from_two_classes);
+    tcase_add_test(tc, from_three_classes_one_absent);
+    tcase_add_test(tc, from_regression_sums);
+    tcase_add_test(tc, names_and_directions);
+    suite_add_tcase(suite, tc);
+    return support_run(suite);
+}
