@@ -213,7 +213,7 @@ static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
         TDM_TRY(publish(t, train));
         TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_VAL, &val, &finished));
         /* Stopped: a resumed run finds the epoch's steps done and validates again. */
-        if (!finished) return tdm__trainer_save_state(t);
+        if (!finished) return TDM_OK;
         val.lr = train->lr;
         TDM_TRY(select_best(t, &val));
         TDM_TRY(publish(t, &val));
@@ -242,7 +242,8 @@ static tdm_status run_epochs(tdm_trainer *t)
 {
     tdm_status status = TDM_OK;
     bool first = true;
-    while (t->position.epoch < t->epochs && !tdm__trainer_should_stop(t)) {
+    /* The time limit is looked at after steps only: every call gets something done. */
+    while (t->position.epoch < t->epochs && t->reason == TDM_STOP_NONE && !t->stop) {
         tdm_epoch_report report = {0};
         bool finished = false;
         const double began = tdm__now();
@@ -250,11 +251,11 @@ static tdm_status run_epochs(tdm_trainer *t)
         t->position.seconds += tdm__now() - began;
         if (first) TDM_TRY(write_profile(t));
         first = false;
-        if (!finished)
-            TDM_TRY(tdm__trainer_save_state(t));
-        else
-            TDM_TRY(end_epoch(t, &report));
+        if (finished) TDM_TRY(end_epoch(t, &report));
     }
+    if (t->stop) t->reason = TDM_STOP_REQUESTED;
+    if (t->reason == TDM_STOP_REQUESTED || t->reason == TDM_STOP_TIME)
+        TDM_TRY(tdm__trainer_save_state(t));
     if (t->reason == TDM_STOP_NONE) t->reason = TDM_STOP_EPOCHS;
 done:
     return status;
