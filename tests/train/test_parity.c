@@ -30,6 +30,8 @@ static void load_config(fixture *f, const char *style)
     support_ok(tdm_config_load(f->config, path));
     support_ok(tdm_config_set(f->config, "train.batch_size", "16", "test"));
     support_ok(tdm_config_set(f->config, "device.style", style, "test"));
+    support_ok(tdm_config_set(f->config, "model.mean", "0", "test")); /* the goldens' pixels */
+    support_ok(tdm_config_set(f->config, "model.std", "1", "test"));
     support_ok(tdm_config_resolve(f->config));
     free(path);
 }
