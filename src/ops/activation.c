@@ -96,7 +96,7 @@ static const activation_attrs relu = {TDM__ACT_RELU, 0}, leaky = {TDM__ACT_LEAKY
         TDM__FILL_SPACED                                                                           \
     }
 static const tdm__sample samples[] = {
-    {"relu scalar", &relu, 1, {{TDM_F32, 0}}},
+    {"relu scalar", &relu, 1, {TDM__SCALAR}},
     {"relu 15", &relu, 1, {TDM__F32(15)}, SPACED},
     {"relu 16", &relu, 1, {TDM__F32(16)}, SPACED},
     {"relu 17", &relu, 1, {TDM__F32(17)}, SPACED},

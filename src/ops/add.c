@@ -56,7 +56,7 @@ static tdm_status prepare(tdm__build *b)
 static const tdm__variant variants[] = {{"flat", TDM__ON_ANY, .prepare = prepare}};
 
 static const tdm__sample samples[] = {
-    {"scalar", NULL, 2, {{TDM_F32, 0}, {TDM_F32, 0}}},
+    {"scalar", NULL, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"15", NULL, 2, {TDM__F32(15), TDM__F32(15)}},
     {"16", NULL, 2, {TDM__F32(2, 8), TDM__F32(2, 8)}},
     {"17", NULL, 2, {TDM__F32(17), TDM__F32(17)}},

@@ -172,7 +172,7 @@ static const tdm_batch_norm_attrs usual = {1e-5f, 0.1f}, quick = {1e-3f, 1}, no_
     }
 static const tdm__sample samples[] = {
     {"c15", &usual, 5, {TDM__F32(2, 3, 5, 15), PARAMS(15)}, FILLS},
-    {"c16 counter", &usual, 6, {TDM__F32(2, 4, 4, 16), PARAMS(16), {TDM_F32, 0}}, FILLS},
+    {"c16 counter", &usual, 6, {TDM__F32(2, 4, 4, 16), PARAMS(16), TDM__SCALAR}, FILLS},
     {"c17", &quick, 5, {TDM__F32(3, 2, 2, 17), PARAMS(17)}, FILLS},
     {"c1", &no_eps, 5, {TDM__F32(2, 7, 11, 1), PARAMS(1)}, POSITIVE_FILLS},
     {"rank 2", &usual, 6, {TDM__F32(31, 7), PARAMS(7), TDM__F32(1)}, FILLS},

@@ -91,7 +91,7 @@ static const tdm__sample samples[] = {
 };
 static const tdm__reject rejects[] = {
     {"type", NULL, 1, {TDM__I32(3, 2)}, TDM_ERR_SHAPE, "y: must be f32, got i32[3,2]"},
-    {"scalar", NULL, 1, {{TDM_F32, 0}}, TDM_ERR_SHAPE, "y: must have at least 1 axis"},
+    {"scalar", NULL, 1, {TDM__SCALAR}, TDM_ERR_SHAPE, "y: must have at least 1 axis"},
 };
 
 const tdm_op tdm__op_channel_sum = {

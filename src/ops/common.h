@@ -14,13 +14,22 @@
     .n_rejects = TDM__COUNT(reject_table)
 #define TDM__ATTRS(table) .attrs = (table), .n_attrs = TDM__COUNT(table)
 
-/* Types and shapes of samples and rejects, as initialisers: TDM__F32(4, 7, 7, 3). */
+/* Types and shapes of samples and rejects, as initialisers: TDM__F32(4, 7, 7, 3);
+ * a scalar; an input that is not there. */
 #define TDM__TENSOR(type, ...)                                                                     \
     {                                                                                              \
         type, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                           \
         {                                                                                          \
             __VA_ARGS__                                                                            \
         }                                                                                          \
+    }
+#define TDM__SCALAR                                                                                \
+    {                                                                                              \
+        TDM_F32, 0                                                                                 \
+    }
+#define TDM__ABSENT                                                                                \
+    {                                                                                              \
+        TDM_NONE, 0                                                                                \
     }
 #define TDM__F32(...) TDM__TENSOR(TDM_F32, __VA_ARGS__)
 #define TDM__I32(...) TDM__TENSOR(TDM_I32, __VA_ARGS__)

@@ -11,7 +11,7 @@ static tdm_status infer(const tdm__io *io, tdm_desc *out)
 
 static const tdm__sample samples[] = {
     {"image", NULL, 1, {TDM__F32(2, 3, 5, 7)}},
-    {"scalar", NULL, 1, {{TDM_F32, 0}}},
+    {"scalar", NULL, 1, {TDM__SCALAR}},
 };
 static const tdm__reject rejects[] = {
     {"nothing", NULL, 0, {{0}}, TDM_ERR_SHAPE, "0 inputs given"},

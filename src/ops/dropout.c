@@ -80,7 +80,7 @@ static const tdm__variant variants[] = {{"flat", TDM__ON_ANY, .prepare = prepare
 static const dropout_attrs half = {0.5f, 1}, little = {0.1f, 0xFFFFFFFF}, much = {0.9f, 7},
                            none = {0, 3}, all = {1, 3}, wide = {0.5f, 1LL << 32};
 static const tdm__sample samples[] = {
-    {"scalar", &half, 1, {{TDM_F32, 0}}},     {"63", &half, 1, {TDM__F32(63)}},
+    {"scalar", &half, 1, {TDM__SCALAR}},      {"63", &half, 1, {TDM__F32(63)}},
     {"64", &little, 1, {TDM__F32(64)}},       {"67", &much, 1, {TDM__F32(67)}},
     {"keep all", &none, 1, {TDM__F32(3, 5)}}, {"two spans", &half, 1, {TDM__F32(16411)}},
 };

@@ -26,7 +26,7 @@ static const tdm__attr attrs[] = {
 };
 
 enum { HAS_WEIGHTS = 1, LOG_PROBS = 2 }; /* flags of cl/loss.cl */
-enum { IN_X, IN_LABELS, IN_WEIGHTS, IN_TOTAL, IN_DLOSS };
+enum { IN_X = TDM__LOSS_X, IN_LABELS = TDM__LOSS_TARGET, IN_WEIGHTS = TDM__LOSS_WEIGHT };
 
 static tdm_status check_inputs(const tdm__io *io)
 {
@@ -76,51 +76,33 @@ static double class_weight(const tdm__ref *ref, uint64_t c)
 
 /* Arguments behind the tensors: rows, C, block[, teams], ignore, smoothing, flags; and the range.
  */
-static void finish_launch(tdm__build *b, tdm__kernel *k, bool with_teams, double passes)
+static void finish_launch(tdm__build *b, tdm__kernel *k, const tdm__row_split *split,
+                          bool with_teams, double passes)
 {
     const tdm__io *io = tdm__build_io(b);
     const label_loss_attrs *a = io->attrs;
-    uint64_t rows, classes;
-    tdm__rows(&io->in[IN_X], &rows, &classes);
-    uint64_t block = tdm__loss_row_block(classes), teams = tdm__ceil_div(rows, block);
     int flags = (tdm__present(io, IN_WEIGHTS) ? HAS_WEIGHTS : 0) | (a->log_probs ? LOG_PROBS : 0);
-    tdm__arg_u64(k, rows);
-    tdm__arg_i32(k, (int64_t)classes);
-    tdm__arg_i32(k, (int64_t)block);
-    if (with_teams) tdm__arg_i32(k, (int64_t)teams);
+    tdm__arg_row_split(b, k, split);
+    if (with_teams) tdm__arg_i32(k, (int64_t)split->teams);
     tdm__arg_i32(k, a->ignore_index);
     tdm__arg_f32(k, a->label_smoothing);
     tdm__arg_i32(k, flags);
-    tdm__range_teams(b, k, teams);
-    double n = (double)rows * (double)classes;
-    tdm__cost(k, 5 * n, passes * 4 * n + 4 * (double)rows);
-}
-
-static bool is_wide(const tdm__io *io)
-{
-    return io->in[IN_X].dim[io->in[IN_X].rank - 1] > TDM__ROW_MAX;
+    double n = (double)split->rows * (double)split->classes;
+    tdm__cost(k, 5 * n, passes * 4 * n + 4 * (double)split->rows);
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
 static tdm_status infer(const tdm__io *io, tdm_desc *out)
 {
-    tdm_status status = TDM_OK;
-    TDM_TRY(check_inputs(io));
     out[0] = out[1] = tdm_desc_scalar();
-done:
-    return status;
+    return check_inputs(io);
 }
 
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    tdm_value weights = node->io->n_in > IN_WEIGHTS ? node->in[IN_WEIGHTS] : TDM_NO_VALUE;
-    tdm_value in[] = {node->in[IN_X], node->in[IN_LABELS], weights, node->out[1], dout[0]};
-    if (need[IN_X])
-        din[IN_X] =
-            tdm__graph_node(g, &tdm__op_label_loss_grad, in, TDM__COUNT(in), node->io->attrs);
-    return TDM_OK;
+    return tdm__loss_gradient(g, &tdm__op_label_loss_grad, node, dout, need, din);
 }
 
 static void reference(const tdm__ref *ref)
@@ -148,22 +130,15 @@ static void reference(const tdm__ref *ref)
 static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
 {
     (void)traits;
-    uint64_t rows, classes;
-    tdm__rows(&io->in[IN_X], &rows, &classes);
-    return tdm__ceil_div(rows, tdm__loss_row_block(classes)) * TDM__PARTIALS * sizeof(float);
+    return tdm__loss_workspace(tdm__row_split_of(&io->in[IN_X]).teams);
 }
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    tdm__kernel *k =
-        tdm__emit(b, "loss.cl", is_wide(io) ? "label_loss_fwd_wide" : "label_loss_fwd_rows", "");
-    tdm__arg_in(k, IN_X);
-    tdm__arg_in(k, IN_LABELS);
-    tdm__arg_in(k, IN_WEIGHTS);
-    tdm__arg_workspace(k, 0, sizeof(float));
-    finish_launch(b, k, true, 1);
-    tdm__emit_loss_finish(b, workspace(NULL, io) / TDM__PARTIALS / sizeof(float));
+    tdm__row_split split = tdm__row_split_of(&tdm__build_io(b)->in[IN_X]);
+    tdm__kernel *k = tdm__emit_loss(b, split.wide ? "label_loss_fwd_wide" : "label_loss_fwd_rows");
+    finish_launch(b, k, &split, true, 1);
+    tdm__emit_loss_finish(b, split.teams);
     return TDM_OK;
 }
 
@@ -208,7 +183,7 @@ static const tdm__reject rejects[] = {
     {"scalar",
      &plain,
      2,
-     {{TDM_F32, 0}, TDM__I32(1)},
+     {TDM__SCALAR, TDM__I32(1)},
      TDM_ERR_SHAPE,
      "x: must have at least one axis"},
     {"label type",
@@ -241,11 +216,7 @@ const tdm_op tdm__op_label_loss = {
     .name = "label_loss",
     .attr_size = sizeof(label_loss_attrs),
     TDM__ATTRS(attrs),
-    .min_in = 2,
-    .max_in = 3,
-    .n_out = 2,
-    .differentiable = 1 << IN_X,
-    .out_gradient = 1,
+    TDM__LOSS_FORWARD,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
@@ -257,13 +228,8 @@ const tdm_op tdm__op_label_loss = {
 
 static tdm_status infer_grad(const tdm__io *io, tdm_desc *out)
 {
-    tdm_status status = TDM_OK;
-    TDM_TRY(check_inputs(io));
-    TDM_TRY(tdm__expect(io, IN_TOTAL, "total", TDM_F32, 0));
-    TDM_TRY(tdm__expect(io, IN_DLOSS, "dloss", TDM_F32, 0));
-    out[0] = io->in[IN_X];
-done:
-    return status;
+    tdm_status status = check_inputs(io);
+    return status == TDM_OK ? tdm__loss_infer_grad(io, out) : status;
 }
 
 static void reference_grad(const tdm__ref *ref)
@@ -271,8 +237,7 @@ static void reference_grad(const tdm__ref *ref)
     const label_loss_attrs *a = ref->io->attrs;
     uint64_t rows, classes;
     tdm__rows(&ref->io->in[IN_X], &rows, &classes);
-    double total = ref->in[IN_TOTAL][0], W = 0, q = a->label_smoothing;
-    double scale = total != 0 ? ref->in[IN_DLOSS][0] / total : 0;
+    double scale = tdm__loss_grad_scale(ref), W = 0, q = a->label_smoothing;
     for (uint64_t c = 0; c < classes; c++) W += class_weight(ref, c);
     for (uint64_t r = 0; r < rows; r++) {
         const double *x = ref->in[IN_X] + r * classes;
@@ -290,25 +255,15 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    bool wide = is_wide(tdm__build_io(b));
+    tdm__row_split split = tdm__row_split_of(&tdm__build_io(b)->in[IN_X]);
     tdm__kernel *k =
-        tdm__emit(b, "loss.cl", wide ? "label_loss_bwd_wide" : "label_loss_bwd_rows", "");
-    for (int i = IN_X; i <= IN_DLOSS; i++) tdm__arg_in(k, i);
-    tdm__arg_out(k, 0);
-    finish_launch(b, k, false, 2);
+        tdm__emit_loss_grad(b, split.wide ? "label_loss_bwd_wide" : "label_loss_bwd_rows");
+    finish_launch(b, k, &split, false, 2);
     return TDM_OK;
 }
 
 static const tdm__variant variants_grad[] = {{"rows", TDM__ON_ANY, .prepare = prepare_grad}};
 
-#define SCALAR                                                                                     \
-    {                                                                                              \
-        TDM_F32, 0                                                                                 \
-    }
-#define ABSENT                                                                                     \
-    {                                                                                              \
-        TDM_NONE, 0                                                                                \
-    }
 #define LABELLED_GRAD(classes)                                                                     \
     .fill = {TDM__FILL_NORMAL, TDM__FILL_LABEL, TDM__FILL_POSITIVE, TDM__FILL_POSITIVE,            \
              TDM__FILL_POSITIVE},                                                                  \
@@ -317,32 +272,32 @@ static const tdm__sample samples_grad[] = {
     {"batch",
      &plain,
      5,
-     {TDM__F32(64, 10), TDM__I32(64), ABSENT, SCALAR, SCALAR},
+     {TDM__F32(64, 10), TDM__I32(64), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
      LABELLED_GRAD(10)},
     {"smoothing",
      &smooth,
      5,
-     {TDM__F32(17, 7), TDM__I32(17), TDM__F32(7), SCALAR, SCALAR},
+     {TDM__F32(17, 7), TDM__I32(17), TDM__F32(7), TDM__SCALAR, TDM__SCALAR},
      LABELLED_GRAD(7)},
     {"pixels",
      &ignore_2,
      5,
-     {TDM__F32(2, 5, 7, 13), TDM__I32(2, 5, 7), TDM__F32(13), SCALAR, SCALAR},
+     {TDM__F32(2, 5, 7, 13), TDM__I32(2, 5, 7), TDM__F32(13), TDM__SCALAR, TDM__SCALAR},
      LABELLED_GRAD(13)},
     {"wide",
      &smooth,
      5,
-     {TDM__F32(18, 1013), TDM__I32(18), TDM__F32(1013), SCALAR, SCALAR},
+     {TDM__F32(18, 1013), TDM__I32(18), TDM__F32(1013), TDM__SCALAR, TDM__SCALAR},
      LABELLED_GRAD(1013)},
     {"nll",
      &nll_smooth,
      5,
-     {TDM__F32(15, 6), TDM__I32(15), TDM__F32(6), SCALAR, SCALAR},
+     {TDM__F32(15, 6), TDM__I32(15), TDM__F32(6), TDM__SCALAR, TDM__SCALAR},
      LABELLED_GRAD(6)},
     {"nothing valid",
      &plain,
      5,
-     {TDM__F32(5, 6), TDM__I32(5), ABSENT, SCALAR, SCALAR},
+     {TDM__F32(5, 6), TDM__I32(5), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
      .fill = {TDM__FILL_NORMAL, TDM__FILL_INDEX, 0, TDM__FILL_ZERO, TDM__FILL_POSITIVE},
      .fill_arg = {0, 6}},
 };
@@ -350,13 +305,13 @@ static const tdm__reject rejects_grad[] = {
     {"total",
      &plain,
      5,
-     {TDM__F32(4, 3), TDM__I32(4), ABSENT, TDM__F32(1), SCALAR},
+     {TDM__F32(4, 3), TDM__I32(4), TDM__ABSENT, TDM__F32(1), TDM__SCALAR},
      TDM_ERR_SHAPE,
      "total: must have 0 axes, got f32[1]"},
     {"dloss",
      &plain,
      5,
-     {TDM__F32(4, 3), TDM__I32(4), ABSENT, SCALAR, TDM__F32(4)},
+     {TDM__F32(4, 3), TDM__I32(4), TDM__ABSENT, TDM__SCALAR, TDM__F32(4)},
      TDM_ERR_SHAPE,
      "dloss: must have 0 axes, got f32[4]"},
 };
@@ -365,10 +320,7 @@ const tdm_op tdm__op_label_loss_grad = {
     .name = "label_loss_grad",
     .attr_size = sizeof(label_loss_attrs),
     TDM__ATTRS(attrs),
-    .min_in = 2,
-    .max_in = 5,
-    .n_out = 1,
-    .inplace = {1 + IN_X},
+    TDM__LOSS_BACKWARD,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

@@ -3,15 +3,29 @@
 
 #include <math.h>
 
-uint64_t tdm__loss_row_block(uint64_t classes)
-{
-    uint64_t rows = TDM__SPAN / classes / 16 * 16;
-    return rows < 16 ? 16 : rows;
-}
-
 void tdm__range_teams(tdm__build *b, tdm__kernel *k, uint64_t teams)
 {
     tdm__range_1(k, teams, tdm__build_is_cpu(b) ? 1 : tdm__build_traits(b)->work_group);
+}
+
+tdm__row_split tdm__row_split_of(const tdm_desc *x)
+{
+    tdm__row_split s;
+    tdm__rows(x, &s.rows, &s.classes);
+    /* about TDM__SPAN elements a team, in whole vectors of rows */
+    uint64_t block = TDM__SPAN / s.classes / 16 * 16;
+    s.block = block < 16 ? 16 : block;
+    s.teams = tdm__ceil_div(s.rows, s.block);
+    s.wide = s.classes > TDM__ROW_MAX;
+    return s;
+}
+
+void tdm__arg_row_split(tdm__build *b, tdm__kernel *k, const tdm__row_split *split)
+{
+    tdm__arg_u64(k, split->rows);
+    tdm__arg_i32(k, (int64_t)split->classes);
+    tdm__arg_i32(k, (int64_t)split->block);
+    tdm__range_teams(b, k, split->teams);
 }
 
 int64_t tdm__mask_div(const tdm__io *io, int mask, int of)
@@ -62,12 +76,7 @@ tdm_status tdm__expect_labels(const tdm__io *io, int labels, int of, tdm_dtype d
 
 tdm_status tdm__expect_sums(const tdm__io *io, int input, int64_t sums)
 {
-    tdm_desc want = tdm_desc_2(TDM_F32, sums, 2);
-    if (tdm_desc_equal(&want, &io->in[input])) return TDM_OK;
-    char text[96], text_want[96];
-    return tdm__fail(TDM_ERR_SHAPE, "accumulator: must be %s, got %s",
-                     tdm_desc_text(&want, text_want, sizeof text_want),
-                     tdm_desc_text(&io->in[input], text, sizeof text));
+    return tdm__expect_desc(io, input, "accumulator", tdm_desc_2(TDM_F32, sums, 2));
 }
 
 tdm_status tdm__expect_metric_rows(const tdm__io *io, int64_t *classes)
@@ -92,12 +101,21 @@ int64_t tdm__metric_label(const tdm__ref *ref, int64_t r, int64_t classes, int64
     return label >= 0 && label < (double)classes && label != (double)ignore ? (int64_t)label : -1;
 }
 
-void tdm__emit_counts_zero(tdm__build *b, uint64_t n)
+tdm__kernel *tdm__emit_counts(tdm__build *b, const char *kernel, uint64_t n)
 {
     tdm__kernel *k = tdm__emit(b, "metric.cl", "metric_zero", "");
     tdm__arg_workspace(k, 0, sizeof(uint32_t));
     tdm__arg_i32(k, (int64_t)n);
     tdm__range_items(b, k, n);
+    tdm__row_split split = tdm__row_split_of(&tdm__build_io(b)->in[0]);
+    k = tdm__emit(b, "metric.cl", kernel, "");
+    tdm__arg_in(k, 0);
+    tdm__arg_in(k, 1);
+    tdm__arg_workspace(k, 0, sizeof(uint32_t));
+    tdm__arg_row_split(b, k, &split);
+    double elements = (double)split.rows * (double)split.classes;
+    tdm__cost(k, elements, 4 * elements);
+    return k;
 }
 
 void tdm__emit_counts_add(tdm__build *b, uint64_t n)
@@ -107,6 +125,57 @@ void tdm__emit_counts_add(tdm__build *b, uint64_t n)
     tdm__arg_out(k, 0);
     tdm__arg_i32(k, (int64_t)n);
     tdm__range_items(b, k, n);
+}
+
+/* a loss and its gradient ---------------------------------------------------------------------- */
+
+tdm_status tdm__loss_gradient(tdm_graph *g, const tdm_op *op, const tdm__node_view *node,
+                              const tdm_value *dout, const bool *need, tdm_value *din)
+{
+    bool weighted = node->io->n_in > TDM__LOSS_WEIGHT;
+    tdm_value in[TDM__LOSS_GRAD_INPUTS] = {node->in[TDM__LOSS_X], node->in[TDM__LOSS_TARGET],
+                                           weighted ? node->in[TDM__LOSS_WEIGHT] : TDM_NO_VALUE,
+                                           node->out[1], dout[0]};
+    if (need[TDM__LOSS_X])
+        din[TDM__LOSS_X] = tdm__graph_node(g, op, in, TDM__COUNT(in), node->io->attrs);
+    return TDM_OK;
+}
+
+tdm_status tdm__loss_infer_grad(const tdm__io *io, tdm_desc *out)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__expect(io, TDM__LOSS_TOTAL, "total", TDM_F32, 0));
+    TDM_TRY(tdm__expect(io, TDM__LOSS_DLOSS, "dloss", TDM_F32, 0));
+    out[0] = io->in[TDM__LOSS_X];
+done:
+    return status;
+}
+
+double tdm__loss_grad_scale(const tdm__ref *ref)
+{
+    double total = ref->in[TDM__LOSS_TOTAL][0];
+    return total != 0 ? ref->in[TDM__LOSS_DLOSS][0] / total : 0;
+}
+
+uint64_t tdm__loss_workspace(uint64_t teams)
+{
+    return teams * TDM__PARTIALS * sizeof(float);
+}
+
+tdm__kernel *tdm__emit_loss(tdm__build *b, const char *kernel)
+{
+    tdm__kernel *k = tdm__emit(b, "loss.cl", kernel, "");
+    for (int i = TDM__LOSS_X; i <= TDM__LOSS_WEIGHT; i++) tdm__arg_in(k, i);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    return k;
+}
+
+tdm__kernel *tdm__emit_loss_grad(tdm__build *b, const char *kernel)
+{
+    tdm__kernel *k = tdm__emit(b, "loss.cl", kernel, "");
+    for (int i = TDM__LOSS_X; i < TDM__LOSS_GRAD_INPUTS; i++) tdm__arg_in(k, i);
+    tdm__arg_out(k, 0);
+    return k;
 }
 
 void tdm__emit_loss_finish(tdm__build *b, uint64_t teams)

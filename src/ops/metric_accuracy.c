@@ -66,23 +66,12 @@ static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     const metric_accuracy_attrs *a = io->attrs;
-    uint64_t rows, width;
-    tdm__rows(&io->in[0], &rows, &width);
-    uint64_t block = tdm__loss_row_block(width);
-    tdm__emit_counts_zero(b, COUNTS);
-    tdm__kernel *k = tdm__emit(b, "metric.cl", "metric_accuracy", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_workspace(k, 0, sizeof(uint32_t));
-    tdm__arg_u64(k, rows);
-    tdm__arg_i32(k, (int64_t)width);
-    tdm__arg_i32(k, (int64_t)block);
-    tdm__arg_i32(k, width == 1 ? 2 : (int64_t)width);
+    int64_t width = io->in[0].dim[io->in[0].rank - 1];
+    tdm__kernel *k = tdm__emit_counts(b, "metric_accuracy", COUNTS);
+    tdm__arg_i32(k, width == 1 ? 2 : width);
     tdm__arg_i32(k, a->topk);
     tdm__arg_i32(k, a->ignore_index);
     tdm__arg_i32(k, io->in[1].dtype == TDM_F32);
-    tdm__range_teams(b, k, tdm__ceil_div(rows, block));
-    tdm__cost(k, (double)(rows * width), 4.0 * (double)(rows * width));
     tdm__emit_counts_add(b, COUNTS);
     return TDM_OK;
 }

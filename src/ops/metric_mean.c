@@ -45,13 +45,14 @@ static tdm_status prepare(tdm__build *b)
 
 static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
 
-#define SCALAR                                                                                     \
-    {                                                                                              \
-        TDM_F32, 0                                                                                 \
-    }
 static const metric_mean_attrs of_64 = {64}, negative = {-1};
 static const tdm__sample samples[] = {
-    {"batch of 64", &of_64, 2, {SCALAR, TDM__F32(2, 2)}, .fill = {0, TDM__FILL_INDEX}, {0, 100}},
+    {"batch of 64",
+     &of_64,
+     2,
+     {TDM__SCALAR, TDM__F32(2, 2)},
+     .fill = {0, TDM__FILL_INDEX},
+     {0, 100}},
 };
 static const tdm__reject rejects[] = {
     {"value",
@@ -63,13 +64,13 @@ static const tdm__reject rejects[] = {
     {"accumulator",
      &of_64,
      2,
-     {SCALAR, TDM__F32(4)},
+     {TDM__SCALAR, TDM__F32(4)},
      TDM_ERR_SHAPE,
      "accumulator: must be f32[2,2], got f32[4]"},
     {"weight",
      &negative,
      2,
-     {SCALAR, TDM__F32(2, 2)},
+     {TDM__SCALAR, TDM__F32(2, 2)},
      TDM_ERR_SHAPE,
      "weight: must be at least 0, got -1"},
 };

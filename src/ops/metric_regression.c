@@ -75,15 +75,11 @@ static tdm_status prepare(tdm__build *b)
 static const tdm__variant variants[] = {
     {"flat", TDM__ON_ANY, .workspace = workspace, .prepare = prepare}};
 
-#define ABSENT                                                                                     \
-    {                                                                                              \
-        TDM_NONE, 0                                                                                \
-    }
 #define DEPTHS(mask)                                                                               \
     .fill = {TDM__FILL_POSITIVE, TDM__FILL_POSITIVE, mask, TDM__FILL_INDEX},                       \
     .fill_arg = {0, 0, 0, 9}
 static const tdm__sample samples[] = {
-    {"15", NULL, 4, {TDM__F32(15), TDM__F32(15), ABSENT, TDM__F32(6, 2)}, DEPTHS(0)},
+    {"15", NULL, 4, {TDM__F32(15), TDM__F32(15), TDM__ABSENT, TDM__F32(6, 2)}, DEPTHS(0)},
     {"depth",
      NULL,
      4,
@@ -102,7 +98,7 @@ static const tdm__sample samples[] = {
     {"zero targets, both signs",
      NULL,
      4,
-     {TDM__F32(101), TDM__F32(101), ABSENT, TDM__F32(6, 2)},
+     {TDM__F32(101), TDM__F32(101), TDM__ABSENT, TDM__F32(6, 2)},
      .fill = {TDM__FILL_NORMAL, TDM__FILL_TIES, 0, TDM__FILL_ZERO}},
     {"nothing valid",
      NULL,
@@ -114,7 +110,7 @@ static const tdm__reject rejects[] = {
     {"target",
      NULL,
      4,
-     {TDM__F32(4, 3), TDM__F32(4), ABSENT, TDM__F32(6, 2)},
+     {TDM__F32(4, 3), TDM__F32(4), TDM__ABSENT, TDM__F32(6, 2)},
      TDM_ERR_SHAPE,
      "target: must be f32[4,3] like x, got f32[4]"},
     {"mask",
@@ -126,7 +122,7 @@ static const tdm__reject rejects[] = {
     {"accumulator",
      NULL,
      4,
-     {TDM__F32(4, 3), TDM__F32(4, 3), ABSENT, TDM__F32(6)},
+     {TDM__F32(4, 3), TDM__F32(4, 3), TDM__ABSENT, TDM__F32(6)},
      TDM_ERR_SHAPE,
      "accumulator: must be f32[6,2], got f32[6]"},
 };

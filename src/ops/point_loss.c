@@ -14,7 +14,7 @@
 #include <tandem/ops.h>
 
 enum { KIND_L1, KIND_L2, KIND_HUBER, KIND_BCE, KINDS };
-enum { IN_X, IN_TARGET, IN_MASK, IN_TOTAL, IN_DLOSS };
+enum { IN_X = TDM__LOSS_X, IN_TARGET = TDM__LOSS_TARGET, IN_MASK = TDM__LOSS_WEIGHT };
 
 typedef struct point_loss_attrs {
     int32_t kind;
@@ -98,22 +98,14 @@ static void finish_launch(tdm__build *b, tdm__kernel *k, bool with_teams, double
 
 static tdm_status infer(const tdm__io *io, tdm_desc *out)
 {
-    tdm_status status = TDM_OK;
-    TDM_TRY(check_inputs(io));
     out[0] = out[1] = tdm_desc_scalar();
-done:
-    return status;
+    return check_inputs(io);
 }
 
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    tdm_value mask = node->io->n_in > IN_MASK ? node->in[IN_MASK] : TDM_NO_VALUE;
-    tdm_value in[] = {node->in[IN_X], node->in[IN_TARGET], mask, node->out[1], dout[0]};
-    if (need[IN_X])
-        din[IN_X] =
-            tdm__graph_node(g, &tdm__op_point_loss_grad, in, TDM__COUNT(in), node->io->attrs);
-    return TDM_OK;
+    return tdm__loss_gradient(g, &tdm__op_point_loss_grad, node, dout, need, din);
 }
 
 static void reference(const tdm__ref *ref)
@@ -134,15 +126,12 @@ static void reference(const tdm__ref *ref)
 static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
 {
     (void)traits;
-    return team_count(io) * TDM__PARTIALS * sizeof(float);
+    return tdm__loss_workspace(team_count(io));
 }
 
 static tdm_status prepare(tdm__build *b)
 {
-    tdm__kernel *k = tdm__emit(b, "loss.cl", "point_loss_fwd", "");
-    for (int i = IN_X; i <= IN_MASK; i++) tdm__arg_in(k, i);
-    tdm__arg_workspace(k, 0, sizeof(float));
-    finish_launch(b, k, true, 2);
+    finish_launch(b, tdm__emit_loss(b, "point_loss_fwd"), true, 2);
     tdm__emit_loss_finish(b, team_count(tdm__build_io(b)));
     return TDM_OK;
 }
@@ -157,7 +146,7 @@ static const point_loss_attrs l1 = {KIND_L1, 0}, l2 = {KIND_L2, 0}, huber = {KIN
 #define MASKED .fill = {TDM__FILL_NORMAL, TDM__FILL_NORMAL, TDM__FILL_MASK}
 #define PROBABLE .fill = {TDM__FILL_NORMAL, TDM__FILL_UNIFORM, TDM__FILL_MASK}
 static const tdm__sample samples[] = {
-    {"l1 scalar", &l1, 2, {{TDM_F32, 0}, {TDM_F32, 0}}},
+    {"l1 scalar", &l1, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"l1 15", &l1, 2, {TDM__F32(15), TDM__F32(15)}},
     {"l1 images", &l1, 2, {TDM__F32(2, 7, 7, 1), TDM__F32(2, 7, 7, 1)}},
     {"l1 own mask", &l1, 3, {TDM__F32(3, 37), TDM__F32(3, 37), TDM__F32(3, 37)}, MASKED},
@@ -220,11 +209,7 @@ const tdm_op tdm__op_point_loss = {
     .name = "point_loss",
     .attr_size = sizeof(point_loss_attrs),
     TDM__ATTRS(attrs),
-    .min_in = 2,
-    .max_in = 3,
-    .n_out = 2,
-    .differentiable = 1 << IN_X,
-    .out_gradient = 1,
+    TDM__LOSS_FORWARD,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
@@ -236,21 +221,15 @@ const tdm_op tdm__op_point_loss = {
 
 static tdm_status infer_grad(const tdm__io *io, tdm_desc *out)
 {
-    tdm_status status = TDM_OK;
-    TDM_TRY(check_inputs(io));
-    TDM_TRY(tdm__expect(io, IN_TOTAL, "total", TDM_F32, 0));
-    TDM_TRY(tdm__expect(io, IN_DLOSS, "dloss", TDM_F32, 0));
-    out[0] = io->in[IN_X];
-done:
-    return status;
+    tdm_status status = check_inputs(io);
+    return status == TDM_OK ? tdm__loss_infer_grad(io, out) : status;
 }
 
 static void reference_grad(const tdm__ref *ref)
 {
     int64_t n = tdm_desc_count(&ref->io->in[IN_X]);
     int64_t div = tdm__mask_div(ref->io, IN_MASK, IN_TARGET);
-    double total = ref->in[IN_TOTAL][0];
-    double scale = total != 0 ? ref->in[IN_DLOSS][0] / total : 0;
+    double scale = tdm__loss_grad_scale(ref);
     for (int64_t i = 0; i < n; i++) {
         double t = ref->in[IN_TARGET][i];
         bool valid = tdm__mask_at(ref->in[IN_MASK], div, i) && !isnan(t);
@@ -260,63 +239,52 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    tdm__kernel *k = tdm__emit(b, "loss.cl", "point_loss_bwd", "");
-    for (int i = IN_X; i <= IN_DLOSS; i++) tdm__arg_in(k, i);
-    tdm__arg_out(k, 0);
-    finish_launch(b, k, false, 3);
+    finish_launch(b, tdm__emit_loss_grad(b, "point_loss_bwd"), false, 3);
     return TDM_OK;
 }
 
 static const tdm__variant variants_grad[] = {{"flat", TDM__ON_ANY, .prepare = prepare_grad}};
 
-#define SCALAR                                                                                     \
-    {                                                                                              \
-        TDM_F32, 0                                                                                 \
-    }
-#define ABSENT                                                                                     \
-    {                                                                                              \
-        TDM_NONE, 0                                                                                \
-    }
 #define GRAD_FILL(target)                                                                          \
     .fill = {TDM__FILL_NORMAL, target, TDM__FILL_MASK, TDM__FILL_POSITIVE, TDM__FILL_POSITIVE}
 static const tdm__sample samples_grad[] = {
     {"l1 images",
      &l1,
      5,
-     {TDM__F32(2, 7, 7, 1), TDM__F32(2, 7, 7, 1), ABSENT, SCALAR, SCALAR},
+     {TDM__F32(2, 7, 7, 1), TDM__F32(2, 7, 7, 1), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
      GRAD_FILL(TDM__FILL_NORMAL)},
     {"l2 pixel mask",
      &l2,
      5,
-     {TDM__F32(2, 1399, 3), TDM__F32(2, 1399, 3), TDM__F32(2, 1399, 1), SCALAR, SCALAR},
+     {TDM__F32(2, 1399, 3), TDM__F32(2, 1399, 3), TDM__F32(2, 1399, 1), TDM__SCALAR, TDM__SCALAR},
      GRAD_FILL(TDM__FILL_NORMAL)},
     {"huber sample mask",
      &huber,
      5,
-     {TDM__F32(5, 31), TDM__F32(5, 31), TDM__F32(5), SCALAR, SCALAR},
+     {TDM__F32(5, 31), TDM__F32(5, 31), TDM__F32(5), TDM__SCALAR, TDM__SCALAR},
      GRAD_FILL(TDM__FILL_NORMAL)},
     {"bce own mask",
      &bce_weighted,
      5,
-     {TDM__F32(3, 11), TDM__F32(3, 11), TDM__F32(3, 11), SCALAR, SCALAR},
+     {TDM__F32(3, 11), TDM__F32(3, 11), TDM__F32(3, 11), TDM__SCALAR, TDM__SCALAR},
      GRAD_FILL(TDM__FILL_UNIFORM)},
     {"nothing valid",
      &l1,
      5,
-     {TDM__F32(9), TDM__F32(9), ABSENT, SCALAR, SCALAR},
+     {TDM__F32(9), TDM__F32(9), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
      .fill = {TDM__FILL_NORMAL, TDM__FILL_NORMAL, 0, TDM__FILL_ZERO, TDM__FILL_POSITIVE}},
 };
 static const tdm__reject rejects_grad[] = {
     {"total",
      &l1,
      5,
-     {TDM__F32(4), TDM__F32(4), ABSENT, TDM__F32(1), SCALAR},
+     {TDM__F32(4), TDM__F32(4), TDM__ABSENT, TDM__F32(1), TDM__SCALAR},
      TDM_ERR_SHAPE,
      "total: must have 0 axes, got f32[1]"},
     {"dloss",
      &l1,
      5,
-     {TDM__F32(4), TDM__F32(4), ABSENT, SCALAR, TDM__F32(4)},
+     {TDM__F32(4), TDM__F32(4), TDM__ABSENT, TDM__SCALAR, TDM__F32(4)},
      TDM_ERR_SHAPE,
      "dloss: must have 0 axes, got f32[4]"},
 };
@@ -325,10 +293,7 @@ const tdm_op tdm__op_point_loss_grad = {
     .name = "point_loss_grad",
     .attr_size = sizeof(point_loss_attrs),
     TDM__ATTRS(attrs),
-    .min_in = 2,
-    .max_in = 5,
-    .n_out = 1,
-    .inplace = {1 + IN_X},
+    TDM__LOSS_BACKWARD,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

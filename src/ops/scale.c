@@ -51,9 +51,9 @@ static const tdm__variant variants[] = {{"flat", TDM__ON_ANY, .prepare = prepare
 
 static const scale_attrs third = {1.0f / 3.0f}, minus = {-2.5f}, none = {0.0f};
 static const tdm__sample samples[] = {
-    {"scalar", &third, 1, {{TDM_F32, 0}}}, {"zero", &none, 1, {TDM__F32(4)}},
-    {"15", &minus, 1, {TDM__F32(15)}},     {"16", &third, 1, {TDM__F32(16)}},
-    {"17", &third, 1, {TDM__F32(17)}},     {"two spans", &third, 1, {TDM__F32(3, 5471)}},
+    {"scalar", &third, 1, {TDM__SCALAR}}, {"zero", &none, 1, {TDM__F32(4)}},
+    {"15", &minus, 1, {TDM__F32(15)}},    {"16", &third, 1, {TDM__F32(16)}},
+    {"17", &third, 1, {TDM__F32(17)}},    {"two spans", &third, 1, {TDM__F32(3, 5471)}},
 };
 static const tdm__reject rejects[] = {
     {"type", &third, 1, {TDM__I32(2)}, TDM_ERR_SHAPE, "x: must be f32, got i32[2]"},

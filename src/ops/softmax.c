@@ -27,21 +27,11 @@ static void finish_launch(tdm__build *b, tdm__kernel *k, double passes)
 {
     const tdm__io *io = tdm__build_io(b);
     const softmax_attrs *a = io->attrs;
-    uint64_t rows, classes;
-    tdm__rows(&io->in[0], &rows, &classes);
-    uint64_t block = tdm__loss_row_block(classes);
-    tdm__arg_u64(k, rows);
-    tdm__arg_i32(k, (int64_t)classes);
-    tdm__arg_i32(k, (int64_t)block);
+    tdm__row_split split = tdm__row_split_of(&io->in[0]);
+    tdm__arg_row_split(b, k, &split);
     tdm__arg_i32(k, a->log);
-    tdm__range_teams(b, k, tdm__ceil_div(rows, block));
-    double n = (double)rows * (double)classes;
+    double n = (double)tdm_desc_count(&io->in[0]);
     tdm__cost(k, 4 * n, passes * 4 * n);
-}
-
-static bool is_wide(const tdm__io *io)
-{
-    return io->in[0].dim[io->in[0].rank - 1] > TDM__ROW_MAX;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -81,7 +71,7 @@ static void reference(const tdm__ref *ref)
 
 static tdm_status prepare(tdm__build *b)
 {
-    bool wide = is_wide(tdm__build_io(b));
+    bool wide = tdm__row_split_of(&tdm__build_io(b)->in[0]).wide;
     tdm__kernel *k = tdm__emit(b, "loss.cl", wide ? "softmax_fwd_wide" : "softmax_fwd_rows", "");
     tdm__arg_in(k, 0);
     tdm__arg_out(k, 0);
@@ -106,7 +96,7 @@ static const tdm__sample samples[] = {
 };
 static const tdm__reject rejects[] = {
     {"type", &plain, 1, {TDM__I32(2, 2)}, TDM_ERR_SHAPE, "x: must be f32, got i32[2,2]"},
-    {"scalar", &plain, 1, {{TDM_F32, 0}}, TDM_ERR_SHAPE, "x: must have at least one axis"},
+    {"scalar", &plain, 1, {TDM__SCALAR}, TDM_ERR_SHAPE, "x: must have at least one axis"},
 };
 
 const tdm_op tdm__op_softmax = {
@@ -153,7 +143,7 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    bool wide = is_wide(tdm__build_io(b));
+    bool wide = tdm__row_split_of(&tdm__build_io(b)->in[0]).wide;
     tdm__kernel *k = tdm__emit(b, "loss.cl", wide ? "softmax_bwd_wide" : "softmax_bwd_rows", "");
     tdm__arg_in(k, 0);
     tdm__arg_in(k, 1);

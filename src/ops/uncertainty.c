@@ -88,32 +88,33 @@ static tdm_status prepare(tdm__build *b)
 
 static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
 
-#define SCALAR                                                                                     \
-    {                                                                                              \
-        TDM_F32, 0                                                                                 \
-    }
 static const uncertainty_attrs gaussian = {TDM_LIKELIHOOD_GAUSSIAN},
                                laplace = {TDM_LIKELIHOOD_LAPLACE},
                                classification = {TDM_LIKELIHOOD_CLASSIFICATION},
                                uniform = {TDM_LIKELIHOOD_UNIFORM}, none = {4};
 static const tdm__sample samples[] = {
-    {"gaussian", &gaussian, 2, {SCALAR, SCALAR}},
-    {"laplace", &laplace, 2, {SCALAR, SCALAR}},
-    {"classification", &classification, 2, {SCALAR, SCALAR}},
-    {"uniform", &uniform, 2, {SCALAR, SCALAR}},
+    {"gaussian", &gaussian, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"laplace", &laplace, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"classification", &classification, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"uniform", &uniform, 2, {TDM__SCALAR, TDM__SCALAR}},
 };
 static const tdm__reject rejects[] = {
     {"loss",
      &laplace,
      2,
-     {TDM__F32(1), SCALAR},
+     {TDM__F32(1), TDM__SCALAR},
      TDM_ERR_SHAPE,
      "loss: must have 0 axes, got f32[1]"},
-    {"s", &laplace, 2, {SCALAR, TDM__F32(1)}, TDM_ERR_SHAPE, "s: must have 0 axes, got f32[1]"},
+    {"s",
+     &laplace,
+     2,
+     {TDM__SCALAR, TDM__F32(1)},
+     TDM_ERR_SHAPE,
+     "s: must have 0 axes, got f32[1]"},
     {"likelihood",
      &none,
      2,
-     {SCALAR, SCALAR},
+     {TDM__SCALAR, TDM__SCALAR},
      TDM_ERR_SHAPE,
      "likelihood: must be 0 to 3 (gaussian, laplace, classification, uniform), got 4"},
 };
@@ -168,15 +169,15 @@ static tdm_status prepare_grad(tdm__build *b)
 static const tdm__variant variants_grad[] = {{"scalar", TDM__ON_ANY, .prepare = prepare_grad}};
 
 static const tdm__sample samples_grad[] = {
-    {"gaussian", &gaussian, 3, {SCALAR, SCALAR, SCALAR}},
-    {"laplace", &laplace, 3, {SCALAR, SCALAR, SCALAR}},
-    {"classification", &classification, 3, {SCALAR, SCALAR, SCALAR}},
+    {"gaussian", &gaussian, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
+    {"laplace", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
+    {"classification", &classification, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
 };
 static const tdm__reject rejects_grad[] = {
     {"dout",
      &laplace,
      3,
-     {SCALAR, SCALAR, TDM__F32(2)},
+     {TDM__SCALAR, TDM__SCALAR, TDM__F32(2)},
      TDM_ERR_SHAPE,
      "dout: must have 0 axes, got f32[2]"},
 };

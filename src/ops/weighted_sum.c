@@ -68,21 +68,21 @@ static tdm_status prepare(tdm__build *b)
 
 static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
 
-#define SCALAR                                                                                     \
-    {                                                                                              \
-        TDM_F32, 0                                                                                 \
-    }
 static const weighted_sum_attrs weights = {{0.5f, -2, 3, 0.25f, 1, 0, 7, 1.5f}};
 static const tdm__sample samples[] = {
-    {"one", &weights, 1, {SCALAR}},
-    {"two", &weights, 2, {SCALAR, SCALAR}},
-    {"eight", &weights, 8, {SCALAR, SCALAR, SCALAR, SCALAR, SCALAR, SCALAR, SCALAR, SCALAR}},
+    {"one", &weights, 1, {TDM__SCALAR}},
+    {"two", &weights, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"eight",
+     &weights,
+     8,
+     {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR,
+      TDM__SCALAR}},
 };
 static const tdm__reject rejects[] = {
     {"not a scalar",
      &weights,
      2,
-     {SCALAR, TDM__F32(2)},
+     {TDM__SCALAR, TDM__F32(2)},
      TDM_ERR_SHAPE,
      "loss: must have 0 axes, got f32[2]"},
 };
