@@ -11,8 +11,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { MOST_SIDE = 32768 };
-#define MOST_PIXELS ((uint64_t)1 << 28)
 #define MOST_FILE ((size_t)1 << 30)
 
 typedef struct job {
@@ -62,14 +60,14 @@ static void flush_bytes(png_structp png)
 static tdm_status point_rows(job *j, const tdm__image *image)
 {
     tdm_status status = tdm__calloc_try(image->height, sizeof *j->rows, &j->rows);
-    size_t stride = (size_t)image->width * image->channels * (image->bits / 8);
+    size_t stride = tdm__image_bytes(image) / image->height;
     for (uint32_t y = 0; !status && y < image->height; y++)
         j->rows[y] = (png_bytep)image->pixels + y * stride;
     return status;
 }
 
-/* After the header: asks libpng for what tdm__image holds, and fills in the sizes. */
-static void choose_form(job *j, tdm__image *out)
+/* After the header: asks libpng for what tdm__image holds, and sets the sizes. */
+static void choose_form(job *j, tdm__image *form)
 {
     png_byte type = png_get_color_type(j->png, j->info), bits = png_get_bit_depth(j->png, j->info);
     if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(j->png);
@@ -78,26 +76,25 @@ static void choose_form(job *j, tdm__image *out)
     if (bits == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) png_set_swap(j->png);
     png_set_interlace_handling(j->png);
     png_read_update_info(j->png, j->info);
-    out->width = png_get_image_width(j->png, j->info);
-    out->height = png_get_image_height(j->png, j->info);
-    out->channels = png_get_channels(j->png, j->info);
-    out->bits = png_get_bit_depth(j->png, j->info);
+    form->width = png_get_image_width(j->png, j->info);
+    form->height = png_get_image_height(j->png, j->info);
+    form->channels = png_get_channels(j->png, j->info);
+    form->bits = png_get_bit_depth(j->png, j->info);
 }
 
 /* Between the two jumps: memory is ours to allocate. */
 static tdm_status read_pixels(job *j, const char *name, tdm__image *out)
 {
+    tdm__image form = {0};
     if (setjmp(j->jump)) return tdm__fail(TDM_ERR_DATA, "%s: %s", name, j->message);
     png_read_info(j->png, j->info);
-    choose_form(j, out);
-    if ((uint64_t)out->width * out->height > MOST_PIXELS)
-        return tdm__fail(TDM_ERR_DATA, "%s: %u x %u pixels: too many", name, out->width,
-                         out->height);
-    size_t stride = (size_t)out->width * out->channels * (out->bits / 8);
-    if (png_get_rowbytes(j->png, j->info) != stride)
+    choose_form(j, &form);
+    tdm_status status =
+        tdm__image_create(form.width, form.height, form.channels, form.bits, name, out);
+    if (status) return status;
+    if (png_get_rowbytes(j->png, j->info) != tdm__image_bytes(out) / out->height)
         return tdm__fail(TDM_ERR_DATA, "%s: a form of PNG that is not supported", name);
-    tdm_status status = tdm__calloc_try(out->height, stride, &out->pixels);
-    if (!status) status = point_rows(j, out);
+    status = point_rows(j, out);
     if (status) return status;
     png_read_image(j->png, j->rows);
     png_read_end(j->png, NULL);
@@ -121,7 +118,7 @@ tdm_status tdm__png_parse(const void *bytes, size_t size, const char *name, tdm_
         status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory for decoding", name);
         goto done;
     }
-    png_set_user_limits(j->png, MOST_SIDE, MOST_SIDE);
+    png_set_user_limits(j->png, TDM__IMAGE_SIDE, TDM__IMAGE_SIDE);
     png_set_chunk_malloc_max(j->png, 8 << 20); /* a bomb in a text chunk */
     png_set_read_fn(j->png, j, read_bytes);
     status = read_pixels(j, name, out);
@@ -164,8 +161,9 @@ static tdm_status write_pixels(job *j, const char *path, const tdm__image *image
 
 tdm_status tdm__png_write(const char *path, const tdm__image *image)
 {
-    if (!image->width || !image->height || image->width > MOST_SIDE || image->height > MOST_SIDE ||
-        image->channels < 1 || image->channels > 4 || (image->bits != 8 && image->bits != 16))
+    if (!image->width || !image->height || image->width > TDM__IMAGE_SIDE ||
+        image->height > TDM__IMAGE_SIDE || image->channels < 1 || image->channels > 4 ||
+        (image->bits != 8 && image->bits != 16))
         return tdm__fail(TDM_ERR_STATE, "%s: %u x %u pixels, %u channels of %u bits: not a PNG",
                          path, image->width, image->height, image->channels, image->bits);
     tdm__atomic atomic = {0};
@@ -194,10 +192,4 @@ done:
     }
     tdm__atomic_abort(&atomic);
     return status;
-}
-
-void tdm__image_free(tdm__image *image)
-{
-    free(image->pixels);
-    *image = (tdm__image){0};
 }

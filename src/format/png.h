@@ -2,18 +2,7 @@
 #ifndef FORMAT_PNG_H
 #define FORMAT_PNG_H
 
-#include "base/error.h"
-
-#include <stddef.h>
-#include <stdint.h>
-
-/* Pixels row-major, channels interleaved. */
-typedef struct tdm__image {
-    uint32_t width, height;
-    unsigned channels; /* 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA */
-    unsigned bits;     /* 8 or 16; 16-bit samples are host-order uint16_t */
-    void *pixels;      /* owned; width * height * channels * bits / 8 bytes */
-} tdm__image;
+#include "format/image.h"
 
 /* Palettes become RGB(A); 1, 2 and 4 bits of grey are widened to 8 without scaling loss
  * (0..max to 0..255); at most 32768 pixels a side and 256 Mpixel. TDM_ERR_DATA naming the path. */
@@ -21,6 +10,5 @@ tdm_status tdm__png_read(const char *path, tdm__image *out);
 tdm_status tdm__png_parse(const void *bytes, size_t size, const char *name, tdm__image *out);
 /* 8 or 16 bits, 1 to 4 channels; written atomically. */
 tdm_status tdm__png_write(const char *path, const tdm__image *image);
-void tdm__image_free(tdm__image *image); /* safe on a zeroed struct */
 
 #endif
