@@ -228,3 +228,11 @@ double tdm__elem_value(tdm__elem elem, const void *from)
     tdm__elem_convert(elem, from, 1, TDM__TO_F64, &v);
     return v;
 }
+
+tdm_status tdm__elem_bad_value(const char *path, const char *array, uint64_t row, tdm__elem elem,
+                               const void *value, tdm__to to)
+{
+    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %.9g must be a whole number in %s",
+                     path, array, (unsigned long long)row, tdm__elem_value(elem, value),
+                     to == TDM__TO_U8 ? "0..255" : "-2147483648..2147483647");
+}

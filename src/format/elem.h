@@ -48,6 +48,9 @@ tdm__elem tdm__elem_host(tdm__elem_kind kind, unsigned size);
 size_t tdm__elem_convert(tdm__elem elem, const void *from, size_t n, tdm__to to, void *out);
 /* One element as a double (64-bit integers round). */
 double tdm__elem_value(tdm__elem elem, const void *from);
+/* Fails with TDM_ERR_DATA about an element of `row` that `to` cannot hold. */
+tdm_status tdm__elem_bad_value(const char *path, const char *array, uint64_t row, tdm__elem elem,
+                               const void *value, tdm__to to);
 
 float tdm__half_to_float(uint16_t half);
 

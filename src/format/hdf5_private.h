@@ -55,10 +55,6 @@ struct tdm__h5 {
 tdm_status tdm__h5_describe(tdm__h5_set *set);
 void tdm__h5_attrs_free(tdm__h5 *file);
 
-/* Fails naming the first element of `row` that does not fit. */
-tdm_status tdm__h5_bad_value(const char *path, const char *set, uint64_t row, tdm__elem elem,
-                             const void *value, tdm__to to);
-
 /* Where a chunk lies in the file. size 0: never written, all fill value. */
 typedef struct tdm__h5_chunk {
     uint64_t address;

@@ -419,7 +419,7 @@ tdm_status tdm__h5_cursor_read(tdm__h5_cursor *c, uint64_t row, tdm__to to, void
     if (status) return status;
     size_t ok = tdm__elem_convert(info->elem, from, (size_t)info->row_elems, to, out);
     if (ok < info->row_elems)
-        status = tdm__h5_bad_value(c->raw->path, c->raw->name, row, info->elem,
+        status = tdm__elem_bad_value(c->raw->path, c->raw->name, row, info->elem,
                                    from + ok * info->elem.size, to);
     return status;
 }

@@ -54,14 +54,6 @@ tdm_status tdm__h5_fail(tdm_status status, const char *format, ...)
     return tdm__fail(status, "%s: %s", message, reason[0] ? reason : "the HDF5 library failed");
 }
 
-tdm_status tdm__h5_bad_value(const char *path, const char *set, uint64_t row, tdm__elem elem,
-                             const void *value, tdm__to to)
-{
-    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %.9g must be a whole number in %s",
-                     path, set, (unsigned long long)row, tdm__elem_value(elem, value),
-                     to == TDM__TO_U8 ? "0..255" : "-2147483648..2147483647");
-}
-
 /* Listing -------------------------------------------------------------------------------------- */
 
 typedef struct listing {
@@ -340,7 +332,7 @@ static tdm_status read_by_library(const tdm__h5 *file, const tdm__h5_set *set, c
         size_t elems = run * (size_t)info->row_elems;
         size_t ok = tdm__elem_convert(info->elem, from, elems, to, dest);
         if (ok < elems) {
-            status = tdm__h5_bad_value(file->path, info->name, rows[i] + ok / info->row_elems,
+            status = tdm__elem_bad_value(file->path, info->name, rows[i] + ok / info->row_elems,
                                        info->elem, from + ok * info->elem.size, to);
             goto done;
         }

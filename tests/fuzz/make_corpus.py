@@ -84,6 +84,24 @@ def make_png():
     save("png", "palette-alpha", png(4, 2, 2, 3, 1, palette + chunk(b"tRNS", b"\x00\x80"))[0])
 
 
+def npy(descr, order, shape, body, version=1):
+    text = ("{'descr': %r, 'fortran_order': %s, 'shape': %s, }" % (descr, order, shape)).encode()
+    start = 10 if version == 1 else 12
+    text += b" " * (-(start + len(text) + 1) % 64) + b"\n"
+    length = struct.pack("<H" if version == 1 else "<I", len(text))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + text + body
+
+
+def make_npy():
+    save("npy", "f4", npy("<f4", False, (2, 3), bytes(range(24))))
+    save("npy", "fortran", npy("<u2", True, (2, 3, 2), bytes(range(24))))
+    save("npy", "half", npy(">f2", False, (4,), bytes(range(8)), 2))
+    save("npy", "bool", npy("|b1", False, (), b"\1", 3))
+    save("npy", "empty", npy("<i8", True, (0, 9), b""))
+    save("npy", "huge", npy("<f8", True, (1 << 40, 1 << 40), b""))
+    save("npy", "object", npy("|O", False, (1,), b"\x80\x04N."))
+
+
 def fletcher32(data):
     a = b = 0
     for i in range(0, len(data) - 1, 2):
@@ -109,4 +127,5 @@ def make_hdf5_chunk():
 make_idx()
 make_safetensors()
 make_png()
+make_npy()
 make_hdf5_chunk()
