@@ -1,9 +1,9 @@
 /* tandem/dataset.h: importing data sets, looking at them, opening one split.
  *
  * A data set is a folder. Each split (train, val, test) is either one HDF5 file `train.h5` with
- * several arrays, or a folder `train/` with one array per HDF5 file: the file's name is the
- * array's, and the file's first data set is read whatever its key. All arrays of a split have the
- * same length along their first axis; sample i is row i of each.
+ * several arrays, or a folder `train/` with one array per entry, which names it: an HDF5 file,
+ * whose first data set is read whatever its key, or a folder of 0.npy, 1.npy, ..., one sample each.
+ * All arrays of a split have the same length along their first axis; sample i is row i of each.
  */
 #ifndef TANDEM_DATASET_H
 #define TANDEM_DATASET_H
@@ -22,10 +22,10 @@ extern "C" {
 
 typedef enum tdm_array_kind {
     TDM_ARRAY_IMAGE, /* (H, W, C) or (H, W), u8 0..255 or float */
-    TDM_ARRAY_CLASS, /* one whole number a sample: () or (1) */
-    TDM_ARRAY_MASK,  /* (H, W, 1) or (H, W): a class a pixel */
-    TDM_ARRAY_BOX,   /* (4): xmin, ymin, xmax, ymax in pixels, max exclusive */
-    TDM_ARRAY_DEPTH, /* (H, W, 1) or (H, W), float */
+    TDM_ARRAY_CLASS, /* one whole number a sample: () or (1); -1: not known */
+    TDM_ARRAY_MASK,  /* (H, W, 1) or (H, W): a class a pixel; 255 and negative: not known */
+    TDM_ARRAY_BOX,   /* (4) or (1, 4): xmin, ymin, xmax, ymax in pixels, max exclusive; NaN: none */
+    TDM_ARRAY_DEPTH, /* (H, W, 1) or (H, W), float; NaN: not known */
     TDM_ARRAY_VALUES /* anything else numeric */
 } tdm_array_kind;
 
@@ -54,7 +54,7 @@ typedef struct tdm_dataset tdm_dataset;
  * different lengths (both named), an empty array, a type or filter that cannot be read. */
 tdm_status tdm_dataset_open(const char *path, const char *split, tdm_dataset **out);
 void tdm_dataset_destroy(tdm_dataset **dataset);
-/* True when path/split.h5 exists, or the folder path/split with HDF5 files in it. */
+/* True when path/split.h5 exists, or the folder path/split with arrays in it. */
 bool tdm_dataset_has_split(const char *path, const char *split);
 
 uint64_t tdm_dataset_length(const tdm_dataset *dataset);

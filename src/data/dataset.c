@@ -1,4 +1,4 @@
-/* One split of a data set: aligned HDF5 arrays, what each of them is, and checked reading. */
+/* One split of a data set: aligned arrays, what each of them is, and checked reading. */
 #include "data/dataset.h"
 
 #include <math.h>
@@ -11,9 +11,7 @@
 
 typedef struct array {
     tdm_array_info info; /* info.name is owned */
-    tdm__h5 *file;       /* one of the data set's files */
-    size_t set;
-    tdm__h5_raw *raw; /* NULL: through the library only */
+    tdm__reader *reader; /* owned */
 } array;
 
 struct tdm_dataset {
@@ -21,7 +19,7 @@ struct tdm_dataset {
     uint64_t length;
     array *arrays;
     size_t n_arrays, arrays_capacity;
-    tdm__h5 **files;
+    tdm__h5 **files; /* those that readers read from */
     size_t n_files, files_capacity;
 };
 
@@ -94,8 +92,8 @@ static tdm_status check_shape(const char *where, const tdm_array_info *info)
         must = "one number";
         break;
     case TDM_ARRAY_BOX:
-        ok = info->rank == 1 && info->dims[0] == 4;
-        must = "(4)";
+        ok = info->elems == 4 && info->rank >= 1 && info->dims[info->rank - 1] == 4;
+        must = "(4) or (1, 4)";
         break;
     case TDM_ARRAY_VALUES:
         break;
@@ -109,10 +107,16 @@ static tdm_status check_shape(const char *where, const tdm_array_info *info)
                      shape, tdm_array_kind_name(info->kind), must);
 }
 
-static tdm_status describe_kind(array *a, const char *where)
+static const tdm__h5_attr *attr_of(const array *a, const char *name)
 {
-    const tdm__h5_attr *kind = tdm__h5_attr_of(a->file, a->set, "kind");
-    a->info.kind = guess_kind(&a->info, tdm__h5_info_at(a->file, a->set)->elem);
+    return a->reader->ops->attr ? a->reader->ops->attr(a->reader, name) : NULL;
+}
+
+static tdm_status describe_kind(array *a)
+{
+    const char *where = a->reader->title;
+    const tdm__h5_attr *kind = attr_of(a, "kind");
+    a->info.kind = guess_kind(&a->info, a->reader->elem);
     if (kind && kind->texts) {
         size_t k = 0;
         while (k < N_KINDS && strcmp(kind->texts[0], kind_names[k])) k++;
@@ -125,11 +129,12 @@ static tdm_status describe_kind(array *a, const char *where)
     return check_shape(where, &a->info);
 }
 
-static tdm_status describe_classes(array *a, const char *where)
+static tdm_status describe_classes(array *a)
 {
+    const char *where = a->reader->title;
     if (a->info.kind != TDM_ARRAY_CLASS && a->info.kind != TDM_ARRAY_MASK) return TDM_OK;
-    const tdm__h5_attr *n = tdm__h5_attr_of(a->file, a->set, "classes");
-    const tdm__h5_attr *names = tdm__h5_attr_of(a->file, a->set, "class_names");
+    const tdm__h5_attr *n = attr_of(a, "classes");
+    const tdm__h5_attr *names = attr_of(a, "class_names");
     if (n && n->numbers) {
         double value = n->numbers[0];
         if (!(value >= 1 && value <= 1e6 && value == floor(value)))
@@ -147,41 +152,44 @@ static tdm_status describe_classes(array *a, const char *where)
     return TDM_OK;
 }
 
-/* Adds the file's data set as an array. */
-static tdm_status add_array(tdm_dataset *ds, tdm__h5 *file, size_t set, const char *name)
+/* Adds what the reader reads as an array; takes the reader over, also when it fails. */
+static tdm_status add_array(tdm_dataset *ds, tdm__reader *reader, const char *name)
 {
-    const tdm__h5_info *h5 = tdm__h5_info_at(file, set);
-    const char *path = tdm__h5_path(file);
-    tdm__str where = {0};
-    tdm_status status = TDM_OK;
-    if (h5->problem) return tdm__fail(TDM_ERR_DATA, "%s: %s: %s", path, h5->name, h5->problem);
-    tdm__str_addf(&where, "%s: %s", path, h5->name);
-    TDM_TRY(tdm__str_status(&where));
-    TDM_TRY(tdm__grow(&ds->arrays, &ds->arrays_capacity, ds->n_arrays + 1, sizeof *ds->arrays));
+    tdm_status status =
+        tdm__grow(&ds->arrays, &ds->arrays_capacity, ds->n_arrays + 1, sizeof *ds->arrays);
+    if (status) {
+        tdm__reader_destroy(&reader);
+        return status;
+    }
     array *a = &ds->arrays[ds->n_arrays++];
-    a->file = file;
-    a->set = set;
+    a->reader = reader;
     a->info.name = tdm__strdup(name);
-    if (!a->info.name) {
-        status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", where.text);
-        goto done;
-    }
-    a->info.dtype = tdm__elem_name(h5->elem);
-    a->info.is_float = h5->elem.kind == TDM__ELEM_FLOAT || h5->elem.kind == TDM__ELEM_BF16;
-    a->info.rank = h5->rank - 1;
-    for (int i = 0; i < a->info.rank; i++) a->info.dims[i] = h5->dims[i + 1];
-    a->info.elems = h5->row_elems;
-    a->info.amplification = h5->amplification;
-    if (!h5->rows) {
-        status = tdm__fail(TDM_ERR_DATA, "%s: has no samples", where.text);
-        goto done;
-    }
-    TDM_TRY(describe_kind(a, where.text));
-    TDM_TRY(describe_classes(a, where.text));
-    if (h5->raw) TDM_TRY(tdm__h5_raw_create(file, set, &a->raw));
+    if (!a->info.name) return tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", reader->title);
+    a->info.dtype = tdm__elem_name(reader->elem);
+    a->info.is_float = reader->elem.kind == TDM__ELEM_FLOAT || reader->elem.kind == TDM__ELEM_BF16;
+    a->info.rank = reader->rank - 1;
+    for (int i = 0; i < a->info.rank; i++) a->info.dims[i] = reader->dims[i + 1];
+    a->info.elems = reader->row_elems;
+    a->info.amplification = reader->amplification;
+    if (!reader->rows) return tdm__fail(TDM_ERR_DATA, "%s: has no samples", reader->title);
+    TDM_TRY(describe_kind(a));
+    TDM_TRY(describe_classes(a));
 done:
-    tdm__str_free(&where);
     return status;
+}
+
+static tdm_status add_hdf5(tdm_dataset *ds, tdm__h5 *file, size_t set, const char *name)
+{
+    tdm__reader *reader = NULL;
+    tdm_status status = tdm__reader_hdf5(file, set, &reader);
+    return status ? status : add_array(ds, reader, name);
+}
+
+static tdm_status add_npy(tdm_dataset *ds, const char *folder, const char *name)
+{
+    tdm__reader *reader = NULL;
+    tdm_status status = tdm__reader_npy(folder, &reader);
+    return status ? status : add_array(ds, reader, name);
 }
 
 /* Opening
@@ -209,7 +217,7 @@ static tdm_status open_single(tdm_dataset *ds, const char *path)
         if (info->problem && (!info->elem.size || !info->rank))
             tdm__log(TDM_LOG_WARN, "%s: %s is left out: %s", path, info->name, info->problem);
         else
-            status = add_array(ds, file, i, info->name);
+            status = add_hdf5(ds, file, i, info->name);
     }
     if (!status && !ds->n_arrays)
         status = tdm__fail(TDM_ERR_DATA, "%s: holds no numeric arrays", path);
@@ -221,33 +229,43 @@ static bool is_hdf5_name(const char *name)
     return tdm__ends_with(name, ".h5") || tdm__ends_with(name, ".hdf5");
 }
 
-/* A folder of files with one array each: the first data set, named after the file. */
-static tdm_status open_folder(tdm_dataset *ds, const char *folder)
+/* One entry of a split's folder: an HDF5 file, whose first data set is the array, or a folder of
+ * .npy files. The array is named after it. Anything else is passed over. */
+static tdm_status add_entry(tdm_dataset *ds, const char *folder, const char *name)
 {
-    char **names = NULL, *path = NULL, *stem = NULL;
-    size_t n = 0;
+    char *path = NULL, *stem = NULL;
+    tdm__h5 *file = NULL;
     tdm_status status = TDM_OK;
-    TDM_TRY(tdm__list_folder(folder, &names, &n));
-    for (size_t i = 0; i < n; i++) {
-        if (!is_hdf5_name(names[i])) continue;
-        tdm__h5 *file = NULL;
-        free(path);
-        free(stem);
-        stem = NULL;
-        TDM_TRY(tdm__path_join(folder, names[i], &path));
-        TDM_TRY(open_file(ds, path, &file));
-        stem = tdm__strdup(names[i]);
-        if (!stem) {
-            status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", path);
-            goto done;
-        }
-        *strrchr(stem, '.') = 0;
-        TDM_TRY(add_array(ds, file, 0, stem));
+    TDM_TRY(tdm__path_join(folder, name, &path));
+    if (!is_hdf5_name(name)) {
+        if (name[0] != '.' && tdm__holds_npy(path)) status = add_npy(ds, path, name);
+        goto done;
     }
-    if (!ds->n_arrays) status = tdm__fail(TDM_ERR_DATA, "%s: holds no .h5 files", folder);
+    TDM_TRY(open_file(ds, path, &file));
+    stem = tdm__strdup(name);
+    if (!stem) {
+        status = tdm__fail(TDM_ERR_NOMEM, "%s: out of memory", path);
+        goto done;
+    }
+    *strrchr(stem, '.') = 0;
+    status = add_hdf5(ds, file, 0, stem);
 done:
     free(path);
     free(stem);
+    return status;
+}
+
+static tdm_status open_folder(tdm_dataset *ds, const char *folder)
+{
+    char **names = NULL;
+    size_t n = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__list_folder(folder, &names, &n));
+    for (size_t i = 0; i < n; i++) TDM_TRY(add_entry(ds, folder, names[i]));
+    if (!ds->n_arrays)
+        status =
+            tdm__fail(TDM_ERR_DATA, "%s: holds no .h5 files and no folders of .npy files", folder);
+done:
     tdm__names_free(names, n);
     return status;
 }
@@ -256,7 +274,7 @@ static tdm_status check_lengths(tdm_dataset *ds)
 {
     for (size_t i = 0; i < ds->n_arrays; i++) {
         const array *a = &ds->arrays[i], *first = &ds->arrays[0];
-        uint64_t rows = tdm__h5_info_at(a->file, a->set)->rows;
+        uint64_t rows = a->reader->rows;
         if (i == 0) ds->length = rows;
         if (rows != ds->length)
             return tdm__fail(TDM_ERR_DATA, "%s: %s has %llu samples and %s has %llu: must be equal",
@@ -285,13 +303,19 @@ static tdm_status find_split(const char *folder, const char *split, char **out)
     return TDM_OK;
 }
 
-static bool holds_hdf5(const char *folder)
+static bool holds_arrays(const char *folder)
 {
     char **names = NULL;
     size_t n = 0;
     bool holds = false;
     if (tdm__list_folder(folder, &names, &n)) return false;
-    for (size_t i = 0; i < n; i++) holds = holds || is_hdf5_name(names[i]);
+    for (size_t i = 0; i < n && !holds; i++) {
+        char *path = NULL;
+        holds = is_hdf5_name(names[i]) ||
+                (names[i][0] != '.' && !tdm__path_join(folder, names[i], &path) &&
+                 tdm__holds_npy(path));
+        free(path);
+    }
     tdm__names_free(names, n);
     return holds;
 }
@@ -300,7 +324,7 @@ bool tdm_dataset_has_split(const char *path, const char *split)
 {
     char *found = NULL;
     bool has = tdm__is_folder(path) && !find_split(path, split, &found) && found;
-    has = has && (!tdm__is_folder(found) || holds_hdf5(found));
+    has = has && (!tdm__is_folder(found) || holds_arrays(found));
     free(found);
     return has;
 }
@@ -367,7 +391,7 @@ void tdm_dataset_destroy(tdm_dataset **pointer)
     tdm_dataset *ds = *pointer;
     if (!ds) return;
     for (size_t i = 0; i < ds->n_arrays; i++) {
-        tdm__h5_raw_destroy(&ds->arrays[i].raw);
+        tdm__reader_destroy(&ds->arrays[i].reader);
         free((char *)ds->arrays[i].info.name);
     }
     for (size_t i = 0; i < ds->n_files; i++) tdm__h5_close(&ds->files[i]);
@@ -425,22 +449,22 @@ tdm_status tdm_dataset_find(const tdm_dataset *ds, const char *name, size_t *ind
 
 tdm__elem tdm__dataset_elem(const tdm_dataset *ds, size_t index)
 {
-    return tdm__dataset_h5(ds, index)->elem;
+    return ds->arrays[index].reader->elem;
 }
 
 const char *tdm__dataset_path(const tdm_dataset *ds, size_t index)
 {
-    return tdm__h5_path(ds->arrays[index].file);
+    return ds->arrays[index].reader->path;
 }
 
-const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *ds, size_t index)
+const tdm__reader *tdm__dataset_reader(const tdm_dataset *ds, size_t index)
 {
-    return tdm__h5_info_at(ds->arrays[index].file, ds->arrays[index].set);
+    return ds->arrays[index].reader;
 }
 
 const tdm__h5_attr *tdm__dataset_file_attr(const tdm_dataset *ds, const char *name)
 {
-    return tdm__h5_attr_of(ds->files[0], TDM__H5_FILE, name);
+    return ds->n_files ? tdm__h5_attr_of(ds->files[0], TDM__H5_FILE, name) : NULL;
 }
 
 tdm__to tdm__dataset_natural(const tdm_dataset *ds, size_t index)
@@ -461,7 +485,7 @@ tdm__to tdm__dataset_natural(const tdm_dataset *ds, size_t index)
 
 bool tdm__dataset_is_raw(const tdm_dataset *ds, size_t index)
 {
-    return ds->arrays[index].raw != NULL;
+    return ds->arrays[index].reader->parallel;
 }
 
 /* Checked reading
@@ -469,8 +493,8 @@ bool tdm__dataset_is_raw(const tdm_dataset *ds, size_t index)
 
 static tdm_status bad_value(const array *a, uint64_t row, double value, const char *must)
 {
-    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %g %s", tdm__h5_path(a->file),
-                     a->info.name, (unsigned long long)row, value, must);
+    return tdm__fail(TDM_ERR_DATA, "%s: %s: row %llu: value %g %s", a->reader->path, a->info.name,
+                     (unsigned long long)row, value, must);
 }
 
 static tdm__elem delivered(tdm__to to, tdm__elem elem)
@@ -490,25 +514,28 @@ static tdm__elem delivered(tdm__to to, tdm__elem elem)
     return tdm__elem_host(elem.kind, elem.size);
 }
 
-/* Float images and boxes must be finite: a NaN there would only show as a diverged loss. */
+/* Float images must be finite: a NaN there would only show as a diverged loss. In a box NaN says
+ * that the sample has none. */
 static tdm_status check_finite(const array *a, uint64_t row, tdm__elem type, const void *data)
 {
     for (uint64_t i = 0; i < a->info.elems; i++) {
         double v = type.size == 4 ? (double)((const float *)data)[i]
                                   : tdm__elem_value(type, (const uint8_t *)data + i * type.size);
-        if (!isfinite(v)) return bad_value(a, row, v, "must be finite");
+        bool absent = isnan(v) && a->info.kind == TDM_ARRAY_BOX;
+        if (!isfinite(v) && !absent) return bad_value(a, row, v, "must be finite");
     }
     return TDM_OK;
 }
 
-/* Classes lie in 0..classes-1. In a mask 255 and negative values may also stand for "ignored". */
+/* Classes lie in 0..classes-1; -1 stands for "not known". In a mask 255 and other negative values
+ * may do so too. */
 static tdm_status check_classes(const array *a, uint64_t row, tdm__elem type, const void *data)
 {
     bool mask = a->info.kind == TDM_ARRAY_MASK;
     double n = (double)a->info.classes;
     for (uint64_t i = 0; i < a->info.elems; i++) {
         double v = tdm__elem_value(type, (const uint8_t *)data + i * type.size);
-        bool ok = (v >= 0 && v < n && v == floor(v)) || (mask && (v < 0 || v == 255));
+        bool ok = (v >= 0 && v < n && v == floor(v)) || v == -1 || (mask && (v < 0 || v == 255));
         if (ok) continue;
         char must[64];
         snprintf(must, sizeof must, "must be a class in 0..%llu",
@@ -520,7 +547,7 @@ static tdm_status check_classes(const array *a, uint64_t row, tdm__elem type, co
 
 static tdm_status check_row(const array *a, uint64_t row, tdm__to to, const void *data)
 {
-    tdm__elem elem = tdm__h5_info_at(a->file, a->set)->elem;
+    tdm__elem elem = a->reader->elem;
     bool finite = a->info.kind == TDM_ARRAY_IMAGE || a->info.kind == TDM_ARRAY_BOX;
     bool whole = to == TDM__TO_U8 || to == TDM__TO_I32; /* the conversion has checked them */
     if (finite && a->info.is_float && !whole)
@@ -532,7 +559,8 @@ static tdm_status check_row(const array *a, uint64_t row, tdm__to to, const void
 tdm_status tdm__dataset_read_unchecked(const tdm_dataset *ds, size_t index, const uint64_t *rows,
                                        size_t n, tdm__to to, void *out)
 {
-    return tdm__h5_read_rows(ds->arrays[index].file, ds->arrays[index].set, rows, n, to, out);
+    const tdm__reader *reader = ds->arrays[index].reader;
+    return reader->ops->read_rows(reader, rows, n, to, out);
 }
 
 tdm_status tdm__dataset_read_rows(const tdm_dataset *ds, size_t index, const uint64_t *rows,
@@ -557,7 +585,7 @@ tdm_status tdm_dataset_read(const tdm_dataset *ds, size_t index, const uint64_t 
 struct tdm__cursor {
     const tdm_dataset *dataset;
     size_t index;
-    tdm__h5_cursor *raw; /* NULL: through the library */
+    void *own; /* the reader's; NULL: it is not parallel */
 };
 
 tdm_status tdm__cursor_create(const tdm_dataset *ds, size_t index, tdm__cursor **out)
@@ -568,7 +596,8 @@ tdm_status tdm__cursor_create(const tdm_dataset *ds, size_t index, tdm__cursor *
     TDM_TRY(tdm__calloc_try(1, sizeof *c, &c));
     c->dataset = ds;
     c->index = index;
-    if (ds->arrays[index].raw) TDM_TRY(tdm__h5_cursor_create(ds->arrays[index].raw, &c->raw));
+    const tdm__reader *reader = ds->arrays[index].reader;
+    if (reader->parallel) TDM_TRY(reader->ops->cursor_create(reader, &c->own));
     *out = c;
     c = NULL;
 done:
@@ -580,14 +609,15 @@ void tdm__cursor_destroy(tdm__cursor **pointer)
 {
     tdm__cursor *c = *pointer;
     if (!c) return;
-    tdm__h5_cursor_destroy(&c->raw);
+    if (c->own) c->dataset->arrays[c->index].reader->ops->cursor_destroy(c->own);
     free(c);
     *pointer = NULL;
 }
 
 tdm_status tdm__cursor_read(tdm__cursor *c, uint64_t row, tdm__to to, void *out)
 {
-    if (!c->raw) return tdm__dataset_read_rows(c->dataset, c->index, &row, 1, to, out);
-    tdm_status status = tdm__h5_cursor_read(c->raw, row, to, out);
-    return status ? status : check_row(&c->dataset->arrays[c->index], row, to, out);
+    const array *a = &c->dataset->arrays[c->index];
+    if (!c->own) return tdm__dataset_read_rows(c->dataset, c->index, &row, 1, to, out);
+    tdm_status status = a->reader->ops->cursor_read(c->own, row, to, out);
+    return status ? status : check_row(a, row, to, out);
 }

@@ -11,7 +11,7 @@
 
 #include <tandem/dataset.h>
 
-#include "format/hdf5.h"
+#include "data/reader.h"
 
 /* rows ascending, below the length; out: n * elems values of tdm__to_size(to, elem) bytes. */
 tdm_status tdm__dataset_read_rows(const tdm_dataset *dataset, size_t array, const uint64_t *rows,
@@ -28,8 +28,8 @@ tdm__to tdm__dataset_natural(const tdm_dataset *dataset, size_t array);
 bool tdm__dataset_is_raw(const tdm_dataset *dataset, size_t array);
 /* The file that an array is in. */
 const char *tdm__dataset_path(const tdm_dataset *dataset, size_t array);
-/* The HDF5 data set behind an array, and an attribute of the (first) file (NULL: none). */
-const tdm__h5_info *tdm__dataset_h5(const tdm_dataset *dataset, size_t array);
+/* What reads an array, and an attribute of the first HDF5 file (NULL: none). */
+const tdm__reader *tdm__dataset_reader(const tdm_dataset *dataset, size_t array);
 const tdm__h5_attr *tdm__dataset_file_attr(const tdm_dataset *dataset, const char *name);
 
 /* One thread's reader of one array. The data set must outlive it. */

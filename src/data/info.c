@@ -120,20 +120,26 @@ static void text_counts(tdm__str *s, const tdm_array_info *info, const summary *
     tdm__str_add(s, "\n");
 }
 
-static void text_array(tdm__str *s, const tdm_dataset *ds, size_t index, const summary *sum)
+static void text_storage(tdm__str *s, const tdm__reader *reader)
 {
-    const tdm_array_info *info = tdm_dataset_array(ds, index);
-    const tdm__h5_info *h5 = tdm__dataset_h5(ds, index);
-    tdm__str_addf(s, "  %s: %s, %s, ", info->name, tdm_array_kind_name(info->kind), info->dtype);
-    add_sizes(s, h5->dims, h5->rank);
-    tdm__str_addf(s, "\n      stored: %s", layout_name(h5));
-    if (h5->layout == TDM__H5_CHUNKED) {
+    const tdm__h5_info *h5 = reader->h5;
+    tdm__str_addf(s, "\n      stored: %s", h5 ? layout_name(h5) : "a .npy file a sample");
+    if (h5 && h5->layout == TDM__H5_CHUNKED) {
         tdm__str_add(s, " by ");
         add_sizes(s, h5->chunk, h5->rank);
     }
-    for (size_t i = 0; i < h5->n_filters; i++) tdm__str_addf(s, ", %s", h5->filters[i].name);
-    tdm__str_addf(s, "; a random row reads %.3g times its size%s\n", h5->amplification,
-                  tdm__dataset_is_raw(ds, index) ? "" : ", through the HDF5 library only");
+    for (size_t i = 0; h5 && i < h5->n_filters; i++) tdm__str_addf(s, ", %s", h5->filters[i].name);
+    tdm__str_addf(s, "; a random row reads %.3g times its size%s\n", reader->amplification,
+                  reader->parallel ? "" : ", through the HDF5 library only");
+}
+
+static void text_array(tdm__str *s, const tdm_dataset *ds, size_t index, const summary *sum)
+{
+    const tdm_array_info *info = tdm_dataset_array(ds, index);
+    const tdm__reader *reader = tdm__dataset_reader(ds, index);
+    tdm__str_addf(s, "  %s: %s, %s, ", info->name, tdm_array_kind_name(info->kind), info->dtype);
+    add_sizes(s, reader->dims, reader->rank);
+    text_storage(s, reader);
     if (sum->finite)
         tdm__str_addf(s, "      values: %.6g..%.6g, mean %.6g, deviation %.6g", sum->low, sum->high,
                       mean_of(sum), deviation_of(sum));
@@ -187,29 +193,30 @@ static void write_counts(tdm__json *j, const summary *sum)
     tdm__json_close(j, '}');
 }
 
-static void write_storage(tdm__json *j, const tdm__h5_info *h5, bool raw)
+static void write_storage(tdm__json *j, const tdm__reader *reader)
 {
-    write_text(j, "layout", layout_name(h5));
-    if (h5->layout == TDM__H5_CHUNKED) write_sizes(j, "chunk", h5->chunk, h5->rank);
+    const tdm__h5_info *h5 = reader->h5;
+    write_text(j, "layout", h5 ? layout_name(h5) : "npy");
+    if (h5 && h5->layout == TDM__H5_CHUNKED) write_sizes(j, "chunk", h5->chunk, h5->rank);
     tdm__json_key(j, "filters");
     tdm__json_open(j, '[');
-    for (size_t i = 0; i < h5->n_filters; i++) tdm__json_string(j, h5->filters[i].name);
+    for (size_t i = 0; h5 && i < h5->n_filters; i++) tdm__json_string(j, h5->filters[i].name);
     tdm__json_close(j, ']');
-    write_field(j, "read_amplification", h5->amplification);
+    write_field(j, "read_amplification", reader->amplification);
     tdm__json_key(j, "parallel");
-    tdm__json_bool(j, raw);
+    tdm__json_bool(j, reader->parallel);
 }
 
 static void write_array(tdm__json *j, const tdm_dataset *ds, size_t index, const summary *sum)
 {
     const tdm_array_info *info = tdm_dataset_array(ds, index);
-    const tdm__h5_info *h5 = tdm__dataset_h5(ds, index);
+    const tdm__reader *reader = tdm__dataset_reader(ds, index);
     tdm__json_open(j, '{');
     write_text(j, "name", info->name);
     write_text(j, "kind", tdm_array_kind_name(info->kind));
     write_text(j, "type", info->dtype);
-    write_sizes(j, "shape", h5->dims, h5->rank);
-    write_storage(j, h5, tdm__dataset_is_raw(ds, index));
+    write_sizes(j, "shape", reader->dims, reader->rank);
+    write_storage(j, reader);
     /* NaN, and so null, when no value is finite */
     write_field(j, "min", sum->finite ? sum->low : NAN);
     write_field(j, "max", sum->finite ? sum->high : NAN);

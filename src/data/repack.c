@@ -10,17 +10,15 @@
 #include "data/dataset.h"
 
 enum {
-    FORMAT = 1,             /* of the copies; part of their hash */
-    BLOCK_BYTES = 16 << 20, /* copied at a time, at least one row of chunks */
-    STORE_BELOW = 64 << 10  /* smaller samples are stored as they are, so that single ones can be
-                               fetched; larger ones have a chunk of their own and are deflated */
+    FORMAT = 1,            /* of the copies; part of their hash */
+    BLOCK_BYTES = 16 << 20 /* copied at a time, at least one row of chunks */
 };
 
 static bool is_expensive(const tdm_dataset *ds, size_t array)
 {
     double ratio = tdm_dataset_array(ds, array)->amplification;
     return ratio > TDM__REPACK_RATIO &&
-           ratio * (double)tdm__dataset_h5(ds, array)->row_bytes > TDM__REPACK_BYTES;
+           ratio * (double)tdm__dataset_reader(ds, array)->row_bytes > TDM__REPACK_BYTES;
 }
 
 static tdm_status copy_path(const tdm_dataset *ds, char **out)
@@ -75,16 +73,17 @@ done:
  * one must fail in its batch, with or without the copy. */
 static tdm_status copy_rows(const tdm_dataset *ds, size_t array, tdm__h5_writer *w, size_t set)
 {
-    const tdm__h5_info *h5 = tdm__dataset_h5(ds, array);
-    uint64_t length = tdm_dataset_length(ds), *rows = NULL;
-    uint64_t step = h5->layout == TDM__H5_CHUNKED ? h5->chunk[0] : 1;
-    uint64_t block = step * h5->row_bytes < BLOCK_BYTES ? BLOCK_BYTES / (step * h5->row_bytes) : 1;
+    const tdm__reader *reader = tdm__dataset_reader(ds, array);
+    const tdm__h5_info *h5 = reader->h5;
+    uint64_t length = tdm_dataset_length(ds), *rows = NULL, row_bytes = reader->row_bytes;
+    uint64_t step = h5 && h5->layout == TDM__H5_CHUNKED ? h5->chunk[0] : 1;
+    uint64_t block = step * row_bytes < BLOCK_BYTES ? BLOCK_BYTES / (step * row_bytes) : 1;
     void *values = NULL;
     tdm_status status = TDM_OK;
     block *= step;
     if (block > length) block = length;
     TDM_TRY(tdm__calloc_try(block, sizeof *rows, &rows));
-    TDM_TRY(tdm__calloc_try(block, h5->row_bytes, &values));
+    TDM_TRY(tdm__calloc_try(block, row_bytes, &values));
     for (uint64_t first = 0; first < length; first += block) {
         uint64_t n = length - first < block ? length - first : block;
         for (uint64_t i = 0; i < n; i++) rows[i] = first + i;
@@ -104,12 +103,12 @@ static tdm_status copy_all(const tdm_dataset *ds, const char *path)
     TDM_TRY(tdm__h5_writer_create(path, &w));
     for (size_t i = 0; i < tdm_dataset_arrays(ds); i++) {
         const tdm_array_info *info = tdm_dataset_array(ds, i);
-        const tdm__h5_info *h5 = tdm__dataset_h5(ds, i);
+        const tdm__reader *reader = tdm__dataset_reader(ds, i);
         size_t set = 0;
         tdm__h5_spec spec = {.name = info->name,
-                             .elem = tdm__elem_host(h5->elem.kind, h5->elem.size),
+                             .elem = tdm__elem_host(reader->elem.kind, reader->elem.size),
                              .rank = info->rank,
-                             .deflate = h5->row_bytes < STORE_BELOW ? 0 : 1};
+                             .deflate = tdm__h5_deflate_for(reader->row_bytes)};
         for (int d = 0; d < info->rank; d++) spec.dims[d] = info->dims[d];
         TDM_TRY(tdm__h5_writer_add(w, &spec, &set));
         TDM_TRY(describe(ds, i, w, set));

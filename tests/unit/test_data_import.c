@@ -323,7 +323,8 @@ static void make_array(const char *file, const char *name, tdm__elem elem, int r
     free(path);
 }
 
-static const uint64_t hwc[] = {4, 6, 3}, hw1[] = {4, 6, 1}, four[] = {4}, one[] = {1};
+static const uint64_t hwc[] = {4, 6, 3}, hw1[] = {4, 6, 1}, four[] = {4}, one[] = {1},
+                      one_four[] = {1, 4};
 
 static void make_pets(void)
 {
@@ -446,6 +447,11 @@ START_TEST(reading_checks_values)
         {"images", f32, 3, hwc, NULL, INFINITY, TDM__TO_NATIVE, "row 4: value inf must be finite"},
         {"images", f32, 3, hwc, NULL, 1, TDM__TO_F32, NULL},
         {"depth", f32, 3, hw1, NULL, NAN, TDM__TO_F32, NULL},
+        {"bboxes", f32, 1, four, NULL, NAN, TDM__TO_F32, NULL}, /* no box */
+        {"bboxes", f32, 2, one_four, NULL, 9, TDM__TO_F32, NULL},
+        {"bboxes", f32, 1, four, NULL, INFINITY, TDM__TO_F32, "value inf must be finite"},
+        {"labels", f32, 0, NULL, "class", -1, TDM__TO_I32, NULL}, /* not known */
+        {"labels", f32, 0, NULL, "class", -2, TDM__TO_I32, "must be a class in 0..2"},
         {"labels", u8, 0, NULL, "class", 3, TDM__TO_I32, "row 4: value 3 must be a class in 0..2"},
         {"labels", u8, 0, NULL, "class", 3, TDM__TO_F32, "row 4: value 3 must be a class in 0..2"},
         {"labels", u8, 0, NULL, "class", 2, TDM__TO_U8, NULL},
