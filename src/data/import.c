@@ -14,6 +14,7 @@
 
 static const tdm__importer *const importers[] = {
     &tdm__import_fashion_mnist,
+    &tdm__import_nyuv2,
 };
 enum { N_IMPORTERS = sizeof importers / sizeof *importers };
 

@@ -43,5 +43,6 @@ tdm_status tdm__import_find(const tdm__import_job *job, const char *name,
                             const char *const *endings, char **out);
 
 extern const tdm__importer tdm__import_fashion_mnist;
+extern const tdm__importer tdm__import_nyuv2;
 
 #endif

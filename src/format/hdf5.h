@@ -101,6 +101,9 @@ typedef struct tdm__h5_spec {
                   */
 } tdm__h5_spec;
 
+/* The level for rows of this size: those below 64 KiB share a chunk, so they are stored as they are
+ * and single ones can be fetched; larger ones have a chunk of their own and are deflated. */
+int tdm__h5_deflate_for(uint64_t row_bytes);
 tdm_status tdm__h5_writer_create(const char *path, tdm__h5_writer **out);
 /* Adds an empty data set, extendable along the first axis, with chunks of whole samples of at
  * least 64 KiB. *set counts from 0 in the order of the calls. */

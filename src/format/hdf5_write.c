@@ -28,6 +28,11 @@ struct tdm__h5_writer {
     size_t n_sets, capacity;
 };
 
+int tdm__h5_deflate_for(uint64_t row_bytes)
+{
+    return row_bytes < CHUNK_BYTES ? 0 : 1;
+}
+
 tdm_status tdm__h5_writer_create(const char *path, tdm__h5_writer **out)
 {
     *out = NULL;
