@@ -72,16 +72,10 @@ static unsigned as_epilogue(const tdm__io *io, tdm__epilogue *epilogue)
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const activation_attrs *a = io->attrs;
-    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", "activation_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__arg_span(b, k, n);
+    const activation_attrs *a = tdm__build_io(b)->attrs;
+    tdm__kernel *k = tdm__emit_elements(b, "activation_fwd", 1);
     tdm__arg_i32(k, a->kind);
     tdm__arg_f32(k, a->alpha);
-    tdm__cost(k, (double)n, 8.0 * (double)n);
     return TDM_OK;
 }
 
@@ -142,10 +136,8 @@ const tdm_op tdm__op_activation = {
 static tdm_status infer_grad(const tdm__io *io, tdm_desc *out)
 {
     tdm_status status = TDM_OK;
-    TDM_TRY(tdm__expect(io, 0, "dy", TDM_F32, -1));
-    TDM_TRY(tdm__expect_same(io, 1, "y", 0, "dy"));
+    TDM_TRY(tdm__infer_pair(io, out, "dy", "y"));
     TDM_TRY(check_attrs(io->attrs));
-    out[0] = io->in[0];
 done:
     return status;
 }
@@ -168,16 +160,10 @@ static tdm_status prepare_grad(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     const activation_attrs *a = io->attrs;
-    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", "activation_bwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__arg_span(b, k, n);
+    tdm__kernel *k = tdm__emit_elements(b, "activation_bwd", 2);
     tdm__arg_i32(k, a->kind);
     tdm__arg_f32(k, a->alpha);
     tdm__arg_i32(k, io->accumulate);
-    tdm__cost(k, 2.0 * (double)n, 12.0 * (double)n);
     return TDM_OK;
 }
 

@@ -7,12 +7,7 @@
 
 static tdm_status infer(const tdm__io *io, tdm_desc *out)
 {
-    tdm_status status = TDM_OK;
-    TDM_TRY(tdm__expect(io, 0, "a", TDM_F32, -1));
-    TDM_TRY(tdm__expect_same(io, 1, "b", 0, "a"));
-    out[0] = io->in[0];
-done:
-    return status;
+    return tdm__infer_pair(io, out, "a", "b");
 }
 
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
@@ -40,16 +35,10 @@ static unsigned as_epilogue(const tdm__io *io, tdm__epilogue *epilogue)
 static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
-    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", "add_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__arg_span(b, k, n);
+    tdm__kernel *k = tdm__emit_elements(b, "add_fwd", 1);
     tdm__arg_i32(k, io->accumulate);
     tdm__arg_i32(k, io->epilogue.act);
     tdm__arg_f32(k, io->epilogue.alpha);
-    tdm__cost(k, (double)n, 12.0 * (double)n);
     return TDM_OK;
 }
 

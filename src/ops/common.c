@@ -69,11 +69,44 @@ tdm_status tdm__expect_channels(const tdm__io *io, int input, const char *name, 
                      tdm_desc_text(&io->in[input], text, sizeof text));
 }
 
+tdm_status tdm__infer_pair(const tdm__io *io, tdm_desc *out, const char *name_a, const char *name_b)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__expect(io, 0, name_a, TDM_F32, -1));
+    TDM_TRY(tdm__expect_same(io, 1, name_b, 0, name_a));
+    out[0] = io->in[0];
+done:
+    return status;
+}
+
 void tdm__rows(const tdm_desc *desc, uint64_t *rows, uint64_t *channels)
 {
     *rows = *channels = 1;
     for (int i = 0; i < desc->rank - 1; i++) *rows *= (uint64_t)desc->dim[i];
     if (desc->rank > 0) *channels = (uint64_t)desc->dim[desc->rank - 1];
+}
+
+/* launches ------------------------------------------------------------------------------------- */
+
+tdm__kernel *tdm__emit_operands(tdm__build *b, const char *file, const char *kernel)
+{
+    const tdm__io *io = tdm__build_io(b);
+    tdm__kernel *k = tdm__emit(b, file, kernel, "");
+    for (int i = 0; i < io->n_in; i++) tdm__arg_in(k, i);
+    for (int o = 0; o < io->n_out; o++) tdm__arg_out(k, o);
+    return k;
+}
+
+tdm__kernel *tdm__emit_elements(tdm__build *b, const char *kernel, double flops)
+{
+    const tdm__io *io = tdm__build_io(b);
+    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
+    double bytes = sizeof(float);
+    for (int i = 0; i < io->n_in; i++) bytes += io->in[i].dtype == TDM_U8 ? 1 : sizeof(float);
+    tdm__kernel *k = tdm__emit_operands(b, "elementwise.cl", kernel);
+    tdm__arg_span(b, k, n);
+    tdm__cost(k, flops * (double)n, bytes * (double)n);
+    return k;
 }
 
 /* launch geometry ------------------------------------------------------------------------------ */

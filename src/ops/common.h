@@ -53,8 +53,21 @@ tdm_status tdm__expect_same(const tdm__io *io, int b, const char *name_b, int a,
 /* Input is f32[channels], where channels is the last axis of input `of`. */
 tdm_status tdm__expect_channels(const tdm__io *io, int input, const char *name, int of);
 
+/* Infer of y = f(a, b), element by element: f32, equal shapes. */
+tdm_status tdm__infer_pair(const tdm__io *io, tdm_desc *out, const char *name_a,
+                           const char *name_b);
+
 /* Elements before the last axis, and the last axis (1 for a scalar). */
 void tdm__rows(const tdm_desc *desc, uint64_t *rows, uint64_t *channels);
+
+/* ---- launches ----------------------------------------------------------------------------------
+ */
+
+/* A launch that begins with all inputs, absent ones too, and all outputs. */
+tdm__kernel *tdm__emit_operands(tdm__build *b, const char *file, const char *kernel);
+/* The same of elementwise.cl, with (ulong n, int span) over the elements of output 0, and the
+ * range. flops: per element. */
+tdm__kernel *tdm__emit_elements(tdm__build *b, const char *kernel, double flops);
 
 /* ---- launch geometry of the kernels that use LANES (cl/common.cl) -------------------------------
  */

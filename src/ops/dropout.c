@@ -60,9 +60,7 @@ static tdm_status prepare(tdm__build *b)
     const dropout_attrs *a = io->attrs;
     uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
     uint64_t span = tdm__build_is_cpu(b) ? TDM__SPAN : 4; /* whole blocks of the generator */
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", "dropout_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
+    tdm__kernel *k = tdm__emit_operands(b, "elementwise.cl", "dropout_fwd");
     tdm__arg_u64(k, n);
     tdm__arg_i32(k, (int64_t)span);
     tdm__arg_i32(k, io->accumulate);

@@ -30,10 +30,7 @@ static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     const uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "label.cl", "label_map", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
+    tdm__kernel *k = tdm__emit_operands(b, "label.cl", "label_map");
     tdm__arg_span(b, k, n);
     tdm__arg_i32(k, io->in[1].dim[0]);
     tdm__cost(k, 0, 8.0 * (double)n);

@@ -132,9 +132,8 @@ void tdm__emit_counts_add(tdm__build *b, uint64_t n)
 tdm_status tdm__loss_gradient(tdm_graph *g, const tdm_op *op, const tdm__node_view *node,
                               const tdm_value *dout, const bool *need, tdm_value *din)
 {
-    bool weighted = node->io->n_in > TDM__LOSS_WEIGHT;
-    tdm_value in[TDM__LOSS_GRAD_INPUTS] = {node->in[TDM__LOSS_X], node->in[TDM__LOSS_TARGET],
-                                           weighted ? node->in[TDM__LOSS_WEIGHT] : TDM_NO_VALUE,
+    const tdm_value *x = node->in;
+    tdm_value in[TDM__LOSS_GRAD_INPUTS] = {x[TDM__LOSS_X], x[TDM__LOSS_TARGET], x[TDM__LOSS_WEIGHT],
                                            node->out[1], dout[0]};
     if (need[TDM__LOSS_X])
         din[TDM__LOSS_X] = tdm__graph_node(g, op, in, TDM__COUNT(in), node->io->attrs);

@@ -5,12 +5,7 @@
 
 static tdm_status infer(const tdm__io *io, tdm_desc *out)
 {
-    tdm_status status = TDM_OK;
-    TDM_TRY(tdm__expect(io, 0, "a", TDM_F32, -1));
-    TDM_TRY(tdm__expect_same(io, 1, "b", 0, "a"));
-    out[0] = io->in[0];
-done:
-    return status;
+    return tdm__infer_pair(io, out, "a", "b");
 }
 
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
@@ -29,15 +24,8 @@ static void reference(const tdm__ref *ref)
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", "multiply_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__arg_span(b, k, n);
-    tdm__arg_i32(k, io->accumulate);
-    tdm__cost(k, (double)n, 12.0 * (double)n);
+    tdm__kernel *k = tdm__emit_elements(b, "multiply_fwd", 1);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     return TDM_OK;
 }
 

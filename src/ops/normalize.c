@@ -62,15 +62,10 @@ static tdm_status prepare(tdm__build *b)
     const tdm__io *io = tdm__build_io(b);
     const normalize_attrs *a = io->attrs;
     bool bytes = io->in[0].dtype == TDM_U8;
-    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", bytes ? "normalize_u8" : "normalize_f32", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__arg_span(b, k, n);
+    tdm__kernel *k = tdm__emit_elements(b, bytes ? "normalize_u8" : "normalize_f32", 2);
     tdm__arg_i32(k, a->channels);
     for (int c = 0; c < MOST_CHANNELS; c++) tdm__arg_f32(k, (double)a->scale[c]);
     for (int c = 0; c < MOST_CHANNELS; c++) tdm__arg_f32(k, (double)a->shift[c]);
-    tdm__cost(k, 2.0 * (double)n, (bytes ? 5.0 : 8.0) * (double)n);
     return TDM_OK;
 }
 

@@ -36,14 +36,9 @@ static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     const scale_attrs *a = io->attrs;
-    uint64_t n = (uint64_t)tdm_desc_count(&io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "elementwise.cl", "scale_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__arg_span(b, k, n);
+    tdm__kernel *k = tdm__emit_elements(b, "scale_fwd", 1);
     tdm__arg_i32(k, io->accumulate);
     tdm__arg_f32(k, a->factor);
-    tdm__cost(k, (double)n, 8.0 * (double)n);
     return TDM_OK;
 }
 

@@ -22,16 +22,17 @@ static tdm_status check_x(const tdm__io *io)
     return status;
 }
 
-/* Launch geometry and the arguments behind the tensors. */
-static void finish_launch(tdm__build *b, tdm__kernel *k, double passes)
+static tdm_status emit(tdm__build *b, const char *kernel, double passes)
 {
     const tdm__io *io = tdm__build_io(b);
     const softmax_attrs *a = io->attrs;
     tdm__row_split split = tdm__row_split_of(&io->in[0]);
+    tdm__kernel *k = tdm__emit_operands(b, "loss.cl", kernel);
     tdm__arg_row_split(b, k, &split);
     tdm__arg_i32(k, a->log);
     double n = (double)tdm_desc_count(&io->in[0]);
     tdm__cost(k, 4 * n, passes * 4 * n);
+    return TDM_OK;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -72,11 +73,7 @@ static void reference(const tdm__ref *ref)
 static tdm_status prepare(tdm__build *b)
 {
     bool wide = tdm__row_split_of(&tdm__build_io(b)->in[0]).wide;
-    tdm__kernel *k = tdm__emit(b, "loss.cl", wide ? "softmax_fwd_wide" : "softmax_fwd_rows", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    finish_launch(b, k, 2);
-    return TDM_OK;
+    return emit(b, wide ? "softmax_fwd_wide" : "softmax_fwd_rows", 2);
 }
 
 static const tdm__variant variants[] = {{"rows", TDM__ON_ANY, .prepare = prepare}};
@@ -144,12 +141,7 @@ static void reference_grad(const tdm__ref *ref)
 static tdm_status prepare_grad(tdm__build *b)
 {
     bool wide = tdm__row_split_of(&tdm__build_io(b)->in[0]).wide;
-    tdm__kernel *k = tdm__emit(b, "loss.cl", wide ? "softmax_bwd_wide" : "softmax_bwd_rows", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    finish_launch(b, k, 3);
-    return TDM_OK;
+    return emit(b, wide ? "softmax_bwd_wide" : "softmax_bwd_rows", 3);
 }
 
 static const tdm__variant variants_grad[] = {{"rows", TDM__ON_ANY, .prepare = prepare_grad}};

@@ -39,12 +39,14 @@ done:
     return status;
 }
 
-static void add_form(tdm__build *b, tdm__kernel *k)
+static tdm_status emit(tdm__build *b, const char *kernel)
 {
     const uncertainty_attrs *a = tdm__build_io(b)->attrs;
+    tdm__kernel *k = tdm__emit_operands(b, "scalar.cl", kernel);
     tdm__arg_f32(k, forms[a->likelihood].a);
     tdm__arg_f32(k, forms[a->likelihood].b);
     tdm__range_1(k, 1, 1);
+    return TDM_OK;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -78,12 +80,7 @@ static void reference(const tdm__ref *ref)
 
 static tdm_status prepare(tdm__build *b)
 {
-    tdm__kernel *k = tdm__emit(b, "scalar.cl", "uncertainty_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    add_form(b, k);
-    return TDM_OK;
+    return emit(b, "uncertainty_fwd");
 }
 
 static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
@@ -158,12 +155,7 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    tdm__kernel *k = tdm__emit(b, "scalar.cl", "uncertainty_bwd", "");
-    for (int i = 0; i < 3; i++) tdm__arg_in(k, i);
-    tdm__arg_out(k, 0);
-    tdm__arg_out(k, 1);
-    add_form(b, k);
-    return TDM_OK;
+    return emit(b, "uncertainty_bwd");
 }
 
 static const tdm__variant variants_grad[] = {{"scalar", TDM__ON_ANY, .prepare = prepare_grad}};
