@@ -9,85 +9,42 @@ static double scale_of(int64_t in, int64_t out, bool align)
     return out > 1 ? (double)(in - 1) / (double)(out - 1) : 0;
 }
 
-/* The two neighbours along one axis, and the weight of the second. */
-typedef struct neighbours {
-    int64_t low, high;
-    double part;
-} neighbours;
-
-static neighbours neighbours_of(int64_t o, int64_t in, int64_t out, bool align)
+/* The two neighbours: at the last one they are the same. */
+static tdm__taps taps_of(int64_t o, int64_t in, int64_t out, bool align)
 {
     double scale = scale_of(in, out, align);
     double s = align ? (double)o * scale : ((double)o + 0.5) * scale - 0.5;
     if (s < 0) s = 0;
-    neighbours r = {.low = (int64_t)s < in - 1 ? (int64_t)s : in - 1};
-    r.high = r.low < in - 1 ? r.low + 1 : in - 1;
-    r.part = s - (double)r.low < 1 ? s - (double)r.low : 1;
-    return r;
+    int64_t low = (int64_t)s < in - 1 ? (int64_t)s : in - 1;
+    double part = s - (double)low < 1 ? s - (double)low : 1;
+    return (tdm__taps){2, {low, low < in - 1 ? low + 1 : in - 1}, {1 - part, part}};
 }
 
-/* The four elements of x that element e of y reads, and their weights. */
-typedef struct corners {
-    int64_t element[4];
-    double weight[4];
-} corners;
-
-static corners corners_of(const tdm_desc *x, const tdm_desc *y, int64_t e, bool align)
-{
-    int64_t c = e % y->dim[3], q = e / y->dim[3] % y->dim[2];
-    int64_t p = e / y->dim[3] / y->dim[2] % y->dim[1], n = e / y->dim[3] / y->dim[2] / y->dim[1];
-    neighbours h = neighbours_of(p, x->dim[1], y->dim[1], align);
-    neighbours w = neighbours_of(q, x->dim[2], y->dim[2], align);
-    corners r;
-    for (int i = 0; i < 4; i++) {
-        int64_t row = i / 2 ? h.high : h.low, column = i % 2 ? w.high : w.low;
-        r.element[i] = ((n * x->dim[1] + row) * x->dim[2] + column) * x->dim[3] + c;
-        r.weight[i] = (i / 2 ? h.part : 1 - h.part) * (i % 2 ? w.part : 1 - w.part);
-    }
-    return r;
-}
-
-static tdm__kernel *emit(tdm__build *b, const char *kernel, const tdm_desc *x, const tdm_desc *y)
+static tdm_status emit(tdm__build *b, const char *kernel, bool back)
 {
     const tdm__io *io = tdm__build_io(b);
-    bool align = ((const tdm__resample_attrs *)io->attrs)->align_corners;
-    tdm__kernel *k =
-        tdm__resample_emit(b, kernel, x, y, (float)scale_of(x->dim[1], y->dim[1], align),
-                           (float)scale_of(x->dim[2], y->dim[2], align));
-    tdm__arg_i32(k, align);
+    tdm__kernel *k = tdm__resample_emit(b, kernel, back, scale_of);
+    tdm__arg_i32(k, ((const tdm__resample_attrs *)io->attrs)->align_corners);
     tdm__arg_i32(k, io->accumulate);
-    return k;
+    return TDM_OK;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-static tdm_status infer(const tdm__io *io, tdm_desc *out)
-{
-    return tdm__resample_infer(io, out, "x");
-}
-
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    if (need[0]) din[0] = tdm__resample_gradient(g, &tdm__op_upsample_bilinear_grad, node, dout[0]);
-    return TDM_OK;
+    return tdm__resample_gradient(g, &tdm__op_upsample_bilinear_grad, node, dout, need, din);
 }
 
 static void reference(const tdm__ref *ref)
 {
-    const tdm_desc *x = &ref->io->in[0], *y = &ref->io->out[0];
-    bool align = ((const tdm__resample_attrs *)ref->io->attrs)->align_corners;
-    for (int64_t e = 0; e < tdm_desc_count(y); e++) {
-        corners k = corners_of(x, y, e, align);
-        for (int i = 0; i < 4; i++) ref->out[0][e] += k.weight[i] * ref->in[0][k.element[i]];
-    }
+    tdm__resample_reference(ref, taps_of);
 }
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    emit(b, "upsample_bilinear_fwd", &io->in[0], &io->out[0]);
-    return TDM_OK;
+    return emit(b, "upsample_bilinear_fwd", false);
 }
 
 static const tdm__variant variants[] = {{"gather", TDM__ON_ANY, .prepare = prepare}};
@@ -121,16 +78,10 @@ static const tdm__reject rejects[] = {
 
 const tdm_op tdm__op_upsample_bilinear = {
     .name = "upsample_bilinear",
-    .attr_size = sizeof(tdm__resample_attrs),
-    .attrs = tdm__resample_attr_table,
-    .n_attrs = TDM__RESAMPLE_ATTRS,
-    .min_in = 1,
-    .max_in = 1,
-    .n_out = 1,
+    TDM__RESAMPLE_OP,
     .differentiable = 1,
     .out_gradient = 1,
-    .can_accumulate = true,
-    .infer = infer,
+    .infer = tdm__resample_infer,
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
@@ -138,26 +89,14 @@ const tdm_op tdm__op_upsample_bilinear = {
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-static tdm_status infer_grad(const tdm__io *io, tdm_desc *out)
-{
-    return tdm__resample_infer(io, out, "dy");
-}
-
 static void reference_grad(const tdm__ref *ref)
 {
-    const tdm_desc *x = &ref->io->out[0], *y = &ref->io->in[0];
-    bool align = ((const tdm__resample_attrs *)ref->io->attrs)->align_corners;
-    for (int64_t e = 0; e < tdm_desc_count(y); e++) {
-        corners k = corners_of(x, y, e, align);
-        for (int i = 0; i < 4; i++) ref->out[0][k.element[i]] += k.weight[i] * ref->in[0][e];
-    }
+    tdm__resample_reference_grad(ref, taps_of);
 }
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    emit(b, "upsample_bilinear_bwd", &io->out[0], &io->in[0]);
-    return TDM_OK;
+    return emit(b, "upsample_bilinear_bwd", true);
 }
 
 static const tdm__variant variants_grad[] = {{"gather", TDM__ON_ANY, .prepare = prepare_grad}};
@@ -188,14 +127,8 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_upsample_bilinear_grad = {
     .name = "upsample_bilinear_grad",
-    .attr_size = sizeof(tdm__resample_attrs),
-    .attrs = tdm__resample_attr_table,
-    .n_attrs = TDM__RESAMPLE_ATTRS,
-    .min_in = 1,
-    .max_in = 1,
-    .n_out = 1,
-    .can_accumulate = true,
-    .infer = infer_grad,
+    TDM__RESAMPLE_OP,
+    .infer = tdm__resample_infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };

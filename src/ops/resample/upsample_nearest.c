@@ -4,58 +4,43 @@
 
 #include <math.h>
 
-static float scale_of(int64_t in, int64_t out)
+static double scale_of(int64_t in, int64_t out, bool align)
 {
-    return (float)in / (float)out;
+    (void)align;
+    return (double)((float)in / (float)out);
 }
 
-static int64_t source_of(int64_t o, int64_t in, int64_t out)
+static tdm__taps taps_of(int64_t o, int64_t in, int64_t out, bool align)
 {
-    if (in == out) return o;
-    if (out == 2 * in) return o / 2;
-    int64_t i = (int64_t)floorf((float)o * scale_of(in, out));
-    return i < in - 1 ? i : in - 1;
+    int64_t from = (int64_t)floorf((float)o * (float)scale_of(in, out, align));
+    if (in == out) from = o;
+    if (out == 2 * in) from = o / 2;
+    return (tdm__taps){1, {from < in - 1 ? from : in - 1}, {1}};
+}
+
+static tdm_status emit(tdm__build *b, const char *kernel, bool back)
+{
+    tdm__kernel *k = tdm__resample_emit(b, kernel, back, scale_of);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
+    return TDM_OK;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-static tdm_status infer(const tdm__io *io, tdm_desc *out)
-{
-    return tdm__resample_infer(io, out, "x");
-}
-
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    if (need[0]) din[0] = tdm__resample_gradient(g, &tdm__op_upsample_nearest_grad, node, dout[0]);
-    return TDM_OK;
-}
-
-/* The element of x that element e of y reads. */
-static int64_t source_element(const tdm_desc *x, const tdm_desc *y, int64_t e)
-{
-    int64_t c = e % y->dim[3], q = e / y->dim[3] % y->dim[2];
-    int64_t p = e / y->dim[3] / y->dim[2] % y->dim[1], n = e / y->dim[3] / y->dim[2] / y->dim[1];
-    int64_t h = source_of(p, x->dim[1], y->dim[1]), w = source_of(q, x->dim[2], y->dim[2]);
-    return ((n * x->dim[1] + h) * x->dim[2] + w) * x->dim[3] + c;
+    return tdm__resample_gradient(g, &tdm__op_upsample_nearest_grad, node, dout, need, din);
 }
 
 static void reference(const tdm__ref *ref)
 {
-    const tdm_desc *x = &ref->io->in[0], *y = &ref->io->out[0];
-    for (int64_t e = 0; e < tdm_desc_count(y); e++)
-        ref->out[0][e] += ref->in[0][source_element(x, y, e)];
+    tdm__resample_reference(ref, taps_of);
 }
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const tdm_desc *x = &io->in[0], *y = &io->out[0];
-    tdm__kernel *k =
-        tdm__resample_emit(b, "upsample_nearest_fwd", x, y, scale_of(x->dim[1], y->dim[1]),
-                           scale_of(x->dim[2], y->dim[2]));
-    tdm__arg_i32(k, io->accumulate);
-    return TDM_OK;
+    return emit(b, "upsample_nearest_fwd", false);
 }
 
 static const tdm__variant variants[] = {{"gather", TDM__ON_ANY, .prepare = prepare}};
@@ -84,16 +69,10 @@ static const tdm__reject rejects[] = {
 
 const tdm_op tdm__op_upsample_nearest = {
     .name = "upsample_nearest",
-    .attr_size = sizeof(tdm__resample_attrs),
-    .attrs = tdm__resample_attr_table,
-    .n_attrs = TDM__RESAMPLE_ATTRS,
-    .min_in = 1,
-    .max_in = 1,
-    .n_out = 1,
+    TDM__RESAMPLE_OP,
     .differentiable = 1,
     .out_gradient = 1,
-    .can_accumulate = true,
-    .infer = infer,
+    .infer = tdm__resample_infer,
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
@@ -101,27 +80,14 @@ const tdm_op tdm__op_upsample_nearest = {
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-static tdm_status infer_grad(const tdm__io *io, tdm_desc *out)
-{
-    return tdm__resample_infer(io, out, "dy");
-}
-
 static void reference_grad(const tdm__ref *ref)
 {
-    const tdm_desc *x = &ref->io->out[0], *y = &ref->io->in[0];
-    for (int64_t e = 0; e < tdm_desc_count(y); e++)
-        ref->out[0][source_element(x, y, e)] += ref->in[0][e];
+    tdm__resample_reference_grad(ref, taps_of);
 }
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const tdm_desc *x = &io->out[0], *y = &io->in[0];
-    tdm__kernel *k =
-        tdm__resample_emit(b, "upsample_nearest_bwd", x, y, scale_of(x->dim[1], y->dim[1]),
-                           scale_of(x->dim[2], y->dim[2]));
-    tdm__arg_i32(k, io->accumulate);
-    return TDM_OK;
+    return emit(b, "upsample_nearest_bwd", true);
 }
 
 static const tdm__variant variants_grad[] = {{"gather", TDM__ON_ANY, .prepare = prepare_grad}};
@@ -147,14 +113,8 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_upsample_nearest_grad = {
     .name = "upsample_nearest_grad",
-    .attr_size = sizeof(tdm__resample_attrs),
-    .attrs = tdm__resample_attr_table,
-    .n_attrs = TDM__RESAMPLE_ATTRS,
-    .min_in = 1,
-    .max_in = 1,
-    .n_out = 1,
-    .can_accumulate = true,
-    .infer = infer_grad,
+    TDM__RESAMPLE_OP,
+    .infer = tdm__resample_infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
