@@ -5,24 +5,10 @@
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-static tdm_status infer(const tdm__io *io, tdm_desc *out)
-{
-    tdm_status status = TDM_OK;
-    const int64_t *d = io->in[0].dim;
-    tdm__pool g;
-    TDM_TRY(tdm__expect(io, 0, "x", TDM_F32, 4));
-    TDM_TRY(tdm__pool_make(io->attrs, d[0], d[1], d[2], d[3], &g));
-    out[0] = tdm_desc_4(TDM_F32, d[0], g.p, g.q, d[3]);
-done:
-    return status;
-}
-
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    const tdm_desc *x = &node->io->in[0];
-    tdm__pool_back_attrs a = {*(const tdm_pool2d_attrs *)node->io->attrs, x->dim[1], x->dim[2]};
-    if (need[0]) din[0] = tdm__graph_node(g, &tdm__op_avg_pool2d_grad, dout, 1, &a);
+    if (need[0]) din[0] = tdm__pool_gradient(g, &tdm__op_avg_pool2d_grad, node, dout, 1);
     return TDM_OK;
 }
 
@@ -49,7 +35,7 @@ static void divisor_args(tdm__kernel *k, const tdm_pool2d_attrs *a, bool accumul
 static void reference(const tdm__ref *ref)
 {
     const tdm_pool2d_attrs *a = ref->io->attrs;
-    tdm__pool g = tdm__pool_of(a, &ref->io->in[0], &ref->io->out[0]);
+    tdm__pool g = tdm__pool_of(ref->io, false);
     tdm__window w;
     for (bool more = tdm__pool_first(&g, &w); more; more = tdm__pool_next(&g, &w)) {
         double sum = 0;
@@ -63,15 +49,7 @@ static void reference(const tdm__ref *ref)
 static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
-    const tdm_pool2d_attrs *a = io->attrs;
-    tdm__pool g = tdm__pool_of(a, &io->in[0], &io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "avg_pool_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__pool_args(b, k, &g, g.p, g.q);
-    divisor_args(k, a, io->accumulate);
-    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, to * g.r * g.s, 4 * (from + to));
+    divisor_args(tdm__pool_emit(b, "avg_pool_fwd", false, 1), io->attrs, io->accumulate);
     return TDM_OK;
 }
 
@@ -120,16 +98,10 @@ static const tdm__reject rejects[] = {
 
 const tdm_op tdm__op_avg_pool2d = {
     .name = "avg_pool2d",
-    .attr_size = sizeof(tdm_pool2d_attrs),
-    .attrs = tdm__pool_attr_table,
-    .n_attrs = TDM__POOL_ATTRS,
-    .min_in = 1,
-    .max_in = 1,
+    TDM__POOL_FORWARD,
     .n_out = 1,
-    .differentiable = 1,
-    .out_gradient = 1,
     .can_accumulate = true,
-    .infer = infer,
+    .infer = tdm__pool_infer,
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
@@ -140,7 +112,7 @@ const tdm_op tdm__op_avg_pool2d = {
 static void reference_grad(const tdm__ref *ref)
 {
     const tdm__pool_back_attrs *a = ref->io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &ref->io->out[0], &ref->io->in[0]);
+    tdm__pool g = tdm__pool_of(ref->io, true);
     tdm__window w;
     for (bool more = tdm__pool_first(&g, &w); more; more = tdm__pool_next(&g, &w)) {
         double share = ref->in[0][w.y] / divisor(&g, &w, a->pool.count_include_pad);
@@ -154,14 +126,7 @@ static tdm_status prepare_grad(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     const tdm__pool_back_attrs *a = io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &io->out[0], &io->in[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "avg_pool_bwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__pool_args(b, k, &g, g.h, g.w);
-    divisor_args(k, &a->pool, io->accumulate);
-    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, 2 * from * g.r * g.s, 4 * (from + to));
+    divisor_args(tdm__pool_emit(b, "avg_pool_bwd", true, 2), &a->pool, io->accumulate);
     return TDM_OK;
 }
 
@@ -202,13 +167,9 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_avg_pool2d_grad = {
     .name = "avg_pool2d_grad",
-    .attr_size = sizeof(tdm__pool_back_attrs),
-    .attrs = tdm__pool_attr_table,
-    .n_attrs = TDM__POOL_BACK_ATTRS,
+    TDM__POOL_BACK,
     .min_in = 1,
     .max_in = 1,
-    .n_out = 1,
-    .can_accumulate = true,
     .infer = tdm__pool_infer_back,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

@@ -13,10 +13,7 @@ static tdm_status infer(const tdm__io *io, tdm_desc *out)
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    const int64_t *d = node->io->in[0].dim;
-    if (need[0])
-        din[0] = tdm__graph_node(g, &tdm__op_global_avg_pool_grad, dout, 1,
-                                 &(tdm__global_attrs){d[1], d[2]});
+    if (need[0]) din[0] = tdm__global_gradient(g, &tdm__op_global_avg_pool_grad, node, dout, 1);
     return TDM_OK;
 }
 
@@ -31,10 +28,7 @@ static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     const int64_t *d = io->in[0].dim;
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "global_avg_pool_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__global_pool_args(b, k, &io->in[0]);
+    tdm__kernel *k = tdm__global_emit(b, "global_avg_pool_fwd");
     tdm__arg_i32(k, io->accumulate);
     double n = (double)tdm_desc_count(&io->in[0]);
     tdm__cost(k, n, 4 * n + 4.0 * (double)(d[0] * d[3]));
@@ -79,15 +73,7 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "global_avg_pool_bwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__global_pool_back_args(b, k, &io->out[0]);
-    tdm__arg_i32(k, io->accumulate);
-    double n = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, n, 4 * n);
-    return TDM_OK;
+    return tdm__global_prepare_back(b, "global_avg_pool_bwd");
 }
 
 static const tdm__variant variants_grad[] = {{"gather", TDM__ON_ANY, .prepare = prepare_grad}};
@@ -105,13 +91,9 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_global_avg_pool_grad = {
     .name = "global_avg_pool_grad",
-    .attr_size = sizeof(tdm__global_attrs),
-    .attrs = tdm__global_attr_table,
-    .n_attrs = TDM__GLOBAL_ATTRS,
+    TDM__GLOBAL_BACK,
     .min_in = 1,
     .max_in = 1,
-    .n_out = 1,
-    .can_accumulate = true,
     .infer = tdm__global_infer_back,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

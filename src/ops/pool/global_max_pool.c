@@ -23,11 +23,8 @@ done:
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    const int64_t *d = node->io->in[0].dim;
-    if (need[0])
-        din[0] =
-            tdm__graph_node(g, &tdm__op_global_max_pool_grad, (tdm_value[]){dout[0], node->out[1]},
-                            2, &(tdm__global_attrs){d[1], d[2]});
+    tdm_value in[] = {dout[0], node->out[1]};
+    if (need[0]) din[0] = tdm__global_gradient(g, &tdm__op_global_max_pool_grad, node, in, 2);
     return TDM_OK;
 }
 
@@ -49,11 +46,7 @@ static void reference(const tdm__ref *ref)
 static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "global_max_pool_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__arg_out(k, 1);
-    tdm__global_pool_args(b, k, &io->in[0]);
+    tdm__kernel *k = tdm__global_emit(b, "global_max_pool_fwd");
     double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
     tdm__cost(k, from, 4 * from + 8 * to);
     return TDM_OK;
@@ -120,16 +113,7 @@ static void reference_grad(const tdm__ref *ref)
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "global_max_pool_bwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__global_pool_back_args(b, k, &io->out[0]);
-    tdm__arg_i32(k, io->accumulate);
-    double n = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, n, 4 * n);
-    return TDM_OK;
+    return tdm__global_prepare_back(b, "global_max_pool_bwd");
 }
 
 static const tdm__variant variants_grad[] = {{"gather", TDM__ON_ANY, .prepare = prepare_grad}};
@@ -163,13 +147,9 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_global_max_pool_grad = {
     .name = "global_max_pool_grad",
-    .attr_size = sizeof(tdm__global_attrs),
-    .attrs = tdm__global_attr_table,
-    .n_attrs = TDM__GLOBAL_ATTRS,
+    TDM__GLOBAL_BACK,
     .min_in = 2,
     .max_in = 2,
-    .n_out = 1,
-    .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

@@ -12,16 +12,13 @@ enum { MOST_POSITIONS = 256 };
 static tdm_status infer(const tdm__io *io, tdm_desc *out)
 {
     tdm_status status = TDM_OK;
-    const tdm_pool2d_attrs *a = io->attrs;
-    const int64_t *d = io->in[0].dim;
-    tdm__pool g;
-    TDM_TRY(tdm__expect(io, 0, "x", TDM_F32, 4));
-    TDM_TRY(tdm__pool_make(a, d[0], d[1], d[2], d[3], &g));
-    if ((int64_t)g.r * g.s > MOST_POSITIONS)
+    const int32_t *kernel = ((const tdm_pool2d_attrs *)io->attrs)->kernel;
+    TDM_TRY(tdm__pool_infer(io, out));
+    if ((int64_t)kernel[0] * kernel[1] > MOST_POSITIONS)
         return tdm__fail(TDM_ERR_SHAPE, "kernel: must have at most %d positions, got %dx%d",
-                         MOST_POSITIONS, (int)g.r, (int)g.s);
-    out[0] = tdm_desc_4(TDM_F32, d[0], g.p, g.q, d[3]);
-    out[1] = tdm_desc_4(TDM_U8, d[0], g.p, g.q, d[3]);
+                         MOST_POSITIONS, (int)kernel[0], (int)kernel[1]);
+    out[1] = out[0];
+    out[1].dtype = TDM_U8;
 done:
     return status;
 }
@@ -29,17 +26,14 @@ done:
 static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
                            const bool *need, tdm_value *din)
 {
-    const tdm_desc *x = &node->io->in[0];
-    tdm__pool_back_attrs a = {*(const tdm_pool2d_attrs *)node->io->attrs, x->dim[1], x->dim[2]};
-    if (need[0])
-        din[0] = tdm__graph_node(g, &tdm__op_max_pool2d_grad, (tdm_value[]){dout[0], node->out[1]},
-                                 2, &a);
+    tdm_value in[] = {dout[0], node->out[1]};
+    if (need[0]) din[0] = tdm__pool_gradient(g, &tdm__op_max_pool2d_grad, node, in, 2);
     return TDM_OK;
 }
 
 static void reference(const tdm__ref *ref)
 {
-    tdm__pool g = tdm__pool_of(ref->io->attrs, &ref->io->in[0], &ref->io->out[0]);
+    tdm__pool g = tdm__pool_of(ref->io, false);
     const double *x = ref->in[0];
     tdm__window w;
     for (bool more = tdm__pool_first(&g, &w); more; more = tdm__pool_next(&g, &w)) {
@@ -57,15 +51,7 @@ static void reference(const tdm__ref *ref)
 
 static tdm_status prepare(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    tdm__pool g = tdm__pool_of(io->attrs, &io->in[0], &io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "max_pool_fwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_out(k, 0);
-    tdm__arg_out(k, 1);
-    tdm__pool_args(b, k, &g, g.p, g.q);
-    double large = (double)tdm_desc_count(&io->in[0]), small = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, small * g.r * g.s, 4 * large + 5 * small);
+    tdm__pool_emit(b, "max_pool_fwd", false, 1);
     return TDM_OK;
 }
 
@@ -145,14 +131,8 @@ static const tdm__reject rejects[] = {
 
 const tdm_op tdm__op_max_pool2d = {
     .name = "max_pool2d",
-    .attr_size = sizeof(tdm_pool2d_attrs),
-    .attrs = tdm__pool_attr_table,
-    .n_attrs = TDM__POOL_ATTRS,
-    .min_in = 1,
-    .max_in = 1,
+    TDM__POOL_FORWARD,
     .n_out = 2,
-    .differentiable = 1,
-    .out_gradient = 1,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
@@ -174,19 +154,18 @@ done:
 
 static void reference_grad(const tdm__ref *ref)
 {
-    const tdm__pool_back_attrs *a = ref->io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &ref->io->out[0], &ref->io->in[0]);
+    tdm__pool g = tdm__pool_of(ref->io, true);
     tdm__window w;
     for (bool more = tdm__pool_first(&g, &w); more; more = tdm__pool_next(&g, &w)) {
-        int64_t r = (int64_t)ref->in[1][w.y] / g.s, s = (int64_t)ref->in[1][w.y] % g.s;
-        if (r < w.r0 || r >= w.r1 || s < w.s0 || s >= w.s1) continue;
-        ref->out[0][tdm__pool_x(&g, w.n, w.h0 + r, w.w0 + s, w.c)] += ref->in[0][w.y];
+        int64_t to = tdm__pool_target(&g, &w, ref->in[1][w.y]);
+        if (to >= 0) ref->out[0][to] += ref->in[0][w.y];
     }
 }
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    tdm__pool_emit_gather(b, "max_pool_bwd");
+    tdm__kernel *k = tdm__pool_emit(b, "max_pool_bwd", true, 1);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     return TDM_OK;
 }
 
@@ -238,13 +217,9 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_max_pool2d_grad = {
     .name = "max_pool2d_grad",
-    .attr_size = sizeof(tdm__pool_back_attrs),
-    .attrs = tdm__pool_attr_table,
-    .n_attrs = TDM__POOL_BACK_ATTRS,
+    TDM__POOL_BACK,
     .min_in = 2,
     .max_in = 2,
-    .n_out = 1,
-    .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

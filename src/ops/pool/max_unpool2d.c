@@ -55,37 +55,29 @@ static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_v
     return TDM_OK;
 }
 
-/* The element of the large tensor that window w writes, or -1. */
-static int64_t target(const tdm__pool *g, const tdm__window *w, double index)
-{
-    int64_t r = (int64_t)index / g->s, s = (int64_t)index % g->s;
-    if (r < w->r0 || r >= w->r1 || s < w->s0 || s >= w->s1) return -1;
-    return tdm__pool_x(g, w->n, w->h0 + r, w->w0 + s, w->c);
-}
-
 /* Whether a later window writes the same element. */
 static bool is_overwritten(const tdm__pool *g, tdm__window w, const double *index, int64_t to)
 {
     if (g->sh >= g->r && g->sw >= g->s) return false;
     while (tdm__pool_next(g, &w))
-        if (target(g, &w, index[w.y]) == to) return true;
+        if (tdm__pool_target(g, &w, index[w.y]) == to) return true;
     return false;
 }
 
 static void reference(const tdm__ref *ref)
 {
-    const tdm__pool_back_attrs *a = ref->io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &ref->io->out[0], &ref->io->in[0]);
+    tdm__pool g = tdm__pool_of(ref->io, true);
     tdm__window w;
     for (bool more = tdm__pool_first(&g, &w); more; more = tdm__pool_next(&g, &w)) {
-        int64_t to = target(&g, &w, ref->in[1][w.y]);
+        int64_t to = tdm__pool_target(&g, &w, ref->in[1][w.y]);
         if (to >= 0 && !is_overwritten(&g, w, ref->in[1], to)) ref->out[0][to] += ref->in[0][w.y];
     }
 }
 
 static tdm_status prepare(tdm__build *b)
 {
-    tdm__pool_emit_gather(b, "max_unpool_fwd");
+    tdm__kernel *k = tdm__pool_emit(b, "max_unpool_fwd", true, 1);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     return TDM_OK;
 }
 
@@ -152,15 +144,11 @@ static const tdm__reject rejects[] = {
 
 const tdm_op tdm__op_max_unpool2d = {
     .name = "max_unpool2d",
-    .attr_size = sizeof(tdm__pool_back_attrs),
-    .attrs = tdm__pool_attr_table,
-    .n_attrs = TDM__POOL_BACK_ATTRS,
+    TDM__POOL_BACK,
     .min_in = 2,
     .max_in = 2,
-    .n_out = 1,
     .differentiable = 1,
     .out_gradient = 1,
-    .can_accumulate = true,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
@@ -186,28 +174,18 @@ done:
 
 static void reference_grad(const tdm__ref *ref)
 {
-    const tdm__pool_back_attrs *a = ref->io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &ref->io->in[0], &ref->io->out[0]);
+    tdm__pool g = tdm__pool_of(ref->io, false);
     tdm__window w;
     for (bool more = tdm__pool_first(&g, &w); more; more = tdm__pool_next(&g, &w)) {
-        int64_t to = target(&g, &w, ref->in[1][w.y]);
+        int64_t to = tdm__pool_target(&g, &w, ref->in[1][w.y]);
         if (to >= 0 && !is_overwritten(&g, w, ref->in[1], to)) ref->out[0][w.y] += ref->in[0][to];
     }
 }
 
 static tdm_status prepare_grad(tdm__build *b)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const tdm__pool_back_attrs *a = io->attrs;
-    tdm__pool g = tdm__pool_of(&a->pool, &io->in[0], &io->out[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", "max_unpool_bwd", "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    tdm__pool_args(b, k, &g, g.p, g.q);
-    tdm__arg_i32(k, io->accumulate);
-    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, to, 4 * from + 5 * to);
+    tdm__kernel *k = tdm__pool_emit(b, "max_unpool_bwd", false, 0);
+    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     return TDM_OK;
 }
 
@@ -238,13 +216,9 @@ static const tdm__reject rejects_grad[] = {
 
 const tdm_op tdm__op_max_unpool2d_grad = {
     .name = "max_unpool2d_grad",
-    .attr_size = sizeof(tdm__pool_back_attrs),
-    .attrs = tdm__pool_attr_table,
-    .n_attrs = TDM__POOL_BACK_ATTRS,
+    TDM__POOL_BACK,
     .min_in = 2,
     .max_in = 2,
-    .n_out = 1,
-    .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

@@ -54,16 +54,30 @@ tdm_status tdm__pool_make(const tdm_pool2d_attrs *a, int64_t n, int64_t h, int64
     return TDM_OK;
 }
 
-tdm__pool tdm__pool_of(const tdm_pool2d_attrs *a, const tdm_desc *large, const tdm_desc *small)
+tdm__pool tdm__pool_of(const tdm__io *io, bool back)
 {
+    const tdm_desc *large = back ? &io->out[0] : &io->in[0];
+    const tdm_desc *small = back ? &io->in[0] : &io->out[0];
     tdm__pool g = {.n = (uint64_t)large->dim[0],
                    .h = large->dim[1],
                    .w = large->dim[2],
                    .c = large->dim[3],
                    .p = small->dim[1],
                    .q = small->dim[2]};
-    set_windows(a, &g);
+    set_windows(io->attrs, &g); /* tdm__pool_back_attrs begin with them */
     return g;
+}
+
+tdm_status tdm__pool_infer(const tdm__io *io, tdm_desc *out)
+{
+    tdm_status status = TDM_OK;
+    const int64_t *d = io->in[0].dim;
+    tdm__pool g;
+    TDM_TRY(tdm__expect(io, 0, "x", TDM_F32, 4));
+    TDM_TRY(tdm__pool_make(io->attrs, d[0], d[1], d[2], d[3], &g));
+    out[0] = tdm_desc_4(TDM_F32, d[0], g.p, g.q, d[3]);
+done:
+    return status;
 }
 
 tdm_status tdm__pool_infer_back(const tdm__io *io, tdm_desc *out)
@@ -82,12 +96,35 @@ done:
     return status;
 }
 
-void tdm__pool_args(tdm__build *b, tdm__kernel *k, const tdm__pool *p, int64_t height,
-                    int64_t width)
+tdm_value tdm__pool_gradient(tdm_graph *g, const tdm_op *op, const tdm__node_view *node,
+                             const tdm_value *in, int n)
 {
-    tdm__arg_rows(b, k, p->n * (uint64_t)height, (uint64_t)(width * p->c));
-    const int64_t args[] = {p->h, p->w, p->c, p->p, p->q, p->r, p->s, p->sh, p->sw, p->ph, p->pw};
+    const int64_t *x = node->io->in[0].dim;
+    tdm__pool_back_attrs a = {*(const tdm_pool2d_attrs *)node->io->attrs, x[1], x[2]};
+    return tdm__graph_node(g, op, in, n, &a);
+}
+
+/* Over a result of height x width. */
+static tdm__kernel *emit(tdm__build *b, const char *kernel, const tdm__pool *g, int64_t height,
+                         int64_t width, double flops)
+{
+    const tdm__io *io = tdm__build_io(b);
+    tdm__kernel *k = tdm__emit_operands(b, "pool.cl", kernel);
+    tdm__arg_rows(b, k, g->n * (uint64_t)height, (uint64_t)(width * g->c));
+    const int64_t args[] = {g->h, g->w, g->c, g->p, g->q, g->r, g->s, g->sh, g->sw, g->ph, g->pw};
     for (int i = 0; i < TDM__COUNT(args); i++) tdm__arg_i32(k, args[i]);
+    double large = (double)g->n * (double)(g->h * g->w * g->c);
+    double small = (double)g->n * (double)(g->p * g->q * g->c);
+    bool indices = io->n_in + io->n_out > 2;
+    tdm__cost(k, flops * small * g->r * g->s, 4 * large + (indices ? 5 : 4) * small);
+    return k;
+}
+
+tdm__kernel *tdm__pool_emit(tdm__build *b, const char *kernel, bool back, double flops)
+{
+    const tdm__io *io = tdm__build_io(b);
+    tdm__pool g = tdm__pool_of(io, back);
+    return emit(b, kernel, &g, io->out[0].dim[1], io->out[0].dim[2], flops);
 }
 
 /* ---- maximum, backwards, and unpool -------------------------------------------------------------
@@ -102,35 +139,12 @@ bool tdm__pool_can_tile(const tdm__traits *traits, const tdm__io *io)
     return true;
 }
 
-static tdm__kernel *emit_back(tdm__build *b, const char *kernel, tdm__pool *g)
-{
-    const tdm__io *io = tdm__build_io(b);
-    const tdm__pool_back_attrs *a = io->attrs;
-    *g = tdm__pool_of(&a->pool, &io->out[0], &io->in[0]);
-    tdm__kernel *k = tdm__emit(b, "pool.cl", kernel, "");
-    tdm__arg_in(k, 0);
-    tdm__arg_in(k, 1);
-    tdm__arg_out(k, 0);
-    double from = (double)tdm_desc_count(&io->in[0]), to = (double)tdm_desc_count(&io->out[0]);
-    tdm__cost(k, from * g->r * g->s, 4 * to + 5 * from);
-    return k;
-}
-
 tdm_status tdm__pool_prepare_tiles(tdm__build *b)
 {
-    tdm__pool g;
-    tdm__kernel *k = emit_back(b, "max_pool_tiles", &g);
-    tdm__pool_args(b, k, &g, (g.h + g.r - 1) / g.r, (g.w + g.s - 1) / g.s);
+    tdm__pool g = tdm__pool_of(tdm__build_io(b), true);
+    tdm__kernel *k = emit(b, "max_pool_tiles", &g, (g.h + g.r - 1) / g.r, (g.w + g.s - 1) / g.s, 1);
     tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     return TDM_OK;
-}
-
-void tdm__pool_emit_gather(tdm__build *b, const char *kernel)
-{
-    tdm__pool g;
-    tdm__kernel *k = emit_back(b, kernel, &g);
-    tdm__pool_args(b, k, &g, g.h, g.w);
-    tdm__arg_i32(k, tdm__build_io(b)->accumulate);
 }
 
 /* ---- global pools -----------------------------------------------------------------------------
@@ -154,24 +168,40 @@ done:
     return status;
 }
 
-void tdm__global_pool_args(tdm__build *b, tdm__kernel *k, const tdm_desc *x)
+tdm_value tdm__global_gradient(tdm_graph *g, const tdm_op *op, const tdm__node_view *node,
+                               const tdm_value *in, int n)
+{
+    const int64_t *x = node->io->in[0].dim;
+    return tdm__graph_node(g, op, in, n, &(tdm__global_attrs){x[1], x[2]});
+}
+
+tdm__kernel *tdm__global_emit(tdm__build *b, const char *kernel)
 {
     const tdm__traits *t = tdm__build_traits(b);
+    const tdm_desc *x = &tdm__build_io(b)->in[0];
     bool cpu = tdm__build_is_cpu(b);
     /* pool.cl: LANES channels a work-item, or TX channels a work-group */
     uint64_t together = cpu ? t->vector_width : t->work_group < 16 ? t->work_group : 16;
     uint64_t samples = (uint64_t)x->dim[0], channels = (uint64_t)x->dim[3];
+    tdm__kernel *k = tdm__emit_operands(b, "pool.cl", kernel);
     tdm__arg_u64(k, (uint64_t)(x->dim[1] * x->dim[2]));
     tdm__arg_i32(k, x->dim[3]);
     tdm__range_1(k, samples * tdm__ceil_div(channels, together), cpu ? 1 : t->work_group);
+    return k;
 }
 
-void tdm__global_pool_back_args(tdm__build *b, tdm__kernel *k, const tdm_desc *dx)
+tdm_status tdm__global_prepare_back(tdm__build *b, const char *kernel)
 {
-    int64_t pixels = dx->dim[1] * dx->dim[2];
-    tdm__arg_rows(b, k, (uint64_t)(dx->dim[0] * pixels), (uint64_t)dx->dim[3]);
+    const tdm__io *io = tdm__build_io(b);
+    const int64_t *d = io->out[0].dim, pixels = d[1] * d[2];
+    tdm__kernel *k = tdm__emit_operands(b, "pool.cl", kernel);
+    tdm__arg_rows(b, k, (uint64_t)(d[0] * pixels), (uint64_t)d[3]);
     tdm__arg_i32(k, pixels);
-    tdm__arg_i32(k, dx->dim[3]);
+    tdm__arg_i32(k, d[3]);
+    tdm__arg_i32(k, io->accumulate);
+    double n = (double)tdm_desc_count(&io->out[0]);
+    tdm__cost(k, n, 4 * n);
+    return TDM_OK;
 }
 
 /* ---- windows, for the references ----------------------------------------------------------------
@@ -208,4 +238,11 @@ bool tdm__pool_next(const tdm__pool *g, tdm__window *w)
     }
     place(g, w);
     return w->n < (int64_t)g->n;
+}
+
+int64_t tdm__pool_target(const tdm__pool *g, const tdm__window *w, double index)
+{
+    int64_t r = (int64_t)index / g->s, s = (int64_t)index % g->s;
+    if (r < w->r0 || r >= w->r1 || s < w->s0 || s >= w->s1) return -1;
+    return tdm__pool_x(g, w->n, w->h0 + r, w->w0 + s, w->c);
 }
