@@ -29,6 +29,7 @@ static const layer_syntax syntaxes[] = {
     {"dropout", TDM__LAYER_DROPOUT, VALUE, "", false, "dropout 0.5"},
     {"max-pool", TDM__LAYER_MAX_POOL, WINDOW, "sp", false, "max-pool 2 [s2] [p0]"},
     {"avg-pool", TDM__LAYER_AVG_POOL, WINDOW, "sp", false, "avg-pool 2 [s2] [p0]"},
+    {"avg-pool-to", TDM__LAYER_AVG_POOL_TO, WINDOW, "", false, "avg-pool-to 4"},
     {"global-avg-pool", TDM__LAYER_GLOBAL_AVG_POOL, NO_NUMBER, "", false, "global-avg-pool"},
     {"global-max-pool", TDM__LAYER_GLOBAL_MAX_POOL, NO_NUMBER, "", false, "global-max-pool"},
     {"upsample", TDM__LAYER_UPSAMPLE, VALUE, "", false, "upsample 2 nearest|bilinear"},
@@ -78,6 +79,10 @@ static bool parse_units(const char *word, int64_t *units)
         *units = TDM__UNITS_CLASSES;
     else if (!strcmp(word, "channels"))
         *units = TDM__UNITS_CHANNELS;
+    else if (!strcmp(word, "outputs"))
+        *units = TDM__UNITS_OUTPUTS;
+    else if (!strcmp(word, "same"))
+        *units = TDM__UNITS_SAME;
     else
         return tdm__parse_i64(word, units) && *units >= 1 && *units <= 1 << 20;
     return true;

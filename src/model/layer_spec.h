@@ -6,10 +6,13 @@
  *     flatten                  relu  leaky-relu 0.1  sigmoid  tanh
  *     batch-norm               dropout 0.5
  *     max-pool 2 [s2 p0]       avg-pool 2   global-avg-pool   global-max-pool
+ *     avg-pool-to 4            windows of equal size and stride that give 4x4: stride n/4, the
+ *                              kernel reaches the edge (adaptive pooling when 4 divides n)
  *     upsample 2 nearest       upsample 2 bilinear
  *
  * "classes" in place of a number stands for the task's number of classes, "channels" for the
- * channels of the target image. A list of layers is PyTorch's nn.Sequential: layer i is named "i".
+ * channels of the target, "outputs" for classes when the loss takes labels and else for channels,
+ * "same" for as many as come in. A list of layers is PyTorch's nn.Sequential: layer i is named "i".
  */
 #ifndef MODEL_LAYER_SPEC_H
 #define MODEL_LAYER_SPEC_H
@@ -29,12 +32,18 @@ typedef enum tdm__layer_kind {
     TDM__LAYER_DROPOUT,
     TDM__LAYER_MAX_POOL,
     TDM__LAYER_AVG_POOL,
+    TDM__LAYER_AVG_POOL_TO,
     TDM__LAYER_GLOBAL_AVG_POOL,
     TDM__LAYER_GLOBAL_MAX_POOL,
     TDM__LAYER_UPSAMPLE
 } tdm__layer_kind;
 
-enum { TDM__UNITS_CLASSES = -1, TDM__UNITS_CHANNELS = -2 };
+enum {
+    TDM__UNITS_CLASSES = -1,
+    TDM__UNITS_CHANNELS = -2,
+    TDM__UNITS_OUTPUTS = -3,
+    TDM__UNITS_SAME = -4
+};
 
 typedef struct tdm__layer_spec {
     tdm__layer_kind kind;
@@ -50,7 +59,12 @@ tdm_status tdm__layer_parse(const char *text, tdm__layer_spec *out);
 /* What placeholders stand for. */
 typedef struct tdm__units {
     int64_t classes, channels; /* 0: unknown; using it then is an error */
+    bool labels;               /* outputs are classes, not channels */
 } tdm__units;
+
+/* A layer's units with the placeholders (not SAME) filled in; 0 and a failed graph when unknown. */
+int64_t tdm__units_resolve(tdm__net *net, const char *layer, int64_t units,
+                           const tdm__units *known);
 
 /* Builds the layers one after another, named "0", "1", ... in the net's scope. */
 tdm_value tdm__layers_build(tdm__net *net, const tdm__layer_spec *layers, size_t n,

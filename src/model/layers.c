@@ -32,6 +32,10 @@ static void set_weight_init(const tdm__net *net, tdm__segment *s, double fan_in,
         s->init = TDM__INIT_UNIFORM;
         s->init_value = sqrt(6 / fan_in);
         break;
+    case TDM__SCHEME_KAIMING_NORMAL_OUT:
+        s->init = TDM__INIT_NORMAL;
+        s->init_value = sqrt(2 / fan_out);
+        break;
     }
 }
 

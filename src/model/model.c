@@ -6,24 +6,41 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/heads.h"
 #include "model/presets.h"
 
 enum { MAX_CHANNELS = 16 };
 
 static const tdm_opt_spec specs[] = {
     {"model.input", TDM_OPT_STRING, "images", .help = "array that is the network's input"},
-    {"model.trunk", TDM_OPT_ENUM, "layers", .choices = "layers|fashion|lenet|mlp",
-     .help = "shared trunk: a preset, or `layers` for the list in model.layers"},
+    {"model.trunk", TDM_OPT_ENUM, "layers",
+     .choices = "layers|fashion|lenet|mlp|strided-cnn|strided-cnn-pool|cnn|unet|segnet|resnet18|"
+                "resnet34|resnet50",
+     .help = "shared trunk: a network by name, or `layers` for the list in model.layers"},
     {"model.layers", TDM_OPT_STRINGS, "[]", .help = "the trunk's layers, e.g. \"conv 32 k3 p1\""},
+    {"model.filters", TDM_OPT_INTS, "[]",
+     .help = "channels per level of cnn, unet, segnet, or per stage of a ResNet; []: its own"},
+    {"model.stem", TDM_OPT_ENUM, "imagenet", .choices = "imagenet|cifar",
+     .help = "start of a ResNet: 7x7 and pooling, or for small images a 3x3 convolution"},
+    {"model.norm", TDM_OPT_ENUM, "batch", .choices = "batch|none",
+     .help = "normalisation after each convolution of cnn"},
+    {"model.prefix", TDM_OPT_STRING, "encoder",
+     .help = "what the names of the trunk's parameters begin with; \"\": nothing"},
     {"model.mean", TDM_OPT_FLOATS, "[0]", .help = "per channel, pixels scaled to [0,1]"},
     {"model.std", TDM_OPT_FLOATS, "[1]", TDM_OPT_MIN_OPEN, 0,
      .help = "per channel, pixels scaled to [0,1]"},
     {"model.init", TDM_OPT_ENUM, "default",
      .choices = "default|xavier-normal|xavier-uniform|kaiming-normal|kaiming-uniform",
-     .help = "initial weights; default is PyTorch's"},
-    {"tasks.*.head", TDM_OPT_ENUM, "layers", .choices = "layers|linear|classifier|fashion-decoder",
-     .help = "the task's head: a preset, or `layers` for the list in tasks.NAME.layers"},
+     .help = "initial weights; default is PyTorch's, for a ResNet torchvision's"},
+    {"tasks.*.head", TDM_OPT_ENUM, "layers",
+     .choices = "layers|linear|pool-linear|classifier|classifier-bn|box|box-linear|fashion-decoder|"
+                "fcn|segmentation|depth|vector|regression|reconstruction",
+     .help = "the task's head: one by name, or `layers` for the list in tasks.NAME.layers"},
     {"tasks.*.layers", TDM_OPT_STRINGS, "[]", .help = "the head's layers"},
+    {"tasks.*.feature", TDM_OPT_ENUM, "auto", .choices = "auto|bottleneck|dense",
+     .help = "what the head attaches to: the trunk's deepest map, or one of the input's size"},
+    {"tasks.*.prefix", TDM_OPT_STRING, "",
+     .help = "what the names of the head's parameters begin with; \"\": heads.NAME"},
     {"tasks.*.classes", TDM_OPT_INT, "0", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1 << 20,
      .help = "number of classes; 0: as the data say"},
 };
@@ -36,8 +53,11 @@ typedef struct layer_list {
 
 typedef struct head {
     char *name;
+    tdm__str prefix;
+    const tdm__head_kind *kind; /* NULL: the layers of the configuration */
     layer_list list;
-    tdm__units units;
+    tdm__feature feature;
+    tdm__head_site site;
 } head;
 
 struct tdm__model {
@@ -45,7 +65,10 @@ struct tdm__model {
     tdm_desc input;
     tdm__init_scheme scheme;
     float scale[MAX_CHANNELS], shift[MAX_CHANNELS];
-    layer_list trunk;
+    const tdm__trunk *trunk; /* NULL: the list */
+    tdm__trunk_spec spec;
+    layer_list list;
+    const char *trunk_name, *prefix;
     head *heads;
     size_t n_heads;
 };
@@ -67,28 +90,39 @@ done:
     return status;
 }
 
-/* The preset named by kind_key, or the list under layers_key. */
-static tdm_status read_layers(const tdm_config *config, const char *kind_key,
-                              const char *layers_key, const tdm__preset *presets, layer_list *out)
+/* The layers of the network or head called `kind`, or those under layers_key when it is "layers".
+ * An empty list when the network is built by code. */
+static tdm_status read_layers(const tdm_config *config, const char *kind_key, const char *kind,
+                              const char *layers_key, const char *const *named, layer_list *out)
 {
     tdm_status status = TDM_OK;
-    const char *kind;
     const char *const *texts = NULL;
     size_t n = 0;
-    TDM_TRY(tdm_config_string(config, kind_key, &kind));
     TDM_TRY(tdm_config_strings(config, layers_key, &texts, &n));
-    const tdm__preset *preset = tdm__preset_find(presets, kind);
-    if (!preset) {
+    if (!strcmp(kind, "layers")) {
         TDM_TRY(parse_layers(config, layers_key, texts, n, out));
         goto done;
     }
     if (n > 0) {
-        status = tdm_config_reject(config, layers_key, "%s already names the preset '%s'", kind_key,
-                                   kind);
+        status = tdm_config_reject(config, layers_key, "%s already names '%s'", kind_key, kind);
         goto done;
     }
-    while (preset->layers[n]) n++;
-    TDM_TRY(parse_layers(config, kind_key, preset->layers, n, out));
+    while (named && named[n]) n++;
+    if (n > 0) TDM_TRY(parse_layers(config, kind_key, named, n, out));
+done:
+    return status;
+}
+
+static tdm_status read_trunk(const tdm_config *config, tdm__model *m)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_string(config, "model.trunk", &m->trunk_name));
+    TDM_TRY(tdm_config_string(config, "model.prefix", &m->prefix));
+    const tdm__preset *preset = tdm__preset_find(m->trunk_name);
+    m->trunk = tdm__trunk_find(m->trunk_name);
+    TDM_TRY(read_layers(config, "model.trunk", m->trunk_name, "model.layers",
+                        preset ? preset->layers : NULL, &m->list));
+    TDM_TRY(tdm__trunk_spec_read(config, m->trunk, &m->input, &m->spec));
 done:
     return status;
 }
@@ -135,26 +169,57 @@ static tdm_status read_scheme(const tdm_config *config, tdm__model *m)
     return status;
 }
 
-static tdm_status read_head(const tdm_config *config, const tdm__model_task *task, head *h)
+/* tasks.NAME.part */
+static const char *task_key(tdm__str *key, const char *task, const char *part)
+{
+    key->length = 0;
+    tdm__str_addf(key, "tasks.%s.%s", task, part);
+    return tdm__str_text(key);
+}
+
+static tdm_status read_head_kind(const tdm_config *config, head *h)
 {
     tdm_status status = TDM_OK;
-    tdm__str kind = {0}, layers = {0}, classes = {0};
-    int64_t n_classes;
-    tdm__str_addf(&kind, "tasks.%s.head", task->name);
-    tdm__str_addf(&layers, "tasks.%s.layers", task->name);
-    tdm__str_addf(&classes, "tasks.%s.classes", task->name);
+    tdm__str key = {0}, layers_key = {0};
+    const char *kind, *feature, *prefix;
+    TDM_TRY(tdm_config_string(config, task_key(&key, h->name, "feature"), &feature));
+    TDM_TRY(tdm_config_string(config, task_key(&key, h->name, "prefix"), &prefix));
+    TDM_TRY(tdm_config_string(config, task_key(&key, h->name, "head"), &kind));
+    h->kind = tdm__head_find(kind);
+    TDM_TRY(read_layers(config, tdm__str_text(&key), kind, task_key(&layers_key, h->name, "layers"),
+                        h->kind ? h->kind->layers : NULL, &h->list));
+    h->feature = h->kind ? h->kind->feature : TDM__FEATURE_BOTTLENECK;
+    if (strcmp(feature, "auto") != 0)
+        h->feature = !strcmp(feature, "dense") ? TDM__FEATURE_DENSE : TDM__FEATURE_BOTTLENECK;
+    if (*prefix)
+        tdm__str_add(&h->prefix, prefix);
+    else
+        tdm__str_addf(&h->prefix, "heads.%s", h->name);
+    TDM_TRY(tdm__str_status(&h->prefix));
+    h->site.prefix = tdm__str_text(&h->prefix);
+done:
+    tdm__str_free(&key);
+    tdm__str_free(&layers_key);
+    return status;
+}
+
+static tdm_status read_head(const tdm_config *config, const tdm_desc *input,
+                            const tdm__model_task *task, head *h)
+{
+    tdm_status status = TDM_OK;
+    tdm__str key = {0};
+    int64_t classes;
     h->name = tdm__strdup(task->name);
     if (!h->name) TDM_TRY(tdm__fail(TDM_ERR_NOMEM, "out of memory"));
-    TDM_TRY(tdm__str_status(&classes));
-    TDM_TRY(tdm_config_int(config, tdm__str_text(&classes), &n_classes));
-    h->units.classes = n_classes ? n_classes : task->classes;
-    h->units.channels = task->target_channels;
-    TDM_TRY(read_layers(config, tdm__str_text(&kind), tdm__str_text(&layers), tdm__head_presets,
-                        &h->list));
+    TDM_TRY(tdm_config_int(config, task_key(&key, task->name, "classes"), &classes));
+    h->site.units = (tdm__units){.classes = classes ? classes : task->classes,
+                                 .channels = task->target_channels,
+                                 .labels = task->labels};
+    h->site.h = input->dim[0];
+    h->site.w = input->dim[1];
+    TDM_TRY(read_head_kind(config, h));
 done:
-    tdm__str_free(&kind);
-    tdm__str_free(&layers);
-    tdm__str_free(&classes);
+    tdm__str_free(&key);
     return status;
 }
 
@@ -177,10 +242,10 @@ tdm_status tdm__model_create(const tdm_config *config, const tdm_desc *input,
     }
     TDM_TRY(read_scheme(config, m));
     TDM_TRY(read_normalisation(config, m));
-    TDM_TRY(read_layers(config, "model.trunk", "model.layers", tdm__trunk_presets, &m->trunk));
+    TDM_TRY(read_trunk(config, m));
     TDM_TRY(tdm__calloc_try(n_tasks, sizeof *m->heads, &m->heads));
     for (; m->n_heads < n_tasks; m->n_heads++)
-        TDM_TRY(read_head(config, &tasks[m->n_heads], &m->heads[m->n_heads]));
+        TDM_TRY(read_head(config, &m->input, &tasks[m->n_heads], &m->heads[m->n_heads]));
     *out = m;
     m = NULL;
 done:
@@ -195,10 +260,11 @@ void tdm__model_destroy(tdm__model **model)
     if (!m) return;
     for (size_t i = 0; i < m->n_heads; i++) {
         free(m->heads[i].name);
+        tdm__str_free(&m->heads[i].prefix);
         free(m->heads[i].list.layers);
     }
     free(m->heads);
-    free(m->trunk.layers);
+    free(m->list.layers);
     free(m);
     *model = NULL;
 }
@@ -214,27 +280,53 @@ tdm__init_scheme tdm__model_scheme(const tdm__model *model)
 
 int64_t tdm__model_classes(const tdm__model *model, size_t task)
 {
-    return model->heads[task].units.classes;
+    return model->heads[task].site.units.classes;
+}
+
+/* A list of layers ends in one feature; it is dense too when it has the input's size. */
+static void build_list(const tdm__model *model, tdm__net *net, tdm_value x, tdm__features *out)
+{
+    static const tdm__units none = {0};
+    out->bottleneck = tdm__layers_build(net, model->list.layers, model->list.n, &none, x);
+    const tdm_desc *d = tdm_graph_desc(net->graph, out->bottleneck);
+    if (d && d->rank == 4 && d->dim[1] == model->input.dim[0] && d->dim[2] == model->input.dim[1])
+        out->dense = out->bottleneck;
+}
+
+static tdm_value build_head(const tdm__model *model, const head *h, tdm__net *net,
+                            const tdm__features *features)
+{
+    const bool dense = h->feature == TDM__FEATURE_DENSE;
+    tdm_value x = dense ? features->dense : features->bottleneck;
+    if (x < 0)
+        return tdm_graph_fail(
+            net->graph, TDM_ERR_CONFIG,
+            "tasks.%s.head: '%s' needs a feature map of the input's size, which the trunk '%s' "
+            "does "
+            "not give (hint: trunks unet and segnet do; the head fcn upsamples by itself)",
+            h->name, h->kind ? h->kind->name : "layers", model->trunk_name);
+    if (h->kind && h->kind->bare) return h->kind->build(net, &h->site, x);
+    const size_t mark = tdm__net_push(net, h->site.prefix);
+    x = tdm__layers_build(net, h->list.layers, h->list.n, &h->site.units, x);
+    if (h->kind && h->kind->build) x = h->kind->build(net, &h->site, x);
+    tdm__net_pop(net, mark);
+    return x;
 }
 
 void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
                       tdm_value *predictions)
 {
-    static const tdm__units none = {0, 0};
+    tdm__features features = {TDM_NO_VALUE, TDM_NO_VALUE};
     const tdm_value x =
         tdm_normalize(net->graph, input, model->scale, model->shift, (int)model->input.dim[2]);
-    size_t mark = tdm__net_push(net, "encoder");
-    const tdm_value features =
-        tdm__layers_build(net, model->trunk.layers, model->trunk.n, &none, x);
+    const size_t mark = tdm__net_push(net, model->prefix);
+    if (model->trunk)
+        model->trunk->build(model->trunk, &model->spec, net, x, &features);
+    else
+        build_list(model, net, x, &features);
     tdm__net_pop(net, mark);
-    for (size_t t = 0; t < model->n_heads; t++) {
-        const head *h = &model->heads[t];
-        predictions[t] = TDM_NO_VALUE;
-        if (enabled && !enabled[t]) continue;
-        const size_t outer = tdm__net_push(net, "heads");
-        mark = tdm__net_push(net, h->name);
-        predictions[t] = tdm__layers_build(net, h->list.layers, h->list.n, &h->units, features);
-        tdm__net_pop(net, mark);
-        tdm__net_pop(net, outer);
-    }
+    for (size_t t = 0; t < model->n_heads; t++)
+        predictions[t] = enabled && !enabled[t]
+                             ? TDM_NO_VALUE
+                             : build_head(model, &model->heads[t], net, &features);
 }

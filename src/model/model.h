@@ -11,13 +11,15 @@
 typedef struct tdm__model_task {
     const char *name;
     int64_t classes;         /* 0: unknown */
-    int64_t target_channels; /* last axis of an image-like target; 0: none */
+    int64_t target_channels; /* numbers per pixel, or per sample, of the target; 0: unknown */
+    bool labels;             /* the loss takes whole-number labels */
 } tdm__model_task;
 
 typedef struct tdm__model tdm__model;
 
-/* Reads model.* and tasks.*.{head,layers,classes} for the given tasks. The configuration must be
- * resolved and outlive the model. input: one sample's array, rank 3 (H,W,C), u8 or f32. */
+/* Reads model.* and tasks.*.{head,layers,feature,prefix,classes} for the given tasks. The
+ * configuration must be resolved and outlive the model. input: one sample's array, rank 3 (H,W,C),
+ * u8 or f32. */
 tdm_status tdm__model_create(const tdm_config *config, const tdm_desc *input,
                              const tdm__model_task *tasks, size_t n_tasks, tdm__model **out);
 void tdm__model_destroy(tdm__model **model);

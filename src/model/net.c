@@ -18,6 +18,7 @@ void tdm__net_free(tdm__net *net)
 size_t tdm__net_push(tdm__net *net, const char *name)
 {
     const size_t mark = net->scope.length;
+    if (!*name) return SIZE_MAX;
     tdm__str_addf(&net->scope, "%s.", name);
     tdm_graph_push(net->graph, name);
     return mark;
@@ -25,6 +26,7 @@ size_t tdm__net_push(tdm__net *net, const char *name)
 
 void tdm__net_pop(tdm__net *net, size_t mark)
 {
+    if (mark == SIZE_MAX) return;
     if (net->scope.text && mark <= net->scope.length) {
         net->scope.length = mark;
         net->scope.text[mark] = 0;

@@ -19,7 +19,8 @@ typedef enum tdm__init_scheme {
     TDM__SCHEME_XAVIER_NORMAL, /* the others: bias 0 */
     TDM__SCHEME_XAVIER_UNIFORM,
     TDM__SCHEME_KAIMING_NORMAL, /* fan_in, gain sqrt(2) */
-    TDM__SCHEME_KAIMING_UNIFORM
+    TDM__SCHEME_KAIMING_UNIFORM,
+    TDM__SCHEME_KAIMING_NORMAL_OUT /* fan_out, as torchvision's ResNet */
 } tdm__init_scheme;
 
 typedef struct tdm__net_variable {
@@ -41,7 +42,7 @@ typedef struct tdm__net {
 } tdm__net;
 
 void tdm__net_free(tdm__net *net); /* what it owns; not graph and flat */
-/* scope is extended by "name."; pop gives back the length that push returned. */
+/* scope is extended by "name." (not when the name is empty); pop takes what push returned. */
 size_t tdm__net_push(tdm__net *net, const char *name);
 void tdm__net_pop(tdm__net *net, size_t mark);
 

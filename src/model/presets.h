@@ -1,4 +1,4 @@
-/* model/presets.h: named layer lists. One line in presets.c adds a network. */
+/* model/presets.h: trunks that are plain lists of layers. One line in presets.c adds a network. */
 #ifndef MODEL_PRESETS_H
 #define MODEL_PRESETS_H
 
@@ -11,9 +11,8 @@ typedef struct tdm__preset {
     const char *layers[TDM__PRESET_LAYERS]; /* ends with NULL */
 } tdm__preset;
 
-extern const tdm__preset tdm__trunk_presets[]; /* each list ends with a NULL name */
-extern const tdm__preset tdm__head_presets[];
+extern const tdm__preset tdm__presets[]; /* ends with a NULL name */
 
-const tdm__preset *tdm__preset_find(const tdm__preset *list, const char *name);
+const tdm__preset *tdm__preset_find(const char *name); /* NULL: none */
 
 #endif

@@ -9,17 +9,26 @@ typedef struct cursor {
     int64_t flat_chw[3]; /* C,H,W folded by the latest flatten; C = 0: none */
 } cursor;
 
-static int64_t resolve_units(tdm__net *net, const char *name, int64_t units,
-                             const tdm__units *known)
+int64_t tdm__units_resolve(tdm__net *net, const char *layer, int64_t units, const tdm__units *known)
 {
     if (units >= 1) return units;
-    const int64_t n = units == TDM__UNITS_CLASSES ? known->classes : known->channels;
+    const bool classes =
+        units == TDM__UNITS_CLASSES || (units == TDM__UNITS_OUTPUTS && known->labels);
+    const int64_t n = classes ? known->classes : known->channels;
     if (n >= 1) return n;
-    tdm_graph_fail(
-        net->graph, TDM_ERR_CONFIG, "%s%s: the number of %s is not known from the data (hint: %s)",
-        tdm__str_text(&net->scope), name, units == TDM__UNITS_CLASSES ? "classes" : "channels",
-        units == TDM__UNITS_CLASSES ? "set tasks.NAME.classes" : "write the number");
+    tdm_graph_fail(net->graph, TDM_ERR_CONFIG,
+                   "%s%s: the number of %s is not known from the data (hint: %s)",
+                   tdm__str_text(&net->scope), layer, classes ? "classes" : "channels",
+                   classes ? "set tasks.NAME.classes" : "write the number");
     return 0;
+}
+
+static int64_t layer_units(tdm__net *net, const char *name, const tdm__layer_spec *s,
+                           const tdm__units *known, tdm_value x)
+{
+    if (s->units != TDM__UNITS_SAME) return tdm__units_resolve(net, name, s->units, known);
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    return d ? d->dim[d->rank - 1] : 0;
 }
 
 static tdm_value flatten(tdm__net *net, cursor *c)
@@ -56,6 +65,37 @@ static tdm_value pool(tdm__net *net, const tdm__layer_spec *s, tdm_value x)
                                           : tdm_avg_pool2d(net->graph, x, &a);
 }
 
+/* Equal windows that give out[0] x out[1]: stride floor(n / out), and the kernel that then reaches
+ * the edge. nn.AdaptiveAvgPool2d where out divides n. */
+static tdm_value pool_to(tdm__net *net, const tdm__layer_spec *s, tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    tdm_pool2d_attrs a = {0};
+    if (!d) return TDM_NO_VALUE;
+    for (int i = 0; i < 2; i++) {
+        const int64_t n = d->rank == 4 ? d->dim[1 + i] : 0, out = s->kernel[i];
+        if (n < out) {
+            char text[64];
+            return tdm_graph_fail(net->graph, TDM_ERR_CONFIG,
+                                  "%savg-pool-to %dx%d: the input is %s",
+                                  tdm__str_text(&net->scope), (int)s->kernel[0], (int)s->kernel[1],
+                                  tdm_desc_text(d, text, sizeof text));
+        }
+        a.stride[i] = (int32_t)(n / out);
+        a.kernel[i] = (int32_t)(n - (out - 1) * (n / out));
+    }
+    return tdm_avg_pool2d(net->graph, x, &a);
+}
+
+/* Features that have no height and width are pooled already. */
+static tdm_value pool_all(tdm__net *net, const tdm__layer_spec *s, tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    if (d && d->rank == 2) return x;
+    return s->kind == TDM__LAYER_GLOBAL_AVG_POOL ? tdm_global_avg_pool(net->graph, x)
+                                                 : tdm_global_max_pool(net->graph, x);
+}
+
 static tdm_value convolution(tdm__net *net, const char *name, const tdm__layer_spec *s,
                              int64_t units, tdm_value x)
 {
@@ -75,7 +115,7 @@ static tdm_value build_layer(tdm__net *net, const char *name, const tdm__layer_s
 {
     tdm_graph *g = net->graph;
     int64_t n = 0;
-    if (s->units && (n = resolve_units(net, name, s->units, units)) == 0) return TDM_NO_VALUE;
+    if (s->units && (n = layer_units(net, name, s, units, c->x)) == 0) return TDM_NO_VALUE;
     switch (s->kind) {
     case TDM__LAYER_CONV:
     case TDM__LAYER_CONV_TRANSPOSE:
@@ -107,10 +147,11 @@ static tdm_value build_layer(tdm__net *net, const char *name, const tdm__layer_s
     case TDM__LAYER_MAX_POOL:
     case TDM__LAYER_AVG_POOL:
         return pool(net, s, c->x);
+    case TDM__LAYER_AVG_POOL_TO:
+        return pool_to(net, s, c->x);
     case TDM__LAYER_GLOBAL_AVG_POOL:
-        return tdm_global_avg_pool(g, c->x);
     case TDM__LAYER_GLOBAL_MAX_POOL:
-        return tdm_global_max_pool(g, c->x);
+        return pool_all(net, s, c->x);
     case TDM__LAYER_UPSAMPLE:
         return upsample(net, s, c->x);
     }

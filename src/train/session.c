@@ -92,6 +92,12 @@ static int64_t mapped_classes(const tdm__task *t)
     return most + 1;
 }
 
+/* Numbers per pixel of (H,W,C) and (H,W), per sample of vectors and single numbers. */
+static int64_t sample_channels(const tdm_desc *sample)
+{
+    return sample->rank == 3 ? sample->dim[2] : sample->rank == 1 ? sample->dim[0] : 1;
+}
+
 static tdm_status use_task(tdm__session *s, const tdm__array_source *source, size_t task,
                            tdm__model_task *out)
 {
@@ -107,7 +113,8 @@ static tdm_status use_task(tdm__session *s, const tdm__array_source *source, siz
     const tdm_array_info *info = find_info(source, t->target);
     out->name = t->name;
     out->classes = t->n_label_map ? mapped_classes(t) : (int64_t)info->classes;
-    out->target_channels = sample->rank == 3 ? sample->dim[2] : 0;
+    out->target_channels = sample_channels(sample);
+    out->labels = labels;
     s->masks[task] = SIZE_MAX;
     if (t->mask) {
         why.length = 0;

@@ -1,7 +1,9 @@
 /* Layers written as texts, name patterns, presets. */
 #include <string.h>
 
-#include "model/layer_spec.h"
+#include <tandem/model.h>
+
+#include "model/heads.h"
 #include "model/presets.h"
 #include "support/support.h"
 
@@ -75,17 +77,66 @@ START_TEST(patterns_match_names)
 }
 END_TEST
 
-START_TEST(presets_are_valid_layers)
+static const tdm_opt_spec *option(const char *key)
 {
-    const tdm__preset *const lists[] = {tdm__trunk_presets, tdm__head_presets};
+    for (size_t i = 0; i < tdm_model_options.n; i++)
+        if (!strcmp(tdm_model_options.specs[i].key, key)) return &tdm_model_options.specs[i];
+    ck_abort_msg("no option %s", key);
+    return NULL;
+}
+
+/* Whether a list of choices separated by | holds the word. */
+static bool is_choice(const char *choices, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *at = choices; (at = strstr(at, word)); at += n)
+        if ((at == choices || at[-1] == '|') && (at[n] == '|' || !at[n])) return true;
+    return false;
+}
+
+static size_t count_choices(const char *choices)
+{
+    size_t n = 1;
+    for (; *choices; choices++) n += *choices == '|';
+    return n;
+}
+
+/* Every trunk can be chosen, and everything that can be chosen is one. */
+START_TEST(trunks_are_the_choices)
+{
+    const char *choices = option("model.trunk")->choices;
+    size_t n = 1; /* "layers" */
     tdm__layer_spec s;
-    for (int l = 0; l < 2; l++)
-        for (const tdm__preset *p = lists[l]; p->name; p++) {
-            ck_assert_ptr_eq(tdm__preset_find(lists[l], p->name), p);
-            ck_assert_ptr_nonnull(p->layers[0]);
-            for (int i = 0; p->layers[i]; i++) support_ok(tdm__layer_parse(p->layers[i], &s));
-        }
-    ck_assert_ptr_null(tdm__preset_find(tdm__trunk_presets, "nothing"));
+    for (const tdm__preset *p = tdm__presets; p->name; p++, n++) {
+        ck_assert_ptr_eq(tdm__preset_find(p->name), p);
+        ck_assert_msg(is_choice(choices, p->name), "%s", p->name);
+        ck_assert_ptr_nonnull(p->layers[0]);
+        for (int i = 0; p->layers[i]; i++) support_ok(tdm__layer_parse(p->layers[i], &s));
+    }
+    for (int i = 0; tdm__trunks[i]; i++, n++) {
+        ck_assert_ptr_eq(tdm__trunk_find(tdm__trunks[i]->name), tdm__trunks[i]);
+        ck_assert_msg(is_choice(choices, tdm__trunks[i]->name), "%s", tdm__trunks[i]->name);
+        ck_assert_ptr_null(tdm__preset_find(tdm__trunks[i]->name));
+    }
+    ck_assert_uint_eq(n, count_choices(choices));
+    ck_assert_ptr_null(tdm__preset_find("nothing"));
+    ck_assert_ptr_null(tdm__trunk_find("nothing"));
+}
+END_TEST
+
+START_TEST(heads_are_the_choices)
+{
+    const char *choices = option("tasks.*.head")->choices;
+    size_t n = 1;
+    tdm__layer_spec s;
+    for (const tdm__head_kind *k = tdm__heads; k->name; k++, n++) {
+        ck_assert_ptr_eq(tdm__head_find(k->name), k);
+        ck_assert_msg(is_choice(choices, k->name), "%s", k->name);
+        ck_assert(k->layers[0] || k->build);
+        for (int i = 0; k->layers[i]; i++) support_ok(tdm__layer_parse(k->layers[i], &s));
+    }
+    ck_assert_uint_eq(n, count_choices(choices));
+    ck_assert_ptr_null(tdm__head_find("nothing"));
 }
 END_TEST
 
@@ -96,7 +147,8 @@ int main(void)
     tcase_add_test(tc, layers_are_read);
     tcase_add_loop_test(tc, wrong_layers_are_refused, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(tc, patterns_match_names);
-    tcase_add_test(tc, presets_are_valid_layers);
+    tcase_add_test(tc, trunks_are_the_choices);
+    tcase_add_test(tc, heads_are_the_choices);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }
