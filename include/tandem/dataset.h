@@ -81,7 +81,8 @@ typedef struct tdm_import_options {
 } tdm_import_options;
 
 typedef struct tdm_import_result {
-    bool existed; /* a complete import was already there: nothing was done */
+    bool existed;  /* a complete import was already there: nothing was done */
+    unsigned kept; /* splits that an earlier import had finished; they were left as they are */
 } tdm_import_result;
 
 /* Reads the original files of KIND under `source` and writes out_folder/{train,test,...}.h5, each

@@ -69,7 +69,10 @@ static int run_import(const cli_args *args)
     cli_bar("");
     if (status == TDM_ERR_INTERRUPTED) status = cli_signals_status();
     if (status) return cli_fail(args->command, status);
-    cli_note(result.existed ? "%s: %s is already imported" : "%s: %s is imported", out, kind);
+    cli_note(result.existed ? "%s: %s is already imported"
+             : result.kept  ? "%s: %s is imported; what an earlier import had finished was kept"
+                            : "%s: %s is imported",
+             out, kind);
     return 0;
 }
 

@@ -82,6 +82,7 @@ static tdm_status import_split(const tdm__import_job *job, const char *split,
     char *images_path = NULL, *labels_path = NULL;
     tdm__idx images = {0}, labels = {0};
     tdm_status status = TDM_OK;
+    if (!tdm__import_wants(job, split)) return TDM_OK;
     TDM_TRY(tdm__import_find(job, images_name, endings, &images_path));
     TDM_TRY(tdm__import_find(job, labels_name, endings, &labels_path));
     TDM_TRY(tdm__idx_read(images_path, &images));
@@ -98,9 +99,6 @@ done:
 
 static tdm_status run(const tdm__import_job *job)
 {
-    if (job->options->size && job->options->size != SIDE)
-        return tdm__fail(TDM_ERR_USAGE, "size %d: these images are %d x %d and are not resized",
-                         job->options->size, SIDE, SIDE);
     tdm_status status =
         import_split(job, "train", "train-images-idx3-ubyte", "train-labels-idx1-ubyte");
     if (status) return status;
@@ -110,6 +108,9 @@ static tdm_status run(const tdm__import_job *job)
 static const char *const splits[] = {"train", "test", NULL};
 
 const tdm__importer tdm__import_fashion_mnist = {
-    "fashion-mnist",
-    "folder with {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz; 60000 + 10000 images",
-    splits, run};
+    .kind = "fashion-mnist",
+    .help = "folder with {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz; 60000 + 10000 "
+            "images",
+    .splits = splits,
+    .side = SIDE,
+    .run = run};

@@ -131,12 +131,13 @@ static const char *const splits[] = {"train", "val", NULL};
 static tdm_status run(const tdm__import_job *job)
 {
     tdm_status status = TDM_OK;
-    if (job->options->size)
-        return tdm__fail(TDM_ERR_USAGE, "size %d: these images are not resized",
-                         job->options->size);
-    for (size_t i = 0; splits[i] && !status; i++) status = import_split(job, splits[i]);
+    for (size_t i = 0; splits[i] && !status; i++)
+        if (tdm__import_wants(job, splits[i])) status = import_split(job, splits[i]);
     return status;
 }
 
 const tdm__importer tdm__import_nyuv2 = {
-    "nyuv2", "folder with {train,val}/{image,label,depth}/{0,1,...}.npy", splits, run};
+    .kind = "nyuv2",
+    .help = "folder with {train,val}/{image,label,depth}/{0,1,...}.npy",
+    .splits = splits,
+    .run = run};

@@ -124,8 +124,17 @@ def make_hdf5_chunk():
     save("hdf5_chunk", "skipped", head([2, 1], 4, 2) + shuffled)
 
 
+def make_cifar():
+    planes = bytes(i * 7 % 256 for i in range(3072))
+    save("cifar", "ten", b"\0" + b"".join(bytes([label]) + planes for label in (0, 9)))
+    save("cifar", "hundred", b"\1" + bytes([19, 99]) + planes)
+    save("cifar", "bad-label", b"\0" + bytes([10]) + planes)
+    save("cifar", "left-over", b"\1" + bytes([0, 0]) + planes + b"\0")
+
+
 make_idx()
 make_safetensors()
 make_png()
 make_npy()
 make_hdf5_chunk()
+make_cifar()

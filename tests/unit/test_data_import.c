@@ -205,6 +205,7 @@ START_TEST(import_interrupted)
     for (int stop = 1; stop <= 3; stop++) {
         seen s = {.stop_at = stop};
         tdm_import_options options = {.progress = on_progress, .user = &s};
+        support_ok(tdm__remove_tree(out)); /* what is finished would be kept */
         support_fails(tdm_data_import("fashion-mnist", source, out, &options, NULL),
                       TDM_ERR_INTERRUPTED, "importing fashion-mnist: stopped at");
         support_ok(tdm__list_folder(out, &names, &n));
