@@ -86,8 +86,23 @@ typedef struct tdm_loader_array {
     double min, max, ignore;
 } tdm_loader_array;
 
+/* Samples that batches of their own are made of: those that one of several tasks learns from. */
+typedef struct tdm_loader_part {
+    const uint64_t *indices; /* of the split's samples, ascending; NULL: all */
+    uint64_t n;
+    double share;     /* > 0: how often a batch comes from here, relative to the other parts */
+    const char *name; /* for messages; may be NULL */
+} tdm_loader_part;
+
 typedef struct tdm_loader_spec {
     const tdm_split *split; /* must outlive the loader */
+    /* n_parts 0: batches from the whole split. Else every batch comes from one part, and an epoch
+     * has as many batches as all parts together: one part after the other or, with draw_parts, the
+     * part of each batch drawn by the shares (a part that has run out begins again in a new order).
+     * Not kept. */
+    const tdm_loader_part *parts;
+    size_t n_parts;
+    bool draw_parts;
     /* n_arrays 0: every array of the data set, each in its natural type. Not kept. */
     const tdm_loader_array *arrays;
     size_t n_arrays;
@@ -122,6 +137,7 @@ typedef struct tdm_batch_array {
 typedef struct tdm_batch {
     uint64_t epoch, step; /* step counts from 0 in each epoch */
     uint64_t count;       /* samples; batch_size but for a short last batch */
+    size_t part;          /* of the spec's parts; 0 without */
     const uint64_t *rows; /* count rows of the data set, ascending */
     size_t n_arrays;
     const tdm_batch_array *arrays; /* in the order of the spec */
@@ -148,8 +164,9 @@ tdm_status tdm_loader_next(tdm_loader *loader, const tdm_batch **batch);
 /* Gives the current batch back before the next call, so that its memory is filled again. */
 void tdm_loader_release(tdm_loader *loader);
 
-uint64_t tdm_loader_steps(const tdm_loader *loader);   /* batches per epoch */
-uint64_t tdm_loader_samples(const tdm_loader *loader); /* samples per epoch, drop_last applied */
+uint64_t tdm_loader_steps(const tdm_loader *loader); /* batches per epoch */
+/* Samples per epoch, drop_last applied; with parts, of one pass over each. */
+uint64_t tdm_loader_samples(const tdm_loader *loader);
 /* What batches look like: dims[0] = batch_size, data NULL. n arrays. */
 const tdm_batch_array *tdm_loader_arrays(const tdm_loader *loader, size_t *n);
 

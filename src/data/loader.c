@@ -1,7 +1,7 @@
 /* data/loader.c: the schedule, the decoder and the ring put together.
  *
  * Items of the ring are steps counted through all epochs: item = epoch * steps + step. Planning an
- * item asks the sampler for its samples (one planner at a time, in order) and divides the reading
+ * item asks the mixer for its samples (one planner at a time, in order) and divides the reading
  * into tasks: one per serial array, and for each other array as many parts as are worth a thread.
  * Parts only say who copies what where; the bytes do not depend on them.
  */
@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "data/decode.h"
-#include "data/sampler.h"
+#include "data/mixer.h"
 
 /* A part of a batch smaller than this is not worth waking another thread. */
 enum { PART_BYTES = 64 << 10, DEFAULT_SLOTS = 3 };
@@ -30,7 +30,7 @@ struct tdm_loader {
     tdm_loader_spec spec;
     tdm__loader_hooks hooks;
     tdm__decoder decoder;
-    tdm__sampler sampler;
+    tdm__mixer mixer;
     tdm__ring *ring;
     slot *slots;
     size_t n_slots, current;
@@ -55,9 +55,9 @@ static tdm_status plan(void *user, size_t index, uint64_t item, size_t tasks[TDM
     tdm_loader *loader = user;
     slot *s = &loader->slots[index];
     tdm_batch *b = &s->batch;
-    b->epoch = item / loader->sampler.steps;
-    b->step = item % loader->sampler.steps;
-    b->count = tdm__sampler_batch(&loader->sampler, b->epoch, b->step, s->indices);
+    b->epoch = item / loader->mixer.steps;
+    b->step = item % loader->mixer.steps;
+    b->count = tdm__mixer_batch(&loader->mixer, b->epoch, b->step, s->indices, &b->part);
     for (uint64_t i = 0; i < b->count; i++)
         s->rows[i] = tdm_split_row(loader->spec.split, s->indices[i]);
     if (loader->hooks.reclaim) {
@@ -220,12 +220,6 @@ static tdm_status make_ring(tdm_loader *loader)
 static tdm_status check_spec(const tdm_loader_spec *spec)
 {
     if (!spec->batch_size) return tdm__fail(TDM_ERR_USAGE, "batch_size = 0: must be at least 1");
-    uint64_t length = tdm_split_length(spec->split);
-    if (spec->drop_last && length < spec->batch_size)
-        return tdm__fail(TDM_ERR_DATA,
-                         "%s: %llu samples make no batch of %llu when short batches are dropped",
-                         tdm_dataset_name(tdm_split_dataset(spec->split)),
-                         (unsigned long long)length, (unsigned long long)spec->batch_size);
     return TDM_OK;
 }
 
@@ -239,13 +233,12 @@ tdm_status tdm__loader_create(const tdm_loader_spec *spec, const tdm__loader_hoo
     TDM_TRY(tdm__calloc_try(1, sizeof *loader, &loader));
     loader->spec = *spec;
     if (hooks) loader->hooks = *hooks;
-    TDM_TRY(tdm__sampler_init(&loader->sampler, tdm_split_length(spec->split), spec->batch_size,
-                              spec->seed, spec->stream ? spec->stream : "", spec->shuffle,
-                              spec->drop_last));
+    TDM_TRY(tdm__mixer_init(&loader->mixer, spec));
     TDM_TRY(tdm__decoder_init(spec, &loader->decoder));
     TDM_TRY(make_slots(loader));
     TDM_TRY(make_ring(loader));
     loader->spec.arrays = NULL; /* the caller's, not kept */
+    loader->spec.parts = NULL;
     loader->spec.stream = NULL;
     *out = loader;
     loader = NULL;
@@ -279,7 +272,7 @@ void tdm_loader_destroy(tdm_loader **handle)
     free(loader->slots);
     free(loader->shapes);
     tdm__decoder_free(&loader->decoder);
-    tdm__sampler_free(&loader->sampler);
+    tdm__mixer_free(&loader->mixer);
     free(loader);
 }
 
@@ -288,8 +281,8 @@ void tdm_loader_destroy(tdm_loader **handle)
 /* Lets the ring load from the next step to the end of its epoch, or on and on. */
 static void extend(tdm_loader *loader)
 {
-    uint64_t first = loader->epoch * loader->sampler.steps + loader->step;
-    uint64_t end = (loader->epoch + 1) * loader->sampler.steps;
+    uint64_t first = loader->epoch * loader->mixer.steps + loader->step;
+    uint64_t end = (loader->epoch + 1) * loader->mixer.steps;
     loader->end = loader->spec.continuous ? UINT64_MAX : end;
     tdm__ring_seek(loader->ring, first, loader->end);
 }
@@ -297,10 +290,10 @@ static void extend(tdm_loader *loader)
 tdm_status tdm_loader_seek(tdm_loader *loader, uint64_t epoch, uint64_t step)
 {
     uint64_t items = 0;
-    if (step > loader->sampler.steps)
+    if (step > loader->mixer.steps)
         return tdm__fail(TDM_ERR_USAGE, "step %llu: an epoch has %llu steps",
-                         (unsigned long long)step, (unsigned long long)loader->sampler.steps);
-    if (epoch >= UINT64_MAX - 1 || !tdm__mul_u64(epoch + 2, loader->sampler.steps, &items))
+                         (unsigned long long)step, (unsigned long long)loader->mixer.steps);
+    if (epoch >= UINT64_MAX - 1 || !tdm__mul_u64(epoch + 2, loader->mixer.steps, &items))
         return tdm__fail(TDM_ERR_USAGE, "epoch %llu: is too large", (unsigned long long)epoch);
     loader->epoch = epoch;
     loader->step = step;
@@ -316,14 +309,14 @@ tdm_status tdm_loader_epoch(tdm_loader *loader, uint64_t epoch)
 tdm_status tdm_loader_next(tdm_loader *loader, const tdm_batch **batch)
 {
     *batch = NULL;
-    if (loader->step == loader->sampler.steps) {
+    if (loader->step == loader->mixer.steps) {
         tdm_loader_release(loader);
         loader->epoch++;
         loader->step = 0;
         return TDM_OK;
     }
     double begin = tdm__now();
-    if (loader->epoch * loader->sampler.steps + loader->step >= loader->end) extend(loader);
+    if (loader->epoch * loader->mixer.steps + loader->step >= loader->end) extend(loader);
     tdm_status status = tdm__ring_next(loader->ring, &loader->current);
     loader->stats.wait_seconds += tdm__now() - begin;
     loader->step++;
@@ -356,13 +349,12 @@ size_t tdm__loader_slot(const tdm_loader *loader)
 
 uint64_t tdm_loader_steps(const tdm_loader *loader)
 {
-    return loader->sampler.steps;
+    return loader->mixer.steps;
 }
 
 uint64_t tdm_loader_samples(const tdm_loader *loader)
 {
-    const tdm__sampler *s = &loader->sampler;
-    return s->drop_last ? s->steps * s->batch : s->length;
+    return tdm__mixer_samples(&loader->mixer);
 }
 
 const tdm_batch_array *tdm_loader_arrays(const tdm_loader *loader, size_t *n)
