@@ -37,7 +37,8 @@ typedef struct tdm_metric_value {
 
 typedef struct tdm_task_report {
     const char *name;
-    double loss, weight; /* weight: factor in the total now */
+    double loss, weight; /* weight: factor in the total now; loss: NaN when samples is 0 */
+    uint64_t samples;    /* of the task's batches */
     size_t n_metrics;
     const tdm_metric_value *metrics;
 } tdm_task_report;

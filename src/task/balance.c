@@ -93,11 +93,13 @@ tdm_value tdm__balance_total(const tdm__balance *b, tdm_graph *g, const tdm__tas
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__calloc_try(n, sizeof *terms, &terms));
     TDM_TRY(tdm__calloc_try(n, sizeof *weights, &weights));
+    int used = 0;
     for (size_t i = 0; i < n; i++) {
-        terms[i] = term_of(b, g, &tasks[i], losses[i], variable, user);
-        weights[i] = b->kind == TDM__BALANCE_FIXED ? (float)tasks[i].weight : 1;
+        if (losses[i] < 0) continue;
+        terms[used] = term_of(b, g, &tasks[i], losses[i], variable, user);
+        weights[used++] = b->kind == TDM__BALANCE_FIXED ? (float)tasks[i].weight : 1;
     }
-    total = tdm_weighted_sum(g, terms, weights, (int)n);
+    total = tdm_weighted_sum(g, terms, weights, used);
 done:
     free(terms);
     free(weights);

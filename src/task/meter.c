@@ -158,6 +158,11 @@ double tdm__meter_loss(const tdm__meter *m, size_t task)
 {
     return mean_of(m, m->blocks[task].loss);
 }
+double tdm__meter_samples(const tdm__meter *m, size_t task)
+{
+    return m->values[m->blocks[task].loss.first + 1];
+}
+
 double tdm__meter_total_loss(const tdm__meter *m)
 {
     return mean_of(m, m->total);

@@ -28,6 +28,12 @@ static const tdm_opt_spec specs[] = {
      .help = "where huber turns from square to linear"},
     {"tasks.*.label_map", TDM_OPT_INTS, "[]",
      .help = "new label of each old one, e.g. [2,2,0,2,1]; -1: does not count"},
+    {"tasks.*.where.*", TDM_OPT_INTS, NULL, TDM_OPT_REQUIRED,
+     .help = "only samples whose value in this array is one of these, e.g. where: {coarse: 3}"},
+    {"tasks.*.sampling", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0, .hint = "0.01 to 100",
+     .help = "how often a step learns the task, relative to the others (train.sampling: weighted)"},
+    {"tasks.*.role", TDM_OPT_ENUM, "target", .choices = "target|auxiliary",
+     .help = "auxiliary: learnt for the targets' sake; does not select and is not tested"},
     {"tasks.*.metrics", TDM_OPT_STRINGS, "[]", .help = "what is measured; empty: by the loss"},
 };
 const tdm_opt_table tdm_task_options = {"tasks", specs, sizeof specs / sizeof *specs};
@@ -152,6 +158,40 @@ static tdm__loss_kind loss_by_name(const char *name)
     return (tdm__loss_kind)kind;
 }
 
+static tdm_status read_where(reader *r, tdm__task *t)
+{
+    tdm_status status = TDM_OK;
+    const char *const *arrays = NULL;
+    size_t n = 0;
+    tdm__str key = {0};
+    TDM_TRY(tdm_config_members(r->config, key_of(r, "where"), &arrays, &n));
+    TDM_TRY(tdm__calloc_try(n, sizeof *t->where, &t->where));
+    for (; t->n_where < n; t->n_where++) {
+        tdm__where *w = &t->where[t->n_where];
+        w->array = arrays[t->n_where];
+        key.length = 0;
+        tdm__str_addf(&key, "%s.%s", key_of(r, "where"), w->array);
+        TDM_TRY(tdm__str_status(&key));
+        TDM_TRY(tdm_config_ints(r->config, tdm__str_text(&key), &w->values, &w->n));
+        if (w->n == 0) TDM_TRY(tdm_config_reject(r->config, tdm__str_text(&key), "names no value"));
+    }
+done:
+    tdm__str_free(&key);
+    return status;
+}
+
+bool tdm__same_samples(const tdm__task *a, const tdm__task *b)
+{
+    if (a->n_where != b->n_where) return false;
+    for (size_t i = 0; i < a->n_where; i++) {
+        const tdm__where *x = &a->where[i], *y = &b->where[i];
+        if (strcmp(x->array, y->array) || x->n != y->n ||
+            memcmp(x->values, y->values, x->n * sizeof *x->values))
+            return false;
+    }
+    return true;
+}
+
 static tdm_status read_task(const tdm_config *config, const char *name, tdm__task *t)
 {
     reader r = {.config = config, .task = name};
@@ -166,6 +206,8 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
     t->label_smoothing = read_float(&r, "label_smoothing");
     t->huber_delta = read_float(&r, "huber_delta");
     t->pos_weight = read_float(&r, "pos_weight");
+    t->sampling = read_float(&r, "sampling");
+    t->auxiliary = !strcmp(read_string(&r, "role"), "auxiliary");
     tdm_status status = r.status;
     TDM_TRY(status);
     t->loss = loss_by_name(loss);
@@ -181,6 +223,7 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
         if (t->label_map[i] < -1 || t->label_map[i] > 1 << 20)
             TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),
                                       "value %zu must be -1 or a class", i));
+    TDM_TRY(read_where(&r, t));
     TDM_TRY(read_metrics(&r, t));
 done:
     tdm__str_free(&r.key);
@@ -281,6 +324,7 @@ void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n)
     for (size_t i = 0; i < n; i++) {
         tdm__task *t = &(*tasks)[i];
         free(t->name);
+        free(t->where);
         if (!device) continue;
         tdm__buffer_destroy(device, &t->weights_buffer);
         tdm__buffer_destroy(device, &t->map_buffer);

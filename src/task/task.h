@@ -43,6 +43,13 @@ extern const tdm__metric tdm__metrics[];
 
 enum { TDM__TASK_METRICS = 12 };
 
+/* The task has only the samples whose `array` (a number a sample) is one of the values. */
+typedef struct tdm__where {
+    const char *array;
+    const int64_t *values; /* the configuration's */
+    size_t n;
+} tdm__where;
+
 typedef struct tdm__task {
     char *name;
     const char *target; /* array names; the configuration's */
@@ -57,7 +64,11 @@ typedef struct tdm__task {
     size_t n_label_map;
     const tdm__metric *metrics[TDM__TASK_METRICS];
     size_t n_metrics;
-    unsigned meters; /* bit k: accumulator k is kept */
+    unsigned meters;   /* bit k: accumulator k is kept */
+    tdm__where *where; /* all of them must hold; n_where = 0: every sample */
+    size_t n_where;
+    double sampling; /* how often a step learns this task, relative to the others */
+    bool auxiliary;  /* learnt for the sake of the others: neither selected by nor tested */
     int64_t classes; /* of the prediction; set by the trainer once the model is known; 0: none */
     tdm__buffer weights_buffer, map_buffer; /* on the device when used */
 } tdm__task;
@@ -68,6 +79,9 @@ tdm_status tdm__tasks_read(const tdm_config *config, tdm__task **out, size_t *n)
 /* Uploads class weights and label maps. Call once `classes` is set. */
 tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n);
 void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n);
+
+/* Whether two tasks have the same samples. */
+bool tdm__same_samples(const tdm__task *a, const tdm__task *b);
 
 /* Whether the loss takes whole-number labels (else float targets of the prediction's shape). */
 bool tdm__loss_takes_labels(tdm__loss_kind loss);
@@ -99,7 +113,8 @@ void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t 
 tdm_status tdm__meter_reset(tdm__meter *meter);
 /* Reads everything (waits for the device); the getters below then use this snapshot. */
 tdm_status tdm__meter_read(tdm__meter *meter);
-double tdm__meter_loss(const tdm__meter *meter, size_t task); /* NaN when nothing was counted */
+double tdm__meter_loss(const tdm__meter *meter, size_t task);    /* NaN when nothing was counted */
+double tdm__meter_samples(const tdm__meter *meter, size_t task); /* counted in its loss */
 double tdm__meter_total_loss(const tdm__meter *meter);
 double tdm__meter_metric(const tdm__meter *meter, size_t task, const tdm__metric *metric);
 /* The confusion matrix (classes x classes, rows = labels) of the snapshot, NULL when not kept. */
@@ -127,8 +142,8 @@ typedef struct tdm__balance {
 tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out);
 /* Gives a graph variable for a flat segment (the model's net does). */
 typedef tdm_value (*tdm__variable_fn)(void *user, const tdm__segment *spec);
-/* The total of n task losses (tasks[i] belongs to losses[i]). Learnt weights are segments
- * "balance.<task>.log_variance". */
+/* The total of n task losses (tasks[i] belongs to losses[i]); TDM_NO_VALUE: the task has no part in
+ * it. Learnt weights are segments "balance.<task>.log_variance". */
 tdm_value tdm__balance_total(const tdm__balance *balance, tdm_graph *g, const tdm__task *tasks,
                              const tdm_value *losses, size_t n, tdm__variable_fn variable,
                              void *user);

@@ -142,7 +142,7 @@ static tdm_status time_steps(tdm__session *s, tdm__optimizer *optimizer, double 
     tdm__device_stats before, after;
     double host;
     const double began = tdm__now();
-    TDM_TRY(tdm__session_plan(s, s->batch_size, true, &plan));
+    TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, 0, s->batch_size, &plan));
     for (int64_t i = 0; i < warmup; i++) {
         TDM_TRY(one_step(s, optimizer, plan, views, i, lr, &host));
         if (i == 0) {

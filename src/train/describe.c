@@ -64,7 +64,8 @@ static tdm_status add_memory(tdm_trainer *t, tdm__str *text)
     tdm__plan_stats stats;
     uint64_t all;
     size_t frozen;
-    tdm_status status = tdm__session_plan(s, s->batch_size, true, &plan);
+    tdm_status status = tdm__session_plan_training(s);
+    if (!status) status = tdm__session_plan(s, TDM__FOR_TRAINING, 0, s->batch_size, &plan);
     if (status) return status;
     tdm__plan_get_stats(plan->plan, &stats);
     const uint64_t learnt = learnt_parameters(s, &all, &frozen);

@@ -87,10 +87,17 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
     TDM_TRY(open_split(e, split, &chosen));
     TDM_TRY(create_session(e, chosen));
     TDM_TRY(tdm__load_weights(&e->session, file, TDM__LOAD_STRICT, NULL));
-    TDM_TRY(tdm__session_feed(&e->session, chosen, false, &e->feed));
+    TDM_TRY(tdm__session_feed(&e->session, chosen, TDM__FOR_TEST, &e->feed));
     TDM_TRY(tdm_config_int(e->config, "train.epochs", &e->report.epochs));
-    const tdm__eval_spec spec = {&e->session, e->feed,    split,    0,        events,
-                                 e->tasks,    e->metrics, e->names, e->losses};
+    const tdm__eval_spec spec = {.session = &e->session,
+                                 .feed = e->feed,
+                                 .purpose = TDM__FOR_TEST,
+                                 .split = split,
+                                 .events = events,
+                                 .tasks = e->tasks,
+                                 .metrics = e->metrics,
+                                 .names = e->names,
+                                 .losses = e->losses};
     TDM_TRY(tdm__evaluate_feed(&spec, &e->report));
     *out = e;
     e = NULL;

@@ -15,6 +15,9 @@ static const tdm_opt_spec train_specs[] = {
     {"train.epochs", TDM_OPT_INT, "10", TDM_OPT_MIN, 1, .help = "passes over the training split"},
     {"train.batch_size", TDM_OPT_INT, "64", TDM_OPT_MIN | TDM_OPT_MAX, 1, 1 << 20,
      .help = "samples a step"},
+    {"train.sampling", TDM_OPT_ENUM, "joint", .choices = "joint|uniform|weighted",
+     .help =
+         "a step learns all tasks, or one that is drawn: each as often, or by tasks.*.sampling"},
     {"train.output", TDM_OPT_STRING, "", TDM_OPT_RUNTIME,
      .help = "run folder; empty: runs/<name>-<time>"},
     {"train.resume", TDM_OPT_STRING, "", TDM_OPT_RUNTIME,
@@ -24,7 +27,8 @@ static const tdm_opt_spec train_specs[] = {
     {"train.freeze", TDM_OPT_STRINGS, "[]",
      .help = "name patterns that stand still, e.g. encoder or \"encoder.[0-2].*\""},
     {"train.select", TDM_OPT_STRING, "total",
-     .help = "what makes a checkpoint the best on val: total, TASK.loss or TASK.METRIC"},
+     .help = "what makes a checkpoint the best on val: total (of target tasks), TASK.loss, "
+             "TASK.METRIC"},
     {"train.patience", TDM_OPT_INT, "0", TDM_OPT_MIN, 0,
      .help = "stop after so many epochs without improvement; 0: never"},
     {"train.min_delta", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0,

@@ -20,7 +20,7 @@ typedef struct pass {
     const char **names;
     double *losses;
     tdm_epoch_report *report;
-    bool training;
+    tdm__purpose purpose;
     double began, shown, waited_before;
     uint64_t samples;
     int64_t steps;
@@ -41,11 +41,12 @@ static void pass_begin(pass *p)
     p->began = p->shown = tdm__now();
 }
 
-/* A NaN or infinite loss ends the run, by the name of the task. */
+/* A NaN or infinite loss ends the run, by the name of the task. A task that no step has drawn yet
+ * has no loss. */
 static tdm_status check_losses(const pass *p, int64_t step)
 {
-    for (size_t t = 0; t < p->session->n_tasks; t++)
-        if (!isfinite(p->tasks[t].loss))
+    for (size_t t = 0; t < p->report->n_tasks; t++)
+        if (p->tasks[t].samples && !isfinite(p->tasks[t].loss))
             return tdm__hint(tdm__fail(TDM_ERR_DIVERGED,
                                        "task '%s': the mean %s loss is %g in epoch "
                                        "%lld, by step %lld",
@@ -61,7 +62,7 @@ static tdm_status check_losses(const pass *p, int64_t step)
 static tdm_status read_report(pass *p, int64_t step)
 {
     tdm_status status =
-        tdm__session_report(p->session, p->training, p->tasks, p->metrics, p->report);
+        tdm__session_report(p->session, p->purpose, p->tasks, p->metrics, p->report);
     if (status) return status;
     const double seconds = tdm__now() - p->began;
     p->report->seconds = seconds;
@@ -77,7 +78,7 @@ static tdm_status show(pass *p, int64_t step)
     p->shown = now;
     tdm_status status = read_report(p, step);
     if (status || !p->events || !p->events->progress) return status;
-    for (size_t t = 0; t < p->session->n_tasks; t++) {
+    for (size_t t = 0; t < p->report->n_tasks; t++) {
         p->names[t] = p->tasks[t].name;
         p->losses[t] = p->tasks[t].loss;
     }
@@ -93,7 +94,7 @@ static tdm_status show(pass *p, int64_t step)
                                        seconds * (double)(p->steps - step) / (double)step,
                                    .wait_share = p->report->wait_share,
                                    .total = p->report->total,
-                                   .n_tasks = p->session->n_tasks,
+                                   .n_tasks = p->report->n_tasks,
                                    .names = p->names,
                                    .losses = p->losses};
     p->events->progress(p->events->user, &progress);
@@ -108,7 +109,8 @@ static tdm_status run_batch(pass *p, int64_t step, double lr, const tdm_batch **
     tdm__step_plan *plan;
     TDM_TRY(tdm__feed_next(p->feed, batch, &views));
     if (!*batch) goto done;
-    TDM_TRY(tdm__session_plan(p->session, (int64_t)(*batch)->count, p->training, &plan));
+    TDM_TRY(
+        tdm__session_plan(p->session, p->purpose, (*batch)->part, (int64_t)(*batch)->count, &plan));
     TDM_TRY(tdm__session_run(p->session, plan, views, step, lr));
     p->samples += (*batch)->count;
 done:
@@ -192,7 +194,7 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
               .names = t->task_names,
               .losses = t->task_losses,
               .report = report,
-              .training = true,
+              .purpose = TDM__FOR_TRAINING,
               .steps = limited((int64_t)tdm_loader_steps(loader), t->limit_train)};
     report->split = tdm__split_names[TDM__SPLIT_TRAIN];
     report->epoch = t->position.epoch + 1;
@@ -223,6 +225,7 @@ tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *repo
               .names = spec->names,
               .losses = spec->losses,
               .report = report,
+              .purpose = spec->purpose,
               .steps = limited((int64_t)tdm_loader_steps(loader), spec->limit)};
     const tdm_batch *batch;
     report->split = spec->split;
@@ -246,6 +249,8 @@ tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, b
 {
     const tdm__eval_spec spec = {.session = &t->session,
                                  .feed = t->feeds[split],
+                                 .purpose =
+                                     split == TDM__SPLIT_TEST ? TDM__FOR_TEST : TDM__FOR_VALIDATION,
                                  .split = tdm__split_names[split],
                                  .limit = t->limit_eval,
                                  .events = &t->events,

@@ -124,6 +124,8 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
         tdm__json_open(j, '{');
         number(j, "loss", task->loss);
         number(j, "weight", task->weight);
+        tdm__json_key(j, "samples");
+        tdm__json_uint(j, task->samples);
         tdm__json_key(j, "metrics");
         tdm__json_open(j, '{');
         for (size_t m = 0; m < task->n_metrics; m++)

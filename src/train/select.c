@@ -21,7 +21,7 @@ static tdm_status find_metric(const tdm_config *config, const tdm__task *task, c
 tdm_status tdm__selector_read(const tdm_config *config, const tdm__session *s, tdm__selector *out)
 {
     const char *text;
-    *out = (tdm__selector){.task = SIZE_MAX};
+    *out = (tdm__selector){.session = s, .task = SIZE_MAX};
     tdm_status status = tdm_config_float(config, "train.min_delta", &out->min_delta);
     if (!status) status = tdm_config_string(config, "train.select", &text);
     if (status || !strcmp(text, "total")) return status;
@@ -34,9 +34,21 @@ tdm_status tdm__selector_read(const tdm_config *config, const tdm__session *s, t
     return tdm_config_reject(config, "train.select", "must be total, TASK.loss or TASK.METRIC");
 }
 
+/* Reports of training and validation have all tasks, in the session's order. */
+static double total(const tdm__session *s, const tdm_epoch_report *report)
+{
+    double targets = 0;
+    bool any_auxiliary = false;
+    for (size_t t = 0; t < s->n_tasks; t++) {
+        any_auxiliary |= s->tasks[t].auxiliary;
+        if (!s->tasks[t].auxiliary) targets += report->tasks[t].weight * report->tasks[t].loss;
+    }
+    return any_auxiliary ? targets : report->total;
+}
+
 double tdm__selector_value(const tdm__selector *selector, const tdm_epoch_report *report)
 {
-    if (selector->task == SIZE_MAX) return report->total;
+    if (selector->task == SIZE_MAX) return total(selector->session, report);
     const tdm_task_report *task = &report->tasks[selector->task];
     if (!selector->metric) return task->loss;
     for (size_t m = 0; m < task->n_metrics; m++)

@@ -1,10 +1,13 @@
-/* train/select.h: which number makes a checkpoint the best: "total", "TASK.loss", "TASK.METRIC". */
+/* train/select.h: which number makes a checkpoint the best: "total", "TASK.loss", "TASK.METRIC".
+ * Where some tasks are auxiliary, the total is that of the targets: the sum of their weighted
+ * losses. */
 #ifndef TRAIN_SELECT_H
 #define TRAIN_SELECT_H
 
 #include "train/session.h"
 
 typedef struct tdm__selector {
+    const tdm__session *session;
     size_t task;               /* SIZE_MAX: the total */
     const tdm__metric *metric; /* NULL: the loss */
     double min_delta;

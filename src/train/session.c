@@ -158,6 +158,9 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     TDM_TRY(tdm_config_string(s->config, "model.input", &input));
     TDM_TRY(use_input(s, source, input));
     for (size_t t = 0; t < s->n_tasks; t++) TDM_TRY(use_task(s, source, t, &tasks[t]));
+    for (int p = 0; p < TDM__PURPOSES; p++)
+        TDM_TRY(
+            tdm__streams_create(s->config, s->tasks, s->n_tasks, (tdm__purpose)p, &s->streams[p]));
     TDM_TRY(
         tdm__model_create(s->config, &s->arrays[s->input].sample, tasks, s->n_tasks, &s->model));
 done:
@@ -238,6 +241,7 @@ void tdm__session_destroy(tdm__session *s)
         free(s->plans[i].has_gradient);
     }
     free(s->plans);
+    for (int p = 0; p < TDM__PURPOSES; p++) tdm__streams_free(&s->streams[p]);
     for (int mode = 0; mode < 2; mode++) tdm__meter_destroy(&s->meters[mode]);
     if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
     tdm__arena_destroy(&s->arena);
@@ -254,18 +258,25 @@ void tdm__session_destroy(tdm__session *s)
 /* ---- running -----------------------------------------------------------------------------------
  */
 
-tdm_status tdm__session_plan(tdm__session *s, int64_t count, bool training, tdm__step_plan **out)
+tdm_status tdm__session_plan(tdm__session *s, tdm__purpose purpose, size_t stream, int64_t count,
+                             tdm__step_plan **out)
 {
     tdm_status status = TDM_OK;
-    for (size_t i = 0; i < s->n_plans; i++)
-        if (s->plans[i].count == count && s->plans[i].training == training) {
-            *out = &s->plans[i];
-            return TDM_OK;
-        }
+    const bool training = purpose == TDM__FOR_TRAINING,
+               *tasks = s->streams[purpose].list[stream].tasks;
+    for (size_t i = 0; i < s->n_plans; i++) {
+        tdm__step_plan *p = &s->plans[i];
+        if (p->count != count || p->training != training ||
+            memcmp(p->tasks, tasks, s->n_tasks * sizeof *tasks))
+            continue;
+        *out = p;
+        return TDM_OK;
+    }
     TDM_TRY(tdm__grow(&s->plans, &s->plans_capacity, s->n_plans + 1, sizeof *s->plans));
     tdm__step_plan *plan = &s->plans[s->n_plans++];
     plan->count = count;
     plan->training = training;
+    plan->tasks = tasks;
     TDM_TRY(tdm__step_build(s, plan));
     *out = plan;
 done:
@@ -274,6 +285,15 @@ done:
         free(s->plans[s->n_plans].has_gradient);
         memset(&s->plans[s->n_plans], 0, sizeof *s->plans);
     }
+    return status;
+}
+
+tdm_status tdm__session_plan_training(tdm__session *s)
+{
+    tdm__step_plan *plan;
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; i < s->streams[TDM__FOR_TRAINING].n && !status; i++)
+        status = tdm__session_plan(s, TDM__FOR_TRAINING, i, s->batch_size, &plan);
     return status;
 }
 
@@ -297,49 +317,40 @@ done:
     return status;
 }
 
-tdm_status tdm__session_report(tdm__session *s, bool training, tdm_task_report *tasks,
+static bool takes_part(const tdm__streams *streams, size_t task)
+{
+    for (size_t i = 0; i < streams->n; i++)
+        if (streams->list[i].tasks[task]) return true;
+    return false;
+}
+
+tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_report *tasks,
                                tdm_metric_value *metrics, tdm_epoch_report *out)
 {
     tdm_status status = TDM_OK;
-    tdm__meter *meter = s->meters[training];
+    tdm__meter *meter = s->meters[purpose == TDM__FOR_TRAINING];
+    size_t n = 0;
     TDM_TRY(tdm__meter_read(meter));
     for (size_t t = 0; t < s->n_tasks; t++) {
         const tdm__task *task = &s->tasks[t];
         tdm_metric_value *values = metrics + t * TDM__TASK_METRICS;
         double weight = 1;
+        if (!takes_part(&s->streams[purpose], t)) continue;
         TDM_TRY(tdm__balance_weight(&s->balance, task, s->flat, &weight));
         for (size_t m = 0; m < task->n_metrics; m++)
             values[m] = (tdm_metric_value){task->metrics[m]->name,
                                            tdm__meter_metric(meter, t, task->metrics[m])};
-        tasks[t] = (tdm_task_report){task->name, tdm__meter_loss(meter, t), weight, task->n_metrics,
-                                     values};
+        tasks[n++] = (tdm_task_report){.name = task->name,
+                                       .loss = tdm__meter_loss(meter, t),
+                                       .weight = weight,
+                                       .samples = (uint64_t)tdm__meter_samples(meter, t),
+                                       .n_metrics = task->n_metrics,
+                                       .metrics = values};
     }
     out->total = tdm__meter_total_loss(meter);
-    out->n_tasks = s->n_tasks;
+    out->n_tasks = n;
     out->tasks = tasks;
 done:
-    return status;
-}
-
-tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, bool training,
-                             tdm__feed **out)
-{
-    tdm_status status = TDM_OK;
-    tdm_loader_array *arrays = NULL;
-    tdm_loader_spec spec = {.split = split};
-    TDM_TRY(tdm_loader_spec_read(s->config, &spec));
-    TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *arrays, &arrays));
-    for (size_t i = 0; i < s->n_arrays; i++) arrays[i] = s->arrays[i].load;
-    spec.arrays = arrays;
-    spec.n_arrays = s->n_arrays;
-    spec.batch_size = (uint64_t)s->batch_size;
-    spec.seed = s->seed;
-    spec.stream = training ? "train" : "eval";
-    spec.continuous = training;
-    if (!training) spec.shuffle = spec.drop_last = false;
-    TDM_TRY(tdm__feed_create(s->device, &spec, out));
-done:
-    free(arrays);
     return status;
 }
 

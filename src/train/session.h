@@ -16,10 +16,32 @@
 enum { TDM__SPLIT_TRAIN, TDM__SPLIT_VAL, TDM__SPLIT_TEST, TDM__SPLITS };
 extern const char *const tdm__split_names[TDM__SPLITS];
 
-/* A launch list for one batch size and mode. */
+/* What a pass over a split is for. */
+typedef enum tdm__purpose {
+    TDM__FOR_TRAINING,
+    TDM__FOR_VALIDATION, /* all tasks */
+    TDM__FOR_TEST,       /* the target tasks only */
+    TDM__PURPOSES
+} tdm__purpose;
+
+/* Tasks that take part in the same batches. */
+typedef struct tdm__stream {
+    bool *tasks;  /* per task of the session */
+    size_t first; /* one of them: its samples are the stream's */
+} tdm__stream;
+
+/* A pass draws each batch from one of its streams. */
+typedef struct tdm__streams {
+    tdm__stream *list;
+    size_t n;
+    bool drawn; /* else one stream after the other */
+} tdm__streams;
+
+/* A launch list for one batch size, mode and set of tasks. */
 typedef struct tdm__step_plan {
     int64_t count;
     bool training;
+    const bool *tasks; /* a stream's */
     tdm__plan *plan;
     tdm_value *inputs;  /* one per session array; TDM_NO_VALUE where unused */
     bool *has_gradient; /* per segment; training only */
@@ -46,6 +68,7 @@ typedef struct tdm__session {
     tdm__session_array *arrays;
     size_t n_arrays, input;  /* input: index of the network's input */
     size_t *targets, *masks; /* per task, index into arrays; masks: SIZE_MAX = none */
+    tdm__streams streams[TDM__PURPOSES];
     tdm__arena *arena;
     tdm__buffer step_buffer;
     tdm__step_plan *plans;
@@ -65,22 +88,30 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
                                bool training, tdm__session *out);
 void tdm__session_destroy(tdm__session *session);
 
-/* The plan for a batch of `count` samples; built at the first use. */
-tdm_status tdm__session_plan(tdm__session *session, int64_t count, bool training,
-                             tdm__step_plan **out);
+/* The plan for a batch of `count` samples from a stream; built at the first use. */
+tdm_status tdm__session_plan(tdm__session *session, tdm__purpose purpose, size_t stream,
+                             int64_t count, tdm__step_plan **out);
+/* Builds the plans that full training batches need: what can fail does so now, and the memory that
+ * the largest takes is there. */
+tdm_status tdm__session_plan_training(tdm__session *session);
 /* Enqueues one batch: views are in the order of session->arrays. */
 tdm_status tdm__session_run(tdm__session *session, tdm__step_plan *plan, const tdm__view *views,
                             int64_t step, double lr);
 
-/* Fills a report from a meter's snapshot (which it reads). Arrays are the caller's: n_tasks tasks,
- * n_tasks * TDM__TASK_METRICS metric values. */
-tdm_status tdm__session_report(tdm__session *session, bool training, tdm_task_report *tasks,
+/* Fills a report about the tasks of a pass from a meter's snapshot (which it reads). Arrays are the
+ * caller's: n_tasks tasks, n_tasks * TDM__TASK_METRICS metric values. */
+tdm_status tdm__session_report(tdm__session *session, tdm__purpose purpose, tdm_task_report *tasks,
                                tdm_metric_value *metrics, tdm_epoch_report *out);
 
 /* Opens the splits of data.path, with NULL for those that do not exist. */
 tdm_status tdm__open_splits(const tdm_config *config, tdm_split *splits[TDM__SPLITS]);
-/* A feed over a split with the session's arrays; shuffled and continuous for training. */
-tdm_status tdm__session_feed(tdm__session *session, const tdm_split *split, bool training,
+/* streams.c: by the tasks' samples and roles, and train.sampling. */
+tdm_status tdm__streams_create(const tdm_config *config, const tdm__task *tasks, size_t n_tasks,
+                               tdm__purpose purpose, tdm__streams *out);
+void tdm__streams_free(tdm__streams *streams);
+/* A feed over a split with the session's arrays, a part for each stream; shuffled and continuous
+ * for training. */
+tdm_status tdm__session_feed(tdm__session *session, const tdm_split *split, tdm__purpose purpose,
                              tdm__feed **out);
 
 /* Loads a checkpoint: `path` is a file, or a run folder (its best, else last). */

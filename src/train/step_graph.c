@@ -11,6 +11,7 @@ typedef struct step_graph {
     tdm__session *s;
     tdm__net net;
     int64_t count;
+    const bool *tasks; /* that take part; NULL: all */
     tdm__meter *meter; /* NULL while declaring */
     tdm_value *inputs; /* per session array */
     tdm_value *predictions, *losses;
@@ -89,8 +90,11 @@ static tdm_status build_forward(step_graph *b)
 {
     tdm__session *s = b->s;
     tdm_graph *g = b->net.graph;
-    tdm__model_build(s->model, &b->net, b->inputs[s->input], NULL, b->predictions);
-    for (size_t t = 0; t < s->n_tasks; t++) build_task(b, t);
+    tdm__model_build(s->model, &b->net, b->inputs[s->input], b->tasks, b->predictions);
+    for (size_t t = 0; t < s->n_tasks; t++) {
+        b->losses[t] = TDM_NO_VALUE;
+        if (!b->tasks || b->tasks[t]) build_task(b, t);
+    }
     b->total =
         tdm__balance_total(&s->balance, g, s->tasks, b->losses, s->n_tasks, variable_for, &b->net);
     if (b->meter) tdm__meter_total(b->meter, g, b->total, b->count);
@@ -144,6 +148,7 @@ tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
     tdm_status status = TDM_OK;
     step_graph b = {0};
     TDM_TRY(step_graph_begin(&b, s, plan->count, plan->training));
+    b.tasks = plan->tasks;
     b.meter = s->meters[plan->training];
     TDM_TRY(build_forward(&b));
     for (size_t i = 0; i < b.net.n_variables; i++)

@@ -68,10 +68,11 @@ done:
 
 static tdm_status open_feeds(tdm_trainer *t)
 {
+    static const tdm__purpose purposes[] = {TDM__FOR_TRAINING, TDM__FOR_VALIDATION, TDM__FOR_TEST};
     tdm_status status = TDM_OK;
     for (int i = 0; i < TDM__SPLITS; i++) {
         if (!t->splits[i] || (t->overfit && i != TDM__SPLIT_TRAIN)) continue;
-        TDM_TRY(tdm__session_feed(&t->session, t->splits[i], i == TDM__SPLIT_TRAIN, &t->feeds[i]));
+        TDM_TRY(tdm__session_feed(&t->session, t->splits[i], purposes[i], &t->feeds[i]));
     }
 done:
     return status;
@@ -304,10 +305,9 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
     tdm_epoch_report test = {0};
     char before[33], after[33];
     bool tested = false;
-    tdm__step_plan *plan;
     t->started = tdm__now();
     /* What can fail for lack of memory or a broken kernel does so before anything is written. */
-    TDM_TRY(tdm__session_plan(&t->session, t->session.batch_size, true, &plan));
+    TDM_TRY(tdm__session_plan_training(&t->session));
     TDM_TRY(open_folder(t));
     TDM_TRY(frozen_hash(t, before));
     TDM_TRY(run_epochs(t));

@@ -50,6 +50,7 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
 typedef struct tdm__eval_spec {
     tdm__session *session;
     tdm__feed *feed;
+    tdm__purpose purpose;
     const char *split;
     int64_t limit;
     const tdm_train_events *events;

@@ -114,7 +114,7 @@ static void check_style(const char *style)
     fixture f;
     tdm__step_plan *plan;
     open_fixture(&f, style);
-    support_ok(tdm__session_plan(&f.session, GOLDEN_BATCH, true, &plan));
+    support_ok(tdm__session_plan(&f.session, TDM__FOR_TRAINING, 0, GOLDEN_BATCH, &plan));
     for (int step = 0; step < GOLDEN_STEPS; step++) {
         bool stepped;
         support_ok(tdm__meter_reset(f.session.meters[1]));
@@ -150,7 +150,7 @@ START_TEST(fashion_step_uses_few_programs)
     tdm__step_plan *plan;
     bool stepped;
     open_fixture(&f, "auto");
-    support_ok(tdm__session_plan(&f.session, GOLDEN_BATCH, true, &plan));
+    support_ok(tdm__session_plan(&f.session, TDM__FOR_TRAINING, 0, GOLDEN_BATCH, &plan));
     support_ok(tdm__session_run(&f.session, plan, f.views, 0, 1e-3));
     support_ok(tdm__optimizer_step(f.optimizer, 1e-3, &stepped));
     const size_t programs = tdm__device_program_count(f.session.device);

@@ -1,0 +1,203 @@
+/* train/streams.c: which tasks share batches, and which samples those are made of.
+ *
+ * Training jointly, all tasks learn from every batch. With train.sampling uniform or weighted each
+ * step draws one task: its stream is that task alone, so that the plan of the step has neither
+ * forward nor backward pass of the other heads, and the optimiser leaves their segments untouched.
+ * Measuring, tasks with the same samples share a pass. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "train/session.h"
+
+enum { ROWS = 4096 }; /* read at once */
+
+/* ---- which tasks go together ------------------------------------------------------------------
+ */
+
+static tdm_status add_stream(tdm__streams *streams, size_t first, size_t n_tasks)
+{
+    tdm__stream *s = &streams->list[streams->n];
+    tdm_status status = tdm__calloc_try(n_tasks, sizeof *s->tasks, &s->tasks);
+    if (status) return status;
+    s->first = first;
+    s->tasks[first] = true;
+    streams->n++;
+    return TDM_OK;
+}
+
+/* The stream of tasks with the same samples, SIZE_MAX: none yet. */
+static size_t find_stream(const tdm__streams *streams, const tdm__task *tasks, size_t task)
+{
+    for (size_t i = 0; i < streams->n; i++)
+        if (tdm__same_samples(&tasks[streams->list[i].first], &tasks[task])) return i;
+    return SIZE_MAX;
+}
+
+static bool has_target(const tdm__task *tasks, size_t n)
+{
+    for (size_t t = 0; t < n; t++)
+        if (!tasks[t].auxiliary) return true;
+    return false;
+}
+
+static tdm_status check_sampling(const tdm_config *config, const tdm__task *tasks, size_t n,
+                                 const char *sampling)
+{
+    tdm_status status = TDM_OK;
+    tdm__str key = {0};
+    for (size_t t = 0; t < n; t++) {
+        if (tasks[t].sampling == 1 || !strcmp(sampling, "weighted")) continue;
+        tdm__str_addf(&key, "tasks.%s.sampling", tasks[t].name);
+        TDM_TRY(tdm__str_status(&key));
+        TDM_TRY(tdm_config_reject(config, tdm__str_text(&key),
+                                  "has no effect with train.sampling: %s (hint: weighted)",
+                                  sampling));
+    }
+    if (!strcmp(sampling, "joint"))
+        for (size_t t = 1; t < n; t++)
+            if (!tdm__same_samples(&tasks[0], &tasks[t]))
+                TDM_TRY(tdm_config_reject(
+                    config, "train.sampling",
+                    "tasks '%s' and '%s' have different samples, so they share no batch (hint: "
+                    "uniform or weighted)",
+                    tasks[0].name, tasks[t].name));
+    if (!has_target(tasks, n))
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "every task is auxiliary: one must be a target"));
+done:
+    tdm__str_free(&key);
+    return status;
+}
+
+tdm_status tdm__streams_create(const tdm_config *config, const tdm__task *tasks, size_t n,
+                               tdm__purpose purpose, tdm__streams *out)
+{
+    tdm_status status = TDM_OK;
+    const char *sampling;
+    TDM_TRY(tdm_config_string(config, "train.sampling", &sampling));
+    TDM_TRY(check_sampling(config, tasks, n, sampling));
+    TDM_TRY(tdm__calloc_try(n, sizeof *out->list, &out->list));
+    out->drawn = purpose == TDM__FOR_TRAINING && strcmp(sampling, "joint") != 0;
+    for (size_t t = 0; t < n; t++) {
+        if (purpose == TDM__FOR_TEST && tasks[t].auxiliary) continue;
+        const size_t same = out->drawn ? SIZE_MAX : find_stream(out, tasks, t);
+        if (same == SIZE_MAX)
+            TDM_TRY(add_stream(out, t, n));
+        else
+            out->list[same].tasks[t] = true;
+    }
+done:
+    if (status) tdm__streams_free(out);
+    return status;
+}
+
+void tdm__streams_free(tdm__streams *streams)
+{
+    for (size_t i = 0; i < streams->n; i++) free(streams->list[i].tasks);
+    free(streams->list);
+    *streams = (tdm__streams){0};
+}
+
+/* ---- which samples ----------------------------------------------------------------------------
+ */
+
+static bool is_one_of(const tdm__where *w, float value)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (value == (float)w->values[i]) return true;
+    return false;
+}
+
+/* Takes from `keep` the samples whose array has none of the values. */
+static tdm_status filter(const tdm_split *split, const tdm__where *w, bool *keep)
+{
+    tdm_status status = TDM_OK;
+    const tdm_dataset *data = tdm_split_dataset(split);
+    const uint64_t length = tdm_split_length(split);
+    uint64_t rows[ROWS];
+    float values[ROWS];
+    size_t array;
+    TDM_TRY(tdm_dataset_find(data, w->array, &array));
+    if (tdm_dataset_array(data, array)->elems != 1)
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "array '%s': must be one number a sample to choose by",
+                          w->array));
+    for (uint64_t at = 0; at < length; at += ROWS) {
+        const size_t n = length - at < ROWS ? (size_t)(length - at) : ROWS;
+        for (size_t i = 0; i < n; i++) rows[i] = tdm_split_row(split, at + i);
+        TDM_TRY(tdm_dataset_read(data, array, rows, n, values));
+        for (size_t i = 0; i < n; i++) keep[at + i] &= is_one_of(w, values[i]);
+    }
+done:
+    return status;
+}
+
+/* The task's samples as indices into the split; *out is NULL when it has all. */
+static tdm_status samples_of(const tdm_split *split, const tdm__task *task, uint64_t **out,
+                             uint64_t *n)
+{
+    tdm_status status = TDM_OK;
+    const uint64_t length = tdm_split_length(split);
+    bool *keep = NULL;
+    *out = NULL;
+    *n = length;
+    if (task->n_where == 0) return TDM_OK;
+    TDM_TRY(tdm__calloc_try(length, sizeof *keep, &keep));
+    memset(keep, true, length * sizeof *keep);
+    for (size_t i = 0; i < task->n_where; i++) TDM_TRY(filter(split, &task->where[i], keep));
+    TDM_TRY(tdm__calloc_try(length, sizeof **out, out));
+    *n = 0;
+    for (uint64_t i = 0; i < length; i++)
+        if (keep[i]) (*out)[(*n)++] = i;
+done:
+    free(keep);
+    return status ? tdm__context(status, "tasks.%s.where", task->name) : TDM_OK;
+}
+
+static tdm_status make_parts(const tdm__session *s, const tdm_split *split,
+                             const tdm__streams *streams, tdm_loader_part *parts)
+{
+    for (size_t i = 0; i < streams->n; i++) {
+        const tdm__task *task = &s->tasks[streams->list[i].first];
+        uint64_t *indices;
+        const tdm_status status = samples_of(split, task, &indices, &parts[i].n);
+        parts[i].indices = indices;
+        parts[i].share = task->sampling;
+        parts[i].name = task->name;
+        if (status) return status;
+    }
+    return TDM_OK;
+}
+
+tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, tdm__purpose purpose,
+                             tdm__feed **out)
+{
+    tdm_status status = TDM_OK;
+    const bool training = purpose == TDM__FOR_TRAINING;
+    const tdm__streams *streams = &s->streams[purpose];
+    tdm_loader_array *arrays = NULL;
+    tdm_loader_part *parts = NULL;
+    tdm_loader_spec spec = {.split = split};
+    TDM_TRY(tdm_loader_spec_read(s->config, &spec));
+    TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *arrays, &arrays));
+    TDM_TRY(tdm__calloc_try(streams->n, sizeof *parts, &parts));
+    for (size_t i = 0; i < s->n_arrays; i++) arrays[i] = s->arrays[i].load;
+    TDM_TRY(make_parts(s, split, streams, parts));
+    spec.arrays = arrays;
+    spec.n_arrays = s->n_arrays;
+    if (streams->n > 1 || parts[0].indices) {
+        spec.parts = parts;
+        spec.n_parts = streams->n;
+        spec.draw_parts = streams->drawn;
+    }
+    spec.batch_size = (uint64_t)s->batch_size;
+    spec.seed = s->seed;
+    spec.stream = training ? "train" : "eval";
+    spec.continuous = training;
+    if (!training) spec.shuffle = spec.drop_last = false;
+    TDM_TRY(tdm__feed_create(s->device, &spec, out));
+done:
+    for (size_t i = 0; parts && i < streams->n; i++) free((void *)parts[i].indices);
+    free(parts);
+    free(arrays);
+    return status;
+}
