@@ -52,6 +52,15 @@ void support_write_text(const char *path, const char *text)
     support_write(path, text, strlen(text));
 }
 
+size_t support_count(const char *folder)
+{
+    char **names = NULL;
+    size_t n = 0;
+    support_ok(tdm__list_folder(folder, &names, &n));
+    tdm__names_free(names, n);
+    return n;
+}
+
 char *support_read(const char *path, size_t *n)
 {
     char *bytes = NULL;

@@ -18,6 +18,8 @@ char *support_path(const char *folder, const char *name);
 /* Writes a whole file; stops the test when it cannot. */
 void support_write(const char *path, const void *bytes, size_t n);
 void support_write_text(const char *path, const char *text);
+/* How many names the folder holds. */
+size_t support_count(const char *folder);
 /* The whole file, 0-terminated; free() it. Stops the test when it cannot be read. */
 char *support_read(const char *path, size_t *n);
 
