@@ -142,9 +142,9 @@ kernel void metric_mean(ARG(const float, value), ARG(float, acc), const float we
     pair_into(acc + 2, weight);
 }
 
-// Six sums per team to partial[team][6] pairs: |e|, e^2, |e| / |y|, [y != 0], [ratio < 1.25], valid.
-// mask[i / mask_div]; mask_div 0: none.
-#define SUMS 6
+// Eight sums per team to partial[team][8] pairs: |e|, e^2, |e| / |y|, [y != 0], [ratio < 1.25], valid,
+// [ratio < 1.25^2], [ratio < 1.25^3]. mask[i / mask_div]; mask_div 0: none.
+#define SUMS 8
 TEAM_KERNEL void metric_regression(ARG(const float, x), ARG(const float, target),
                                    ARG(const float, mask), ARG(float, partial), const ulong count,
                                    const int block, const int mask_div)
@@ -164,13 +164,16 @@ TEAM_KERNEL void metric_regression(ARG(const float, x), ARG(const float, target)
         const intl valid = (mask_next(&walk, n) != 0.0f) & (t == t);
         const intl ratio_valid = valid & (t != 0.0f);
         const floatl e = fabs(p - t), q = p / t;
-        const intl near = ratio_valid & (q > 0.0f) & (fmax(q, 1.0f / q) < 1.25f);
+        const floatl ratio = fmax(q, 1.0f / q);
+        const intl positive = ratio_valid & (q > 0.0f);
         team_add(&sum[0], select((floatl)0.0f, e, valid));
         team_add(&sum[1], select((floatl)0.0f, e * e, valid));
         team_add(&sum[2], select((floatl)0.0f, e / fabs(t), ratio_valid));
         team_add(&sum[3], select((floatl)0.0f, (floatl)1.0f, ratio_valid));
-        team_add(&sum[4], select((floatl)0.0f, (floatl)1.0f, near));
+        team_add(&sum[4], select((floatl)0.0f, (floatl)1.0f, positive & (ratio < 1.25f)));
         team_add(&sum[5], select((floatl)0.0f, (floatl)1.0f, valid));
+        team_add(&sum[6], select((floatl)0.0f, (floatl)1.0f, positive & (ratio < 1.5625f)));
+        team_add(&sum[7], select((floatl)0.0f, (floatl)1.0f, positive & (ratio < 1.953125f)));
     }
     for (int k = 0; k < SUMS; k++) {
         const float2 total = team_total(sum[k], scratch);
@@ -193,4 +196,33 @@ kernel void metric_add_partial(ARG(const float, partial), ARG(float, acc), const
         sum = pair_merge(sum, (float2)(partial[t * 2 * SUMS + 2 * k], partial[t * 2 * SUMS + 2 * k + 1]));
     acc[2 * k] = sum.x;
     acc[2 * k + 1] = sum.y;
+}
+
+// Four sums over boxes (xmin, ymin, xmax, ymax): IoU, |e| of all coordinates, boxes, [IoU >= 1/2]. A box
+// with a NaN in its target does not count. One item: a batch has as many boxes as samples.
+kernel void metric_box(ARG(const float, x), ARG(const float, target), ARG(float, acc), const int boxes)
+{
+    VIEW(x);
+    VIEW(target);
+    VIEW(acc);
+    if (get_global_id(0) > 0) return;
+    float2 sum[4];
+    for (int k = 0; k < 4; k++) sum[k] = (float2)(acc[2 * k], acc[2 * k + 1]);
+    for (int i = 0; i < boxes; i++) {
+        const float4 p = vload4(i, x), t = vload4(i, target);
+        if (any(isnan(t))) continue;
+        const float2 ps = fmax(p.zw - p.xy, 0.0f), ts = fmax(t.zw - t.xy, 0.0f);
+        const float2 common = fmax(fmin(p.zw, t.zw) - fmax(p.xy, t.xy), 0.0f);
+        const float inside = common.x * common.y, whole = ps.x * ps.y + ts.x * ts.y - inside;
+        const float iou = whole > 0.0f ? inside / whole : 0.0f;
+        const float4 e = fabs(p - t);
+        sum[0] = pair_add(sum[0], iou);
+        sum[1] = pair_add(sum[1], e.x + e.y + e.z + e.w);
+        sum[2] = pair_add(sum[2], 1.0f);
+        sum[3] = pair_add(sum[3], iou >= 0.5f ? 1.0f : 0.0f);
+    }
+    for (int k = 0; k < 4; k++) {
+        acc[2 * k] = sum[k].x;
+        acc[2 * k + 1] = sum[k].y;
+    }
 }

@@ -102,6 +102,11 @@ tdm_value tdm_normalize(tdm_graph *g, tdm_value x, const float *scale, const flo
 /* labels i32, map i32 (n): y = map[label]; labels below 0 stay, labels >= n become INT_MAX (which
  * makes a loss NaN). */
 tdm_value tdm_label_map(tdm_graph *g, tdm_value labels, tdm_value map);
+/* x (f32 or i32) with `fill` in place of what does not count: elements whose mask (as for losses) is
+ * 0, and pixels (rank 4; else elements) all of whose channels equal one of the n values `invalid`
+ * (n <= 4). For targets: fill NaN, or -1 for labels, is left out by every loss and metric. */
+tdm_value tdm_mask_fill(tdm_graph *g, tdm_value x, tdm_value mask, const float *invalid, int n,
+                        float fill);
 /* Stops gradients; no copy. */
 tdm_value tdm_detach(tdm_graph *g, tdm_value x);
 
@@ -160,10 +165,13 @@ tdm_value tdm_metric_accuracy(tdm_graph *g, tdm_value logits, tdm_value labels, 
  * against labels {0,1} and the accumulator is (2,2,2). */
 tdm_value tdm_metric_confusion(tdm_graph *g, tdm_value logits, tdm_value labels, int ignore_index,
                                tdm_value acc);
-/* pred, target equal shapes, mask as for losses: acc (6,2): sum |e|, sum e^2, sum |e|/|y| (y != 0),
- * count of y != 0, count of max(p/y, y/p) < 1.25, count of valid. */
+/* pred, target equal shapes, mask as for losses: acc (8,2): sum |e|, sum e^2, sum |e|/|y| (y != 0),
+ * count of y != 0, count of max(p/y, y/p) < 1.25, count of valid, counts of < 1.25^2 and < 1.25^3. */
 tdm_value tdm_metric_regression(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask,
                                 tdm_value acc);
+/* pred, target (N,4): xmin, ymin, xmax, ymax: acc (4,2): sum of IoU, sum |e| over all coordinates,
+ * count of boxes whose target has no NaN, count of IoU >= 1/2. */
+tdm_value tdm_metric_box(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value acc);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
-/* ops/metric_regression.c: sums over valid elements (mask not 0, target not NaN), e = x - y:
- *   |e|, e^2, |e| / |y| where y != 0, count of y != 0, count of max(x/y, y/x) < 1.25 (y != 0, x/y >
- * 0), count of valid elements. */
+/* ops/metric_regression.c: sums over valid elements (mask not 0, target not NaN), e = x - y and
+ * r = max(x/y, y/x) where y != 0 and x/y > 0:
+ *   |e|, e^2, |e| / |y| where y != 0, count of y != 0, count of r < 1.25, count of valid elements,
+ *   count of r < 1.25^2, count of r < 1.25^3. */
 #include "ops/loss.h"
 
 #include <math.h>
@@ -8,7 +9,7 @@
 #include <tandem/ops.h>
 
 enum { IN_X, IN_TARGET, IN_MASK, IN_ACC };
-enum { SUMS = 6 };
+enum { SUMS = 8 };
 
 static tdm_status infer(const tdm__io *io, tdm_desc *out)
 {
@@ -37,7 +38,11 @@ static void reference(const tdm__ref *ref)
         if (y == 0) continue;
         acc[4] += e / fabs(y);
         acc[6]++;
-        acc[8] += x / y > 0 && fmax(x / y, y / x) < 1.25;
+        if (!(x / y > 0)) continue;
+        double ratio = fmax(x / y, y / x);
+        acc[8] += ratio < 1.25;
+        acc[12] += ratio < 1.5625;
+        acc[14] += ratio < 1.953125;
     }
 }
 
@@ -79,44 +84,44 @@ static const tdm__variant variants[] = {
     .fill = {TDM__FILL_POSITIVE, TDM__FILL_POSITIVE, mask, TDM__FILL_INDEX},                       \
     .fill_arg = {0, 0, 0, 9}
 static const tdm__sample samples[] = {
-    {"15", NULL, 4, {TDM__F32(15), TDM__F32(15), TDM__ABSENT, TDM__F32(6, 2)}, DEPTHS(0)},
+    {"15", NULL, 4, {TDM__F32(15), TDM__F32(15), TDM__ABSENT, TDM__F32(8, 2)}, DEPTHS(0)},
     {"depth",
      NULL,
      4,
-     {TDM__F32(2, 9, 7, 1), TDM__F32(2, 9, 7, 1), TDM__F32(2, 9, 7, 1), TDM__F32(6, 2)},
+     {TDM__F32(2, 9, 7, 1), TDM__F32(2, 9, 7, 1), TDM__F32(2, 9, 7, 1), TDM__F32(8, 2)},
      DEPTHS(TDM__FILL_MASK)},
     {"sample mask",
      NULL,
      4,
-     {TDM__F32(5, 37, 3), TDM__F32(5, 37, 3), TDM__F32(5), TDM__F32(6, 2)},
+     {TDM__F32(5, 37, 3), TDM__F32(5, 37, 3), TDM__F32(5), TDM__F32(8, 2)},
      DEPTHS(TDM__FILL_MASK)},
     {"two teams",
      NULL,
      4,
-     {TDM__F32(1, 1399, 3), TDM__F32(1, 1399, 3), TDM__F32(1, 1399, 1), TDM__F32(6, 2)},
+     {TDM__F32(1, 1399, 3), TDM__F32(1, 1399, 3), TDM__F32(1, 1399, 1), TDM__F32(8, 2)},
      DEPTHS(TDM__FILL_MASK)},
     {"zero targets, both signs",
      NULL,
      4,
-     {TDM__F32(101), TDM__F32(101), TDM__ABSENT, TDM__F32(6, 2)},
+     {TDM__F32(101), TDM__F32(101), TDM__ABSENT, TDM__F32(8, 2)},
      .fill = {TDM__FILL_NORMAL, TDM__FILL_TIES, 0, TDM__FILL_ZERO}},
     {"nothing valid",
      NULL,
      4,
-     {TDM__F32(17), TDM__F32(17), TDM__F32(17), TDM__F32(6, 2)},
+     {TDM__F32(17), TDM__F32(17), TDM__F32(17), TDM__F32(8, 2)},
      .fill = {TDM__FILL_NORMAL, TDM__FILL_NORMAL, TDM__FILL_ZERO, TDM__FILL_ZERO}},
 };
 static const tdm__reject rejects[] = {
     {"target",
      NULL,
      4,
-     {TDM__F32(4, 3), TDM__F32(4), TDM__ABSENT, TDM__F32(6, 2)},
+     {TDM__F32(4, 3), TDM__F32(4), TDM__ABSENT, TDM__F32(8, 2)},
      TDM_ERR_SHAPE,
      "target: must be f32[4,3] like x, got f32[4]"},
     {"mask",
      NULL,
      4,
-     {TDM__F32(4, 3), TDM__F32(4, 3), TDM__F32(3), TDM__F32(6, 2)},
+     {TDM__F32(4, 3), TDM__F32(4, 3), TDM__F32(3), TDM__F32(8, 2)},
      TDM_ERR_SHAPE,
      "mask: must be f32[4,3], the same with a last axis of 1, or one per sample, got f32[3]"},
     {"accumulator",
@@ -124,7 +129,7 @@ static const tdm__reject rejects[] = {
      4,
      {TDM__F32(4, 3), TDM__F32(4, 3), TDM__ABSENT, TDM__F32(6)},
      TDM_ERR_SHAPE,
-     "accumulator: must be f32[6,2], got f32[6]"},
+     "accumulator: must be f32[8,2], got f32[6]"},
 };
 
 const tdm_op tdm__op_metric_regression = {

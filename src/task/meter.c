@@ -39,8 +39,10 @@ static uint64_t meter_pairs(const tdm__task *t, tdm__meter_kind kind)
         return 2;
     case TDM__METER_CONFUSION:
         return side * side;
+    case TDM__METER_BOX:
+        return 4;
     default:
-        return 6;
+        return 8;
     }
 }
 
@@ -99,14 +101,24 @@ static tdm_value accumulator(tdm__meter *m, tdm_graph *g, const char *name, tdm_
     return acc;
 }
 
-void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
-                     tdm_value mask, tdm_value loss, int64_t count)
+/* Yes-and-no answers as rows of one, however many an output has. */
+static tdm_value binary_rows(tdm_graph *g, tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(g, x);
+    return d ? tdm_reshape(g, x, 2, (int64_t[]){tdm_desc_count(d), 1}) : TDM_NO_VALUE;
+}
+
+static void meter_classes(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred,
+                          tdm_value target)
 {
     const tdm__task *t = &m->tasks[task];
     const task_blocks *b = &m->blocks[task];
     const tdm_desc pair = tdm_desc_2(TDM_F32, 2, 2);
-    tdm_value acc = accumulator(m, g, "loss", pair, b->loss);
-    tdm_graph_keep(g, tdm_metric_mean(g, loss, (float)count, acc));
+    tdm_value acc;
+    if (t->loss == TDM__LOSS_BCE) {
+        pred = binary_rows(g, pred);
+        target = binary_rows(g, target);
+    }
     if (t->meters & (1u << TDM__METER_ACCURACY)) {
         acc = accumulator(m, g, "accuracy", pair, b->meters[TDM__METER_ACCURACY]);
         tdm_graph_keep(g, tdm_metric_accuracy(g, pred, target, 1, t->ignore_index, acc));
@@ -122,11 +134,33 @@ void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, t
                           b->meters[TDM__METER_CONFUSION]);
         tdm_graph_keep(g, tdm_metric_confusion(g, pred, target, t->ignore_index, acc));
     }
+}
+
+static void meter_values(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, tdm_value target)
+{
+    const tdm__task *t = &m->tasks[task];
+    const task_blocks *b = &m->blocks[task];
+    tdm_value acc;
     if (t->meters & (1u << TDM__METER_REGRESSION)) {
-        acc = accumulator(m, g, "regression", tdm_desc_2(TDM_F32, 6, 2),
+        acc = accumulator(m, g, "regression", tdm_desc_2(TDM_F32, 8, 2),
                           b->meters[TDM__METER_REGRESSION]);
-        tdm_graph_keep(g, tdm_metric_regression(g, pred, target, mask, acc));
+        const tdm_value x = t->loss == TDM__LOSS_BCE ? tdm_sigmoid(g, pred) : pred;
+        tdm_graph_keep(g, tdm_metric_regression(g, x, target, TDM_NO_VALUE, acc));
     }
+    if (t->meters & (1u << TDM__METER_BOX)) {
+        acc = accumulator(m, g, "box", tdm_desc_2(TDM_F32, 4, 2), b->meters[TDM__METER_BOX]);
+        tdm_graph_keep(g, tdm_metric_box(g, pred, target, acc));
+    }
+}
+
+void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
+                     tdm_value loss, int64_t count)
+{
+    const tdm_value acc =
+        accumulator(m, g, "loss", tdm_desc_2(TDM_F32, 2, 2), m->blocks[task].loss);
+    tdm_graph_keep(g, tdm_metric_mean(g, loss, (float)count, acc));
+    meter_classes(m, g, task, pred, target);
+    meter_values(m, g, task, pred, target);
 }
 
 void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t count)
@@ -175,8 +209,9 @@ static int64_t matrix_side(const tdm__task *t)
 
 double tdm__meter_metric(const tdm__meter *m, size_t task, const tdm__metric *metric)
 {
-    return metric->value(m->values + m->blocks[task].meters[metric->meter].first,
-                         matrix_side(&m->tasks[task]));
+    const tdm__task *t = &m->tasks[task];
+    return metric->value(m->values + m->blocks[task].meters[metric->meter].first, matrix_side(t)) *
+           pow(t->target_scale, metric->unit);
 }
 
 const double *tdm__meter_confusion(const tdm__meter *m, size_t task)

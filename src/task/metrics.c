@@ -63,6 +63,10 @@ static double iou_of(class_counts k)
 {
     return ratio(k.tp, k.tp + k.fp + k.fn);
 }
+static double precision_of(class_counts k)
+{
+    return ratio(k.tp, k.tp + k.fp);
+}
 static double recall_of(class_counts k)
 {
     return ratio(k.tp, k.tp + k.fn);
@@ -80,6 +84,17 @@ static double miou(const double *m, int64_t n)
 static double balanced_accuracy(const double *m, int64_t n)
 {
     return class_mean(m, n, recall_of);
+}
+
+tdm__class_metrics tdm__metrics_of_class(const double *m, int64_t n, int64_t c)
+{
+    const class_counts k = counts_of(m, n, c);
+    return (tdm__class_metrics){k.tp + k.fn, precision_of(k), recall_of(k), iou_of(k), f1_of(k)};
+}
+
+static double macro_f1(const double *m, int64_t n)
+{
+    return class_mean(m, n, f1_of);
 }
 
 /* Two classes: F1 (= Dice) of class 1; more: the mean over the classes. */
@@ -107,8 +122,10 @@ static double majority(const double *m, int64_t n)
     return ratio(most, all);
 }
 
-/* ---- from regression sums: |e|, e^2, |e|/|y|, count y != 0, count delta < 1.25, count valid
- * -------- */
+/* ---- from regression sums: |e|, e^2, |e|/|y|, count y != 0, count delta < 1.25, count valid,
+ * counts delta < 1.25^2 and < 1.25^3
+ * --------------------------------------------------------------------
+ */
 
 static double l1(const double *s, int64_t n)
 {
@@ -130,10 +147,34 @@ static double delta1(const double *s, int64_t n)
 {
     return (void)n, ratio(s[4], s[5]);
 }
+static double delta2(const double *s, int64_t n)
+{
+    return (void)n, ratio(s[6], s[5]);
+}
+static double delta3(const double *s, int64_t n)
+{
+    return (void)n, ratio(s[7], s[5]);
+}
 /* Peak 1: pixels in [0,1]. */
 static double psnr(const double *s, int64_t n)
 {
     return -10 * log10(l2(s, n));
+}
+
+/* ---- from box sums: IoU, |e| of four coordinates, count, count IoU >= 1/2
+ * ----------------------- */
+
+static double box_iou(const double *s, int64_t n)
+{
+    return (void)n, ratio(s[0], s[2]);
+}
+static double box_l1(const double *s, int64_t n)
+{
+    return (void)n, ratio(s[1], 4 * s[2]);
+}
+static double box_hits(const double *s, int64_t n)
+{
+    return (void)n, ratio(s[3], s[2]);
 }
 
 const tdm__metric tdm__metrics[] = {
@@ -141,16 +182,24 @@ const tdm__metric tdm__metrics[] = {
     {"top5", TDM__METER_TOP5, true, accuracy},
     {"pixel_accuracy", TDM__METER_CONFUSION, true, pixel_accuracy},
     {"balanced_accuracy", TDM__METER_CONFUSION, true, balanced_accuracy},
-    {"majority", TDM__METER_CONFUSION, true, majority},
+    {"majority", TDM__METER_CONFUSION, true, majority, .baseline = true},
     {"miou", TDM__METER_CONFUSION, true, miou},
     {"iou", TDM__METER_CONFUSION, true, iou},
     {"f1", TDM__METER_CONFUSION, true, f1},
-    {"l1", TDM__METER_REGRESSION, false, l1},
-    {"l2", TDM__METER_REGRESSION, false, l2},
-    {"rmse", TDM__METER_REGRESSION, false, rmse},
+    {"dice", TDM__METER_CONFUSION, true, f1},
+    {"macro_f1", TDM__METER_CONFUSION, true, macro_f1},
+    {"l1", TDM__METER_REGRESSION, false, l1, .unit = 1},
+    {"abs_error", TDM__METER_REGRESSION, false, l1, .unit = 1},
+    {"l2", TDM__METER_REGRESSION, false, l2, .unit = 2},
+    {"rmse", TDM__METER_REGRESSION, false, rmse, .unit = 1},
     {"rel_error", TDM__METER_REGRESSION, false, rel_error},
     {"delta1", TDM__METER_REGRESSION, true, delta1},
+    {"delta2", TDM__METER_REGRESSION, true, delta2},
+    {"delta3", TDM__METER_REGRESSION, true, delta3},
     {"psnr", TDM__METER_REGRESSION, true, psnr},
+    {"box_iou", TDM__METER_BOX, true, box_iou},
+    {"box_l1", TDM__METER_BOX, false, box_l1, .unit = 1},
+    {"box_iou50", TDM__METER_BOX, true, box_hits},
     {NULL},
 };
 

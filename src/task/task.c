@@ -1,11 +1,14 @@
 /* task/task.c: options of tasks, their targets and losses. */
 #include "task/task.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+
+enum { MAX_INVALID = 4 }; /* as many as tdm_mask_fill takes */
 
 static const tdm_opt_spec specs[] = {
     {"tasks.*.enabled", TDM_OPT_BOOL, "true", .help = "false: as if the task were not listed"},
@@ -15,6 +18,12 @@ static const tdm_opt_spec specs[] = {
      .help = "array that holds the labels or target values"},
     {"tasks.*.mask", TDM_OPT_STRING, "",
      .help = "array whose zeros mark elements that do not count"},
+    {"tasks.*.invalid", TDM_OPT_FLOATS, "[]",
+     .help = "target values that do not count, e.g. [0] where depth has no reading (a pixel all of "
+             "whose channels are so); NaN never counts (labels: ignore_index)"},
+    {"tasks.*.target_scale", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0, .hint = "256 for pixels",
+     .help = "the head learns target / target_scale; metrics and predictions are in the target's "
+             "units (not for labels)"},
     {"tasks.*.weight", TDM_OPT_FLOAT, "1", TDM_OPT_MIN, 0, .hint = "0.01 to 100",
      .help = "factor of the task's loss (balance.kind: fixed)"},
     {"tasks.*.ignore_index", TDM_OPT_INT, "-1", TDM_OPT_MIN | TDM_OPT_MAX, -1000000, 1000000,
@@ -48,6 +57,11 @@ const char *tdm__loss_name(tdm__loss_kind loss)
 bool tdm__loss_takes_labels(tdm__loss_kind loss)
 {
     return loss == TDM__LOSS_CROSS_ENTROPY || loss == TDM__LOSS_NLL;
+}
+
+bool tdm__loss_is_classification(tdm__loss_kind loss)
+{
+    return tdm__loss_takes_labels(loss) || loss == TDM__LOSS_BCE;
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -96,7 +110,17 @@ static tdm_status add_metric(tdm__task *t, const tdm__metric *metric)
 
 static bool metric_fits(const tdm__metric *metric, tdm__loss_kind loss)
 {
-    return (metric->meter == TDM__METER_REGRESSION) != tdm__loss_takes_labels(loss);
+    switch (metric->meter) {
+    case TDM__METER_TOP5:
+        return tdm__loss_takes_labels(loss);
+    case TDM__METER_ACCURACY:
+    case TDM__METER_CONFUSION:
+        return tdm__loss_is_classification(loss);
+    case TDM__METER_REGRESSION:
+        return !tdm__loss_takes_labels(loss);
+    default:
+        return !tdm__loss_is_classification(loss);
+    }
 }
 
 static tdm_status unknown_metric(reader *r, const tdm__task *t, const char *name)
@@ -128,17 +152,11 @@ static tdm_status unknown_metric(reader *r, const tdm__task *t, const char *name
 
 static tdm_status read_metrics(reader *r, tdm__task *t)
 {
-    static const char *const for_labels[] = {"accuracy"};
-    static const char *const for_values[] = {"l1", "l2"};
     const char *const *names = NULL;
     size_t n = 0;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm_config_strings(r->config, key_of(r, "metrics"), &names, &n));
-    if (n == 0) {
-        const bool labels = tdm__loss_takes_labels(t->loss);
-        names = labels ? for_labels : for_values;
-        n = labels ? 1 : 2;
-    }
+    t->metrics_default = n == 0;
     for (size_t i = 0; i < n; i++) {
         const tdm__metric *metric = tdm__metric_find(names[i]);
         if (!metric || !metric_fits(metric, t->loss)) {
@@ -147,6 +165,33 @@ static tdm_status read_metrics(reader *r, tdm__task *t)
         }
         TDM_TRY(add_metric(t, metric));
     }
+done:
+    return status;
+}
+
+/* The metrics of a kind of target; the list ends with NULL. */
+static const char *const *default_metrics(tdm__loss_kind loss, tdm_array_kind kind)
+{
+    static const char *const classes[] = {"accuracy", NULL};
+    static const char *const masks[] = {"miou", "pixel_accuracy", NULL};
+    static const char *const answers[] = {"accuracy", "balanced_accuracy", "f1", "majority", NULL};
+    static const char *const binary_masks[] = {"iou", "dice", "pixel_accuracy", NULL};
+    static const char *const depths[] = {"abs_error", "rel_error", "rmse", "delta1", NULL};
+    static const char *const boxes[] = {"box_iou", "box_l1", NULL};
+    static const char *const images[] = {"l1", "l2", "psnr", NULL};
+    static const char *const values[] = {"l1", "l2", NULL};
+    if (tdm__loss_takes_labels(loss)) return kind == TDM_ARRAY_MASK ? masks : classes;
+    if (kind == TDM_ARRAY_IMAGE) return images;
+    if (loss == TDM__LOSS_BCE) return kind == TDM_ARRAY_MASK ? binary_masks : answers;
+    return kind == TDM_ARRAY_DEPTH ? depths : kind == TDM_ARRAY_BOX ? boxes : values;
+}
+
+tdm_status tdm__task_default_metrics(tdm__task *t, tdm_array_kind kind)
+{
+    tdm_status status = TDM_OK;
+    if (!t->metrics_default) return TDM_OK;
+    for (const char *const *name = default_metrics(t->loss, kind); *name; name++)
+        TDM_TRY(add_metric(t, tdm__metric_find(*name)));
 done:
     return status;
 }
@@ -208,6 +253,7 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
     t->pos_weight = read_float(&r, "pos_weight");
     t->sampling = read_float(&r, "sampling");
     t->auxiliary = !strcmp(read_string(&r, "role"), "auxiliary");
+    t->target_scale = read_float(&r, "target_scale");
     tdm_status status = r.status;
     TDM_TRY(status);
     t->loss = loss_by_name(loss);
@@ -216,6 +262,14 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
     TDM_TRY(tdm_config_floats(config, key_of(&r, "class_weights"), &t->class_weights,
                               &t->n_class_weights));
     TDM_TRY(tdm_config_ints(config, key_of(&r, "label_map"), &t->label_map, &t->n_label_map));
+    TDM_TRY(tdm_config_floats(config, key_of(&r, "invalid"), &t->invalid, &t->n_invalid));
+    if (tdm__loss_takes_labels(t->loss) && t->n_invalid)
+        TDM_TRY(tdm_config_reject(config, key_of(&r, "invalid"),
+                                  "goes with values only (hint: ignore_index)"));
+    if (t->n_invalid > MAX_INVALID)
+        TDM_TRY(tdm_config_reject(config, key_of(&r, "invalid"), "at most %d values", MAX_INVALID));
+    if (tdm__loss_is_classification(t->loss) && t->target_scale != 1)
+        TDM_TRY(tdm_config_reject(config, key_of(&r, "target_scale"), "goes with values only"));
     if (!tdm__loss_takes_labels(t->loss) && t->n_label_map)
         TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),
                                   "goes with cross-entropy and nll only"));
@@ -347,17 +401,42 @@ static tdm_value label_target(const tdm__task *t, tdm_graph *g, tdm_value pred, 
         return tdm_graph_fail(
             g, TDM_ERR_SHAPE, "task '%s': labels '%s' are %s, but the prediction is %s", t->name,
             t->target, tdm_desc_text(d, a, sizeof a), tdm_desc_text(p, b, sizeof b));
-    target = tdm_reshape(g, target, p->rank - 1, p->dim);
-    if (!t->n_label_map) return target;
+    return tdm_reshape(g, target, p->rank - 1, p->dim);
+}
+
+static tdm_value mapped(const tdm__task *t, tdm_graph *g, tdm_value target)
+{
     const tdm_value map =
         tdm_graph_variable(g, "label_map", tdm_desc_1(TDM_I32, (int64_t)t->n_label_map), false);
     tdm__graph_place(g, map, (tdm__view){(tdm__buffer *)&t->map_buffer, 0});
     return tdm_label_map(g, target, map);
 }
 
-tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+/* The mask in a shape that goes with the target: one value per element, per pixel or per sample. */
+static tdm_value fit_mask(tdm_graph *g, tdm_value mask, tdm_value target)
 {
-    if (tdm__loss_takes_labels(t->loss)) return label_target(t, g, pred, target);
+    const tdm_desc *m = tdm_graph_desc(g, mask), *t = tdm_graph_desc(g, target);
+    if (!m || !t || t->rank == 0) return mask;
+    tdm_desc want = *t;
+    if (tdm_desc_count(m) != tdm_desc_count(t)) want.dim[want.rank - 1] = 1;
+    if (tdm_desc_count(m) == tdm_desc_count(&want))
+        return tdm_reshape(g, mask, want.rank, want.dim);
+    return tdm_desc_count(m) == t->dim[0] ? tdm_reshape(g, mask, 1, t->dim) : mask;
+}
+
+/* `fill` in place of what does not count. */
+static tdm_value leave_out(const tdm__task *t, tdm_graph *g, tdm_value target, tdm_value mask,
+                           float fill)
+{
+    float invalid[MAX_INVALID];
+    if (mask == TDM_NO_VALUE && !t->n_invalid) return target;
+    for (size_t i = 0; i < t->n_invalid; i++) invalid[i] = (float)t->invalid[i];
+    if (mask != TDM_NO_VALUE) mask = fit_mask(g, mask, target);
+    return tdm_mask_fill(g, target, mask, invalid, (int)t->n_invalid, fill);
+}
+
+static tdm_value value_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+{
     const tdm_desc *p = tdm_graph_desc(g, pred), *d = tdm_graph_desc(g, target);
     if (!p || !d) return TDM_NO_VALUE;
     char a[64], b[64];
@@ -379,11 +458,22 @@ tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm
     return tdm_reshape(g, target, p->rank, p->dim);
 }
 
-tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target,
-                         tdm_value mask)
+tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target,
+                           tdm_value mask)
+{
+    if (tdm__loss_takes_labels(t->loss)) {
+        target = leave_out(t, g, label_target(t, g, pred, target), mask, -1);
+        return t->n_label_map ? mapped(t, g, target) : target;
+    }
+    target = leave_out(t, g, value_target(t, g, pred, target), mask, NAN);
+    return t->target_scale == 1 ? target : tdm_scale(g, target, (float)(1 / t->target_scale));
+}
+
+tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
 {
     const tdm_cross_entropy_attrs ce = {t->ignore_index, (float)t->label_smoothing};
-    tdm_value weights = TDM_NO_VALUE;
+    const tdm_value none = TDM_NO_VALUE;
+    tdm_value weights = none;
     if (tdm__loss_takes_labels(t->loss) && t->n_class_weights) {
         weights = tdm_graph_variable(g, "class_weights", tdm_desc_1(TDM_F32, t->classes), false);
         tdm__graph_place(g, weights, (tdm__view){(tdm__buffer *)&t->weights_buffer, 0});
@@ -394,13 +484,23 @@ tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_v
     case TDM__LOSS_NLL:
         return tdm_nll(g, tdm_log_softmax(g, pred), target, weights, &ce);
     case TDM__LOSS_BCE:
-        return tdm_bce_with_logits(g, pred, target, mask, (float)t->pos_weight);
+        return tdm_bce_with_logits(g, pred, target, none, (float)t->pos_weight);
     case TDM__LOSS_L1:
-        return tdm_l1_loss(g, pred, target, mask);
+        return tdm_l1_loss(g, pred, target, none);
     case TDM__LOSS_L2:
-        return tdm_l2_loss(g, pred, target, mask);
+        return tdm_l2_loss(g, pred, target, none);
     case TDM__LOSS_HUBER:
-        return tdm_huber_loss(g, pred, target, mask, (float)t->huber_delta);
+        return tdm_huber_loss(g, pred, target, none, (float)t->huber_delta);
     }
-    return TDM_NO_VALUE;
+    return none;
+}
+
+tdm_value tdm__task_output(const tdm__task *t, tdm_graph *g, tdm_value pred)
+{
+    const tdm_desc *d = tdm_graph_desc(g, pred);
+    if (!d) return TDM_NO_VALUE;
+    if (t->loss == TDM__LOSS_BCE || (tdm__loss_takes_labels(t->loss) && d->dim[d->rank - 1] == 1))
+        return tdm_sigmoid(g, pred);
+    if (tdm__loss_takes_labels(t->loss)) return tdm_softmax(g, pred);
+    return t->target_scale == 1 ? pred : tdm_scale(g, pred, (float)t->target_scale);
 }

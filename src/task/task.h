@@ -4,6 +4,7 @@
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
 
+#include <tandem/dataset.h>
 #include <tandem/ops.h>
 #include <tandem/task.h>
 
@@ -25,21 +26,34 @@ typedef enum tdm__meter_kind {
     TDM__METER_TOP5,
     TDM__METER_CONFUSION,
     TDM__METER_REGRESSION,
+    TDM__METER_BOX,
     TDM__METER_KINDS
 } tdm__meter_kind;
 
-/* sums: the accumulator as doubles; classes: side of the confusion matrix. Returns NaN when nothing
- * was counted. */
+/* Computed from sums over the whole split, never as a mean of batches' or images' values: so a
+ * short last batch weighs what it holds, and the mean IoU is that of the split's pixels. */
 typedef struct tdm__metric {
     const char *name;
     tdm__meter_kind meter;
     bool higher_is_better;
+    /* sums: the accumulator as doubles; classes: side of the confusion matrix. NaN when nothing was
+     * counted. */
     double (*value)(const double *sums, int64_t classes);
+    int unit;      /* the value is multiplied by target_scale to this power */
+    bool baseline; /* a property of the labels, not of the prediction */
 } tdm__metric;
 
 const tdm__metric *tdm__metric_find(const char *name);
 /* All metrics; ends with a NULL name. */
 extern const tdm__metric tdm__metrics[];
+
+/* What the confusion matrix m[label * n + prediction] says about class c; NaN where it says
+ * nothing.
+ */
+typedef struct tdm__class_metrics {
+    double count, precision, recall, iou, f1; /* count: of labels; f1 is the Dice coefficient too */
+} tdm__class_metrics;
+tdm__class_metrics tdm__metrics_of_class(const double *m, int64_t n, int64_t c);
 
 enum { TDM__TASK_METRICS = 12 };
 
@@ -62,13 +76,17 @@ typedef struct tdm__task {
     size_t n_class_weights;
     const int64_t *label_map; /* new label of each old one; n_label_map = 0: none */
     size_t n_label_map;
+    const double *invalid; /* target values that do not count */
+    size_t n_invalid;
+    double target_scale; /* the prediction is of target / target_scale */
     const tdm__metric *metrics[TDM__TASK_METRICS];
     size_t n_metrics;
     unsigned meters;   /* bit k: accumulator k is kept */
     tdm__where *where; /* all of them must hold; n_where = 0: every sample */
     size_t n_where;
-    double sampling; /* how often a step learns this task, relative to the others */
-    bool auxiliary;  /* learnt for the sake of the others: neither selected by nor tested */
+    double sampling;      /* how often a step learns this task, relative to the others */
+    bool auxiliary;       /* learnt for the sake of the others: neither selected by nor tested */
+    bool metrics_default; /* none were named: by loss and kind of target */
     int64_t classes; /* of the prediction; set by the trainer once the model is known; 0: none */
     tdm__buffer weights_buffer, map_buffer; /* on the device when used */
 } tdm__task;
@@ -76,6 +94,8 @@ typedef struct tdm__task {
 /* The enabled tasks of a resolved configuration, in its order. The configuration must outlive them.
  */
 tdm_status tdm__tasks_read(const tdm_config *config, tdm__task **out, size_t *n);
+/* Chooses the metrics of a task that names none, once the kind of its target is known. */
+tdm_status tdm__task_default_metrics(tdm__task *task, tdm_array_kind kind);
 /* Uploads class weights and label maps. Call once `classes` is set. */
 tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n);
 void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n);
@@ -85,14 +105,21 @@ bool tdm__same_samples(const tdm__task *a, const tdm__task *b);
 
 /* Whether the loss takes whole-number labels (else float targets of the prediction's shape). */
 bool tdm__loss_takes_labels(tdm__loss_kind loss);
+/* Whether predictions are classes: labels, or the yes and no of bce. */
+bool tdm__loss_is_classification(tdm__loss_kind loss);
 const char *tdm__loss_name(tdm__loss_kind loss);
 
 /* The target as the loss wants it: labels i32 of the prediction's leading shape (through the label
- * map), or float targets. target: the batch's array (i32, u8 or f32). */
-tdm_value tdm__task_target(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target);
-/* The scalar loss. mask may be TDM_NO_VALUE. */
-tdm_value tdm__task_loss(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target,
-                         tdm_value mask);
+ * map), or float targets in the prediction's units. target: the batch's array (i32, u8 or f32).
+ * What does not count (mask 0; mask may be TDM_NO_VALUE; a value of `invalid`) becomes -1 or NaN,
+ * which losses and metrics leave out. */
+tdm_value tdm__task_target(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target,
+                           tdm_value mask);
+/* The scalar loss. */
+tdm_value tdm__task_loss(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target);
+/* The prediction as a user reads it: probabilities (softmax, sigmoid), or values in the target's
+ * units. */
+tdm_value tdm__task_output(const tdm__task *task, tdm_graph *g, tdm_value pred);
 
 /* ---- meters: accumulators on the device
  * ---------------------------------------------------------- */
@@ -107,7 +134,7 @@ void tdm__meter_destroy(tdm__meter **meter);
 /* Adds the accumulating nodes for one task's batch of `count` samples (kept, placed). `target` is
  * tdm__task_target's. */
 void tdm__meter_task(tdm__meter *meter, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
-                     tdm_value mask, tdm_value loss, int64_t count);
+                     tdm_value loss, int64_t count);
 /* Adds the mean of the total loss. */
 void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t count);
 tdm_status tdm__meter_reset(tdm__meter *meter);

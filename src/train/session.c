@@ -102,7 +102,7 @@ static tdm_status use_task(tdm__session *s, const tdm__array_source *source, siz
                            tdm__model_task *out)
 {
     tdm_status status = TDM_OK;
-    const tdm__task *t = &s->tasks[task];
+    tdm__task *t = &s->tasks[task];
     tdm__str why = {0};
     const bool labels = tdm__loss_takes_labels(t->loss);
     tdm__str_addf(&why, "tasks.%s.target", t->name);
@@ -111,8 +111,11 @@ static tdm_status use_task(tdm__session *s, const tdm__array_source *source, siz
                       tdm__str_text(&why), &s->targets[task]));
     const tdm_desc *sample = &s->arrays[s->targets[task]].sample;
     const tdm_array_info *info = find_info(source, t->target);
+    TDM_TRY(tdm__task_default_metrics(t, info->kind));
     out->name = t->name;
-    out->classes = t->n_label_map ? mapped_classes(t) : (int64_t)info->classes;
+    out->classes = t->loss == TDM__LOSS_BCE ? 1
+                   : t->n_label_map         ? mapped_classes(t)
+                                            : (int64_t)info->classes;
     out->target_channels = sample_channels(sample);
     out->labels = labels;
     s->masks[task] = SIZE_MAX;

@@ -61,7 +61,11 @@ static void learn_classes(step_graph *b, size_t t)
 {
     tdm__task *task = &b->s->tasks[t];
     const tdm_desc *d = tdm_graph_desc(b->net.graph, b->predictions[t]);
-    if (!d || !tdm__loss_takes_labels(task->loss)) return;
+    if (!d || !tdm__loss_is_classification(task->loss)) return;
+    if (task->loss == TDM__LOSS_BCE) {
+        task->classes = 1;
+        return;
+    }
     const int64_t known = tdm__model_classes(b->s->model, t), last = d->dim[d->rank - 1];
     if (known && last != known)
         tdm_graph_fail(b->net.graph, TDM_ERR_CONFIG,
@@ -79,10 +83,11 @@ static void build_task(step_graph *b, size_t t)
     const tdm_value mask = s->masks[t] == SIZE_MAX ? TDM_NO_VALUE : b->inputs[s->masks[t]];
     learn_classes(b, t);
     tdm_graph_push(g, task->name);
-    const tdm_value target = tdm__task_target(task, g, b->predictions[t], b->inputs[s->targets[t]]);
-    b->losses[t] = tdm__task_loss(task, g, b->predictions[t], target, mask);
+    const tdm_value target =
+        tdm__task_target(task, g, b->predictions[t], b->inputs[s->targets[t]], mask);
+    b->losses[t] = tdm__task_loss(task, g, b->predictions[t], target);
     if (b->meter)
-        tdm__meter_task(b->meter, g, t, b->predictions[t], target, mask, b->losses[t], b->count);
+        tdm__meter_task(b->meter, g, t, b->predictions[t], target, b->losses[t], b->count);
     tdm_graph_pop(g);
 }
 

@@ -29,6 +29,7 @@ LEFT_OUT = {
     "metric_accuracy": SUMS,
     "metric_confusion": SUMS,
     "metric_regression": SUMS,
+    "metric_box": SUMS,
     "label_map": "labels that the map does not know follow a rule of our own",
 }
 OVERLAP = ("PyTorch gives the gradient of an element that several windows wrote to all of them, "
@@ -490,6 +491,17 @@ def _(a, x, target, mask=None):
 @replay("point_loss_grad")
 def _(a, x, target, mask, total, dloss):
     return pulled(lambda x: mean(point_sum(a, x, target, mask)[0], total), dloss, x)
+
+
+@replay("mask_fill")
+def _(a, x, mask=None):
+    counts = torch.ones_like(x, dtype=torch.bool)
+    if mask is not None:
+        counts &= mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim())) != 0
+    for value in a.invalid[:a.count]:
+        equal = x == value
+        counts &= ~(equal.all(-1, keepdim=True) if x.dim() == 4 else equal)
+    return [torch.where(counts, x, torch.full_like(x, a.fill))]
 
 
 @replay("weighted_sum")
