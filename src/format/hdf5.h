@@ -116,6 +116,8 @@ tdm_status tdm__h5_writer_text(tdm__h5_writer *w, size_t set, const char *name, 
 tdm_status tdm__h5_writer_number(tdm__h5_writer *w, size_t set, const char *name, double value);
 tdm_status tdm__h5_writer_numbers(tdm__h5_writer *w, size_t set, const char *name,
                                   const double *values, size_t n);
+tdm_status tdm__h5_writer_i32s(tdm__h5_writer *w, size_t set, const char *name,
+                               const int32_t *values, size_t n);
 tdm_status tdm__h5_writer_commit(tdm__h5_writer *w);
 /* Drops the temporary file unless committed. */
 void tdm__h5_writer_destroy(tdm__h5_writer **w);

@@ -49,7 +49,10 @@ tdm_status tdm__h5_writer_create(const char *path, tdm__h5_writer **out)
     }
     tdm__h5_lock();
     hid_t access = tdm__h5_access(&w->io);
-    if (access >= 0) w->file = H5Fcreate(w->atomic.temp, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    /* The format of 1.8: attributes may be larger than 64 KiB (names of a thousand classes), and
+     * headers carry checksums. */
+    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0)
+        w->file = H5Fcreate(w->atomic.temp, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (w->file < 0) status = tdm__h5_fail(TDM_ERR_IO, "%s: cannot be created", path);
     if (access >= 0) H5Pclose(access);
     tdm__h5_unlock();
@@ -258,6 +261,16 @@ tdm_status tdm__h5_writer_numbers(tdm__h5_writer *w, size_t set, const char *nam
     if (!n) return TDM_OK;
     tdm__h5_lock();
     tdm_status status = write_attr(w, set, name, H5T_NATIVE_DOUBLE, n, values);
+    tdm__h5_unlock();
+    return status;
+}
+
+tdm_status tdm__h5_writer_i32s(tdm__h5_writer *w, size_t set, const char *name,
+                               const int32_t *values, size_t n)
+{
+    if (!n) return TDM_OK;
+    tdm__h5_lock();
+    tdm_status status = write_attr(w, set, name, H5T_NATIVE_INT32, n, values);
     tdm__h5_unlock();
     return status;
 }
