@@ -43,7 +43,12 @@ typedef struct tdm_array_info {
     uint64_t elems;                 /* product of dims, 1 for rank 0 */
     uint64_t classes;               /* of class and mask arrays; 0 when the file does not say */
     const char *const *class_names; /* `classes` strings, or NULL */
-    double amplification;           /* bytes fetched to read one random sample / its size */
+    /* Classes may come in groups: fine classes in coarse ones, characters in alphabets. `group` is
+     * the class array of the same data set that holds each sample's group, group_of the group of
+     * each class (-1: not known). Both NULL: no groups. */
+    const char *group;
+    const int32_t *group_of; /* `classes` numbers */
+    double amplification;    /* bytes fetched to read one random sample / its size */
 } tdm_array_info;
 
 /* One split, open for reading. Reading is thread-safe; opening and destroying is not. */

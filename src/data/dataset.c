@@ -12,6 +12,7 @@
 typedef struct array {
     tdm_array_info info; /* info.name is owned */
     tdm__reader *reader; /* owned */
+    int32_t *group_of;   /* owned; info.group_of */
 } array;
 
 struct tdm_dataset {
@@ -152,6 +153,34 @@ static tdm_status describe_classes(array *a)
     return TDM_OK;
 }
 
+static tdm_status fail_group(const array *a, const char *why)
+{
+    return tdm__fail(TDM_ERR_DATA, "%s: group = %s: %s", a->reader->title, a->info.group, why);
+}
+
+/* For arrays whose classes belong to the classes of another array. */
+static tdm_status describe_group(const tdm_dataset *ds, array *a)
+{
+    const tdm__h5_attr *group = attr_of(a, "group"), *of = attr_of(a, "group_of");
+    const tdm_array_info *other = NULL;
+    if (!a->info.classes || !group || !group->texts || !of || !of->numbers) return TDM_OK;
+    a->info.group = group->texts[0];
+    for (size_t i = 0; i < ds->n_arrays; i++)
+        if (!strcmp(ds->arrays[i].info.name, a->info.group)) other = &ds->arrays[i].info;
+    if (!other || other->kind != TDM_ARRAY_CLASS || !other->classes)
+        return fail_group(a, "must be another array of classes");
+    if (of->n != a->info.classes) return fail_group(a, "group_of must have a number a class");
+    tdm_status status = tdm__calloc_try(of->n, sizeof *a->group_of, &a->group_of);
+    for (size_t i = 0; i < of->n && !status; i++) {
+        double value = of->numbers[i];
+        if (!(value >= -1 && value < (double)other->classes && value == floor(value)))
+            return fail_group(a, "group_of must hold its classes, or -1");
+        a->group_of[i] = (int32_t)value;
+    }
+    a->info.group_of = a->group_of;
+    return status;
+}
+
 /* Adds what the reader reads as an array; takes the reader over, also when it fails. */
 static tdm_status add_array(tdm_dataset *ds, tdm__reader *reader, const char *name)
 {
@@ -284,6 +313,15 @@ static tdm_status check_lengths(tdm_dataset *ds)
     return TDM_OK;
 }
 
+/* After all arrays are there: what concerns several of them. */
+static tdm_status check_together(tdm_dataset *ds)
+{
+    tdm_status status = check_lengths(ds);
+    for (size_t i = 0; !status && i < ds->n_arrays; i++)
+        status = describe_group(ds, &ds->arrays[i]);
+    return status;
+}
+
 /* *out: folder/split.h5 or folder/split, whichever exists, or NULL. */
 static tdm_status find_split(const char *folder, const char *split, char **out)
 {
@@ -355,7 +393,7 @@ static tdm_status open_split(tdm_dataset *ds, const char *path, const char *spli
         return tdm__fail_errno(TDM_ERR_DATA, "%s: the data set cannot be found", path);
     if (!split) {
         status = tdm__is_folder(path) ? open_folder(ds, path) : open_single(ds, path);
-        return status ? status : check_lengths(ds);
+        return status ? status : check_together(ds);
     }
     if (!tdm__is_folder(path))
         return tdm__fail(TDM_ERR_DATA, "%s: must be a folder to hold the split '%s'", path, split);
@@ -365,7 +403,7 @@ static tdm_status open_split(tdm_dataset *ds, const char *path, const char *spli
         goto done;
     }
     TDM_TRY(tdm__is_folder(found) ? open_folder(ds, found) : open_single(ds, found));
-    TDM_TRY(check_lengths(ds));
+    TDM_TRY(check_together(ds));
 done:
     free(found);
     return status;
@@ -392,6 +430,7 @@ void tdm_dataset_destroy(tdm_dataset **pointer)
     if (!ds) return;
     for (size_t i = 0; i < ds->n_arrays; i++) {
         tdm__reader_destroy(&ds->arrays[i].reader);
+        free(ds->arrays[i].group_of);
         free((char *)ds->arrays[i].info.name);
     }
     for (size_t i = 0; i < ds->n_files; i++) tdm__h5_close(&ds->files[i]);

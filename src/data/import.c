@@ -173,19 +173,6 @@ done:
     return status;
 }
 
-static tdm_status add_group(tdm__h5_writer *w, const tdm__import_array *array, size_t set)
-{
-    double *numbers = NULL;
-    tdm_status status = TDM_OK;
-    TDM_TRY(tdm__calloc_try(array->classes, sizeof *numbers, &numbers));
-    for (uint64_t i = 0; i < array->classes; i++) numbers[i] = array->group_of[i];
-    TDM_TRY(tdm__h5_writer_text(w, set, "group", array->group));
-    TDM_TRY(tdm__h5_writer_numbers(w, set, "group_of", numbers, array->classes));
-done:
-    free(numbers);
-    return status;
-}
-
 tdm_status tdm__import_add(tdm__h5_writer *w, const tdm__import_array *array, size_t *set)
 {
     tdm_status status = TDM_OK;
@@ -195,7 +182,10 @@ tdm_status tdm__import_add(tdm__h5_writer *w, const tdm__import_array *array, si
     if (array->classes) TDM_TRY(tdm__h5_writer_number(w, *set, "classes", (double)array->classes));
     if (array->class_names)
         TDM_TRY(tdm__h5_writer_texts(w, *set, "class_names", array->class_names, array->classes));
-    if (array->group) TDM_TRY(add_group(w, array, *set));
+    if (array->group) {
+        TDM_TRY(tdm__h5_writer_text(w, *set, "group", array->group));
+        TDM_TRY(tdm__h5_writer_i32s(w, *set, "group_of", array->group_of, array->classes));
+    }
     if (array->low <= array->high) {
         double range[2] = {array->low, array->high};
         TDM_TRY(tdm__h5_writer_numbers(w, *set, "range", range, 2));

@@ -10,7 +10,7 @@
 #include "data/dataset.h"
 
 enum {
-    FORMAT = 1,            /* of the copies; part of their hash */
+    FORMAT = 2,            /* of the copies; part of their hash */
     BLOCK_BYTES = 16 << 20 /* copied at a time, at least one row of chunks */
 };
 
@@ -65,6 +65,10 @@ static tdm_status describe(const tdm_dataset *ds, size_t array, tdm__h5_writer *
     if (info->classes) TDM_TRY(tdm__h5_writer_number(w, set, "classes", (double)info->classes));
     if (info->class_names)
         TDM_TRY(tdm__h5_writer_texts(w, set, "class_names", info->class_names, info->classes));
+    if (info->group) {
+        TDM_TRY(tdm__h5_writer_text(w, set, "group", info->group));
+        TDM_TRY(tdm__h5_writer_i32s(w, set, "group_of", info->group_of, info->classes));
+    }
 done:
     return status;
 }

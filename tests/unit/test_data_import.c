@@ -389,6 +389,68 @@ START_TEST(open_folder_of_files)
 }
 END_TEST
 
+enum { MANY = 2000 };
+
+/* folder/train.h5: "coarse" of 2 classes and "fine" of MANY, with names longer than an attribute of
+ * the old format may be, and what the groups are said to be. */
+static void make_groups(const char *group, const int32_t *group_of, size_t n)
+{
+    const tdm__elem u8 = tdm__elem_host(TDM__ELEM_UINT, 1), u16 = tdm__elem_host(TDM__ELEM_UINT, 2);
+    const tdm__h5_spec coarse = {.name = "coarse", .elem = u8},
+                       fine = {.name = "fine", .elem = u16};
+    static char texts[MANY][64];
+    const char *names[MANY];
+    const uint16_t row = 1999;
+    const uint8_t zero = 0;
+    size_t c, f;
+    tdm__h5_writer *w = NULL;
+    char *path = support_path(folder, "train.h5");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(texts[i], sizeof texts[i], "a name of some length, as alphabets have: %06d", i);
+        names[i] = texts[i];
+    }
+    support_ok(tdm__h5_writer_create(path, &w));
+    support_ok(tdm__h5_writer_add(w, &coarse, &c));
+    support_ok(tdm__h5_writer_text(w, c, "kind", "class"));
+    support_ok(tdm__h5_writer_number(w, c, "classes", 2));
+    support_ok(tdm__h5_writer_append(w, c, &zero, 1));
+    support_ok(tdm__h5_writer_add(w, &fine, &f));
+    support_ok(tdm__h5_writer_text(w, f, "kind", "class"));
+    support_ok(tdm__h5_writer_texts(w, f, "class_names", names, MANY));
+    support_ok(tdm__h5_writer_text(w, f, "group", group));
+    support_ok(tdm__h5_writer_i32s(w, f, "group_of", group_of, n));
+    support_ok(tdm__h5_writer_append(w, f, &row, 1));
+    support_ok(tdm__h5_writer_commit(w));
+    tdm__h5_writer_destroy(&w);
+    free(path);
+}
+
+START_TEST(grouped_classes)
+{
+    static int32_t of[MANY];
+    tdm_dataset *ds = NULL;
+    for (int i = 0; i < MANY; i++) of[i] = i % 3 - 1;
+    make_groups("coarse", of, MANY);
+    support_ok(tdm_dataset_open(folder, "train", &ds));
+    const tdm_array_info *fine = tdm_dataset_array(ds, 1);
+    ck_assert_uint_eq(fine->classes, MANY);
+    ck_assert_str_eq(fine->class_names[1999], "a name of some length, as alphabets have: 001999");
+    ck_assert_str_eq(fine->group, "coarse");
+    ck_assert_mem_eq(fine->group_of, of, sizeof of);
+    tdm_dataset_destroy(&ds);
+    make_groups("course", of, MANY);
+    support_fails(tdm_dataset_open(folder, "train", &ds), TDM_ERR_DATA,
+                  "fine: group = course: must be another array of classes");
+    make_groups("coarse", of, MANY - 1);
+    support_fails(tdm_dataset_open(folder, "train", &ds), TDM_ERR_DATA,
+                  "group = coarse: group_of must have a number a class");
+    of[7] = 2;
+    make_groups("coarse", of, MANY);
+    support_fails(tdm_dataset_open(folder, "train", &ds), TDM_ERR_DATA,
+                  "group_of must hold its classes, or -1");
+}
+END_TEST
+
 START_TEST(open_refuses)
 {
     tdm__elem u8 = tdm__elem_host(TDM__ELEM_UINT, 1);
@@ -585,6 +647,7 @@ int main(void)
     tcase_add_test(tc, import_spares_other_data);
     tcase_add_test(tc, import_real);
     tcase_add_test(tc, open_folder_of_files);
+    tcase_add_test(tc, grouped_classes);
     tcase_add_test(tc, open_refuses);
     tcase_add_test(tc, reading_checks_values);
     tcase_add_test(tc, open_real_pets);

@@ -155,6 +155,10 @@ START_TEST(cifar100)
     ck_assert_uint_eq(tdm_dataset_array(ds, coarse)->classes, 20);
     ck_assert_uint_eq(tdm_dataset_array(ds, fine)->classes, 100);
     ck_assert_str_eq(tdm_dataset_array(ds, fine)->class_names[99], "class 99");
+    ck_assert_str_eq(tdm_dataset_array(ds, fine)->group, "coarse");
+    for (int i = 0; i < 100; i++) ck_assert_int_eq(tdm_dataset_array(ds, fine)->group_of[i], i / 5);
+    ck_assert_ptr_null(tdm_dataset_array(ds, coarse)->group);
+    ck_assert_ptr_null(tdm_dataset_array(ds, coarse)->group_of);
     tdm_dataset_destroy(&ds);
 }
 END_TEST
