@@ -3,18 +3,17 @@
  * includes the algorithms that call CLBlast; TANDEM_TEST_STYLE=cpu|gpu runs one style, and
  * TANDEM_TEST_SAMPLES=n only the first samples of each operation (for slow interpreters). */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "ops/registry.h"
 #include "support/op_check.h"
+#include "support/op_styles.h"
 #include "support/support.h"
 
 static void run_style(tdm_kernel_style style)
 {
-    const char *only = getenv("TANDEM_TEST_OP"), *wanted = getenv("TANDEM_TEST_STYLE");
-    if (wanted && strcmp(wanted, style == TDM_STYLE_CPU ? "cpu" : "gpu")) return;
+    const char *only = getenv("TANDEM_TEST_OP");
     op_check check;
     size_t n, ran = 0;
     const tdm_op *const *ops = tdm__ops(&n);
@@ -35,25 +34,7 @@ static void run_style(tdm_kernel_style style)
     ck_assert_msg(check.failures == 0, "%d of %d checks failed", check.failures, check.checks);
 }
 
-START_TEST(cpu_style)
-{
-    run_style(TDM_STYLE_CPU);
-}
-END_TEST
-
-START_TEST(gpu_style)
-{
-    run_style(TDM_STYLE_GPU);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("op table");
-    TCase *c = tcase_create("styles");
-    tcase_set_timeout(c, 900);
-    tcase_add_test(c, cpu_style);
-    tcase_add_test(c, gpu_style);
-    suite_add_tcase(suite, c);
-    return support_run(suite);
+    return op_styles_run("op table", run_style);
 }

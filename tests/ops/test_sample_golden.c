@@ -12,6 +12,7 @@
 #include "support/op_case.h"
 #include "support/op_check.h"
 #include "support/op_sample.h"
+#include "support/op_styles.h"
 #include "support/support.h"
 
 enum { PROJECTIONS = 64 };
@@ -194,25 +195,7 @@ static void run_style(tdm_kernel_style style)
                   c.failures, c.compared, remedy);
 }
 
-START_TEST(cpu_style)
-{
-    run_style(TDM_STYLE_CPU);
-}
-END_TEST
-
-START_TEST(gpu_style)
-{
-    run_style(TDM_STYLE_GPU);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("samples against PyTorch");
-    TCase *c = tcase_create("styles");
-    tcase_set_timeout(c, 900);
-    tcase_add_test(c, cpu_style);
-    tcase_add_test(c, gpu_style);
-    suite_add_tcase(suite, c);
-    return support_run(suite);
+    return op_styles_run("samples against PyTorch", run_style);
 }

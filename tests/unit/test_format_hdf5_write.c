@@ -19,33 +19,28 @@ static void teardown(void)
     support_temp_remove(folder);
 }
 
-START_TEST(written_and_read_back)
+enum { N = 5000, M = 7, SMALL = 15, LARGE = 20000 }; /* rows, and elements of a row */
+static const char *const names[] = {"nought", "\xc3\xa9t\xc3\xa9"};
+
+/* Rows of `small` and `flags` in odd pieces, all of `large` at once, and attributes. */
+static void write_three(const char *path, const uint16_t *a, const float *b, const uint8_t *c)
 {
-    char *path = support_path(folder, "written.h5");
     tdm__h5_writer *w = NULL;
     const tdm__h5_spec small = {"small", tdm__elem_host(TDM__ELEM_UINT, 2), 2, {3, 5}, 0};
-    const tdm__h5_spec large = {"large", tdm__elem_host(TDM__ELEM_FLOAT, 4), 1, {20000}, 1};
+    const tdm__h5_spec large = {"large", tdm__elem_host(TDM__ELEM_FLOAT, 4), 1, {LARGE}, 1};
     const tdm__h5_spec flags = {"flags", tdm__elem_host(TDM__ELEM_BOOL, 1), 0, {0}, 3};
-    enum { N = 5000, M = 7 };
+    const double range[2] = {-1, 2.5};
     size_t s, l, f;
-    uint16_t *a = calloc(N, 15 * sizeof *a);
-    float *b = calloc(M, 20000 * sizeof *b);
-    uint8_t *c = calloc(N, 1);
-    for (int i = 0; i < N * 15; i++) a[i] = (uint16_t)(i * 31);
-    for (int i = 0; i < M * 20000; i++) b[i] = (float)(i % 977) / 3;
-    for (int i = 0; i < N; i++) c[i] = i % 3 == 0;
     support_ok(tdm__h5_writer_create(path, &w));
     support_ok(tdm__h5_writer_add(w, &small, &s));
     support_ok(tdm__h5_writer_add(w, &large, &l));
     support_ok(tdm__h5_writer_add(w, &flags, &f));
-    for (int at = 0, step = 1; at < N; at += step, step = step * 2 + 1) { /* odd pieces */
+    for (int at = 0, step = 1; at < N; at += step, step = step * 2 + 1) {
         int n = N - at < step ? N - at : step;
-        support_ok(tdm__h5_writer_append(w, s, a + at * 15, (uint64_t)n));
+        support_ok(tdm__h5_writer_append(w, s, a + at * SMALL, (uint64_t)n));
         support_ok(tdm__h5_writer_append(w, f, c + at, (uint64_t)n));
     }
     support_ok(tdm__h5_writer_append(w, l, b, M));
-    const char *names[] = {"nought", "\xc3\xa9t\xc3\xa9"};
-    double range[2] = {-1, 2.5};
     support_ok(tdm__h5_writer_number(w, TDM__H5_FILE, "version", 1));
     support_ok(tdm__h5_writer_text(w, s, "kind", "values"));
     support_ok(tdm__h5_writer_texts(w, s, "names", names, 2));
@@ -53,8 +48,12 @@ START_TEST(written_and_read_back)
     ck_assert(!tdm__path_exists(path)); /* nothing before the commit */
     support_ok(tdm__h5_writer_commit(w));
     tdm__h5_writer_destroy(&w);
+}
 
+static void check_three(const char *path, const uint16_t *a, const float *b, const uint8_t *c)
+{
     tdm__h5 *h5 = NULL;
+    size_t s, l, f;
     support_ok(tdm__h5_open(path, &h5));
     ck_assert_uint_eq(tdm__h5_count(h5), 3);
     ck_assert_double_eq(tdm__h5_attr_of(h5, TDM__H5_FILE, "version")->numbers[0], 1);
@@ -73,17 +72,31 @@ START_TEST(written_and_read_back)
     ck_assert_uint_eq(tdm__h5_info_at(h5, l)->n_filters, 2);
     uint64_t *rows = calloc(N, sizeof *rows);
     for (int i = 0; i < N; i++) rows[i] = (uint64_t)i;
-    uint16_t *a2 = calloc(N, 15 * sizeof *a2);
-    float *b2 = calloc(M, 20000 * sizeof *b2);
+    uint16_t *a2 = calloc(N, SMALL * sizeof *a2);
+    float *b2 = calloc(M, LARGE * sizeof *b2);
     uint8_t *c2 = calloc(N, 1);
     support_ok(tdm__h5_read_rows(h5, s, rows, N, TDM__TO_NATIVE, a2));
     support_ok(tdm__h5_read_rows(h5, l, rows, M, TDM__TO_F32, b2));
     support_ok(tdm__h5_read_rows(h5, f, rows, N, TDM__TO_U8, c2));
-    ck_assert_mem_eq(a, a2, N * 15 * sizeof *a);
-    ck_assert_mem_eq(b, b2, M * 20000 * sizeof *b);
+    ck_assert_mem_eq(a, a2, N * SMALL * sizeof *a);
+    ck_assert_mem_eq(b, b2, M * LARGE * sizeof *b);
     ck_assert_mem_eq(c, c2, N);
     tdm__h5_close(&h5);
-    free(a), free(b), free(c), free(a2), free(b2), free(c2), free(rows);
+    free(a2), free(b2), free(c2), free(rows);
+}
+
+START_TEST(written_and_read_back)
+{
+    char *path = support_path(folder, "written.h5");
+    uint16_t *a = calloc(N, SMALL * sizeof *a);
+    float *b = calloc(M, LARGE * sizeof *b);
+    uint8_t *c = calloc(N, 1);
+    for (int i = 0; i < N * SMALL; i++) a[i] = (uint16_t)(i * 31);
+    for (int i = 0; i < M * LARGE; i++) b[i] = (float)(i % 977) / 3;
+    for (int i = 0; i < N; i++) c[i] = i % 3 == 0;
+    write_three(path, a, b, c);
+    check_three(path, a, b, c);
+    free(a), free(b), free(c);
     free(path);
 }
 END_TEST

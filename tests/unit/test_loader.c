@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "data/loader.h"
 #include "format/hdf5.h"
+#include "support/event_log.h"
 #include "support/loader_fixture.h"
 
 static const unsigned worker_counts[] = {0, 1, 4};
@@ -322,54 +323,15 @@ END_TEST
 /* ---- overlap --------------------------------------------------------------------------------- */
 
 typedef struct recorder {
-    tdm__mutex lock;
-    struct {
-        int what;
-        uint64_t item;
-    } log[1024];
-    size_t n;
+    event_log log;
     double delay; /* of every load */
 } recorder;
-
-enum { COMPUTE_END = 100 };
-
-static void record(recorder *r, int what, uint64_t item)
-{
-    tdm__mutex_lock(&r->lock);
-    if (r->n < 1024) {
-        r->log[r->n].what = what;
-        r->log[r->n].item = item;
-        r->n++;
-    }
-    tdm__mutex_unlock(&r->lock);
-}
 
 static void on_event(void *user, tdm__ring_event what, uint64_t item)
 {
     recorder *r = user;
-    record(r, (int)what, item);
+    event_log_add(&r->log, (int)what, item);
     if (what == TDM__RING_LOAD) tdm__sleep(r->delay);
-}
-
-static size_t find(const recorder *r, int what, uint64_t item)
-{
-    for (size_t i = 0; i < r->n; i++)
-        if (r->log[i].what == what && r->log[i].item == item) return i;
-    return SIZE_MAX;
-}
-
-/* Computing with a batch: it lasts until the load of the next one has begun. A loader that only
- * loads when asked would never begin. */
-static bool compute(recorder *r, uint64_t item)
-{
-    bool begun = false;
-    for (double end = tdm__now() + 20; !begun && tdm__now() < end; tdm__sleep(1e-3)) {
-        tdm__mutex_lock(&r->lock);
-        begun = find(r, TDM__RING_LOAD, item + 1) != SIZE_MAX;
-        tdm__mutex_unlock(&r->lock);
-    }
-    record(r, COMPUTE_END, item);
-    return begun;
 }
 
 START_TEST(a_slow_reader_loads_while_the_consumer_computes)
@@ -380,20 +342,22 @@ START_TEST(a_slow_reader_loads_while_the_consumer_computes)
     tdm__loader_hooks hooks = {.user = &r, .event = on_event};
     tdm_loader *loader = NULL;
     const tdm_batch *b = NULL;
-    support_ok(tdm__mutex_init(&r.lock));
+    event_log_open(&r.log);
     support_ok(tdm__loader_create(&spec, &hooks, &loader));
     uint64_t steps = tdm_loader_steps(loader);
     ck_assert_uint_eq(steps, 20);
     for (uint64_t step = 0; step < steps; step++) {
         support_ok(tdm_loader_next(loader, &b));
-        if (step + 1 < steps) ck_assert(compute(&r, step));
+        if (step + 1 < steps) ck_assert(event_log_compute(&r.log, step));
     }
     tdm_loader_destroy(&loader);
     for (uint64_t step = 0; step + 1 < steps; step++) {
-        ck_assert(find(&r, TDM__RING_LOAD, step + 1) < find(&r, COMPUTE_END, step));
-        ck_assert(find(&r, COMPUTE_END, step) < find(&r, TDM__RING_RELEASE, step));
+        ck_assert(event_log_find(&r.log, TDM__RING_LOAD, step + 1) <
+                  event_log_find(&r.log, EVENT_COMPUTED, step));
+        ck_assert(event_log_find(&r.log, EVENT_COMPUTED, step) <
+                  event_log_find(&r.log, TDM__RING_RELEASE, step));
     }
-    tdm__mutex_destroy(&r.lock);
+    event_log_close(&r.log);
     support_set_close(&x);
 }
 END_TEST

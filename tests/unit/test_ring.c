@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/thread.h"
 #include "data/ring.h"
+#include "support/event_log.h"
 #include "support/support.h"
 
 enum { SLOTS_MAX = 5, TASKS = 3 };
@@ -24,16 +25,8 @@ typedef struct bench {
     bool random_delay;
     atomic_uint calls;
     atomic_int broken; /* line of an expectation that failed on another thread */
-    /* events */
-    tdm__mutex lock;
-    struct {
-        int what;
-        uint64_t item;
-    } log[4096];
-    size_t n_log;
+    event_log log;
 } bench;
-
-enum { COMPUTE_END = 100 };
 
 /* Check's assertions jump: they are for the main thread. bench_destroy looks at the result. */
 #define EXPECT(b, condition)                                                                       \
@@ -46,20 +39,10 @@ static uint64_t value(uint64_t item, int lane, uint64_t task)
     return item * 1000 + (uint64_t)lane * 100 + task + 1;
 }
 
-static void note(bench *b, int what, uint64_t item)
-{
-    tdm__mutex_lock(&b->lock);
-    if (b->n_log < 4096) {
-        b->log[b->n_log].what = what;
-        b->log[b->n_log].item = item;
-        b->n_log++;
-    }
-    tdm__mutex_unlock(&b->lock);
-}
-
 static void on_event(void *user, tdm__ring_event what, uint64_t item)
 {
-    note(user, (int)what, item);
+    bench *b = user;
+    event_log_add(&b->log, (int)what, item);
 }
 
 static tdm_status on_plan(void *user, size_t slot, uint64_t item, size_t tasks[TDM__RING_LANES])
@@ -119,7 +102,7 @@ static bench *bench_create(size_t slots, unsigned workers, bool io, bool upload,
     b->slots = slots;
     b->bad_task = b->bad_plan = b->bad_upload = UINT64_MAX;
     b->delay = delay;
-    support_ok(tdm__mutex_init(&b->lock));
+    event_log_open(&b->log);
     tdm__ring_spec spec = {.ops = {.plan = on_plan, .run = on_run, .event = on_event},
                            .user = b,
                            .slots = slots,
@@ -137,7 +120,7 @@ static void bench_destroy(bench *b)
 {
     tdm__ring_destroy(&b->ring);
     ck_assert_msg(!b->broken, "line %d", b->broken);
-    tdm__mutex_destroy(&b->lock);
+    event_log_close(&b->log);
     free(b);
 }
 
@@ -237,7 +220,7 @@ START_TEST(nothing_is_loaded_before_the_first_seek)
 {
     bench *b = bench_create(3, 2, true, false, 0);
     tdm__sleep(0.02);
-    ck_assert_uint_eq(b->n_log, 0);
+    ck_assert_uint_eq(b->log.n, 0);
     bench_destroy(b);
 }
 END_TEST
@@ -271,27 +254,6 @@ START_TEST(destroying_stops_planning)
 }
 END_TEST
 
-static size_t find(const bench *b, int what, uint64_t item)
-{
-    for (size_t i = 0; i < b->n_log; i++)
-        if (b->log[i].what == what && b->log[i].item == item) return i;
-    return SIZE_MAX;
-}
-
-/* Computing with an item: it lasts until the load of the next one has begun. A ring that only loads
- * when asked would never begin. */
-static bool compute(bench *b, uint64_t item)
-{
-    bool begun = false;
-    for (double end = tdm__now() + 20; !begun && tdm__now() < end; tdm__sleep(1e-3)) {
-        tdm__mutex_lock(&b->lock);
-        begun = find(b, TDM__RING_LOAD, item + 1) != SIZE_MAX;
-        tdm__mutex_unlock(&b->lock);
-    }
-    note(b, COMPUTE_END, item);
-    return begun;
-}
-
 /* By the order of events alone: loading item n + 1 begins before computing item n ends, for every
  * n, and every item goes through its states in order. */
 START_TEST(loading_overlaps_with_computing)
@@ -303,22 +265,24 @@ START_TEST(loading_overlaps_with_computing)
         for (uint64_t item = 0; item < ITEMS; item++) {
             size_t slot;
             support_ok(tdm__ring_next(b->ring, &slot));
-            ck_assert(compute(b, item));
+            ck_assert(event_log_compute(&b->log, item));
             tdm__ring_release(b->ring);
         }
-        tdm__mutex_lock(&b->lock);
+        tdm__mutex_lock(&b->log.lock);
         for (uint64_t item = 0; item < ITEMS; item++) {
-            size_t load = find(b, TDM__RING_LOAD, item), ready = find(b, TDM__RING_READY, item);
-            size_t upload = find(b, TDM__RING_UPLOAD, item), take = find(b, TDM__RING_TAKE, item);
-            size_t computed = find(b, COMPUTE_END, item);
-            size_t release = find(b, TDM__RING_RELEASE, item);
+            size_t load = event_log_find(&b->log, TDM__RING_LOAD, item),
+                   ready = event_log_find(&b->log, TDM__RING_READY, item);
+            size_t upload = event_log_find(&b->log, TDM__RING_UPLOAD, item),
+                   take = event_log_find(&b->log, TDM__RING_TAKE, item);
+            size_t computed = event_log_find(&b->log, EVENT_COMPUTED, item);
+            size_t release = event_log_find(&b->log, TDM__RING_RELEASE, item);
             ck_assert_uint_ne(release, SIZE_MAX);
             ck_assert(load < ready && ready < upload && upload < take && take < computed &&
                       computed < release);
-            if (item % 2 == 0) ck_assert(find(b, TDM__RING_RESIDENT, item) < take);
-            ck_assert(find(b, TDM__RING_LOAD, item + 1) < computed);
+            if (item % 2 == 0) ck_assert(event_log_find(&b->log, TDM__RING_RESIDENT, item) < take);
+            ck_assert(event_log_find(&b->log, TDM__RING_LOAD, item + 1) < computed);
         }
-        tdm__mutex_unlock(&b->lock);
+        tdm__mutex_unlock(&b->log.lock);
         bench_destroy(b);
     }
 }
