@@ -214,3 +214,16 @@ const char *tdm__suggest(const char *word, const char *const *candidates, size_t
     }
     return found;
 }
+
+int tdm__split_words(const char *text, tdm__word *words, int most)
+{
+    int n = 0;
+    while (*(text += strspn(text, " \t"))) {
+        const size_t length = strcspn(text, " \t");
+        if (n == most || length >= sizeof *words) return -1;
+        memcpy(words[n], text, length);
+        words[n++][length] = 0;
+        text += length;
+    }
+    return n;
+}

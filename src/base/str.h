@@ -23,7 +23,7 @@ const char *tdm__str_text(const tdm__str *s); /* "" when empty */
 tdm_status tdm__str_status(const tdm__str *s);
 void tdm__str_free(tdm__str *s);
 
-bool tdm__streq(const char *a, const char *b);                    /* NULL-safe */
+bool tdm__streq(const char *a, const char *b); /* NULL-safe */
 bool tdm__starts_with(const char *text, const char *prefix);
 bool tdm__ends_with(const char *text, const char *suffix);
 bool tdm__contains_nocase(const char *text, const char *part);
@@ -33,6 +33,11 @@ bool tdm__glob(const char *pattern, const char *text);
 bool tdm__parse_i64(const char *text, int64_t *out);
 bool tdm__parse_f64(const char *text, double *out); /* accepts inf and nan; callers range-check */
 bool tdm__parse_bool(const char *text, bool *out);  /* true false yes no on off 1 0 */
+
+/* Words between blanks, for short texts in configurations ("conv 32 k3"). Returns how many there
+ * are, -1 when one is too long or there are more than `most`. */
+typedef char tdm__word[32];
+int tdm__split_words(const char *text, tdm__word *words, int most);
 
 /* The shortest decimal text that reads back as the same double ("0.1", "1e-05", "inf",
  * "nan"), with a point whatever the locale. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MAX_WORDS = 12, MAX_WORD = 24 };
+enum { MAX_WORDS = 12 };
 
 /* What words a layer takes: a leading number, which option letters, flags. */
 typedef struct layer_syntax {
@@ -57,7 +57,7 @@ static tdm_status unknown_layer(const char *word)
 /* "3" or "3x5" into two values within [min, 65535]. */
 static bool parse_pair(const char *text, int64_t min, int32_t out[2])
 {
-    char first[MAX_WORD];
+    tdm__word first;
     const char *x = strchr(text, 'x');
     const size_t n = x ? (size_t)(x - text) : strlen(text);
     if (n >= sizeof first) return false;
@@ -133,24 +133,11 @@ static bool parse_number(const layer_syntax *syntax, const char *word, tdm__laye
     }
 }
 
-static int split_words(const char *text, char words[MAX_WORDS][MAX_WORD])
-{
-    int n = 0;
-    while (*(text += strspn(text, " \t"))) {
-        const size_t length = strcspn(text, " \t");
-        if (n == MAX_WORDS || length >= MAX_WORD) return -1;
-        memcpy(words[n], text, length);
-        words[n++][length] = 0;
-        text += length;
-    }
-    return n;
-}
-
 tdm_status tdm__layer_parse(const char *text, tdm__layer_spec *out)
 {
-    char words[MAX_WORDS][MAX_WORD];
+    tdm__word words[MAX_WORDS];
     memset(out, 0, sizeof *out);
-    const int n = split_words(text, words);
+    const int n = tdm__split_words(text, words, MAX_WORDS);
     if (n < 1) return tdm__fail(TDM_ERR_CONFIG, n ? "layer text is too long" : "empty layer");
     const layer_syntax *syntax = find_syntax(words[0]);
     if (!syntax) return unknown_layer(words[0]);
