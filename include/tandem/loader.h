@@ -9,9 +9,10 @@
  *     }
  *
  * The schedule comes first: which samples make up a batch is a pure function of (seed, stream,
- * epoch, step). Threads only fill what the schedule says, so any number of workers, 0 included,
- * gives the same bytes. Within a batch samples are in ascending order of their row in the file
- * (without `shuffle`, the whole epoch is).
+ * epoch, step), how a sample is transformed one of (seed, stream, epoch, row). Threads only fill
+ * what the schedule says, so any number of workers, 0 included, gives the same bytes. Within a
+ * batch samples are in ascending order of their row in the file (without `shuffle`, the whole epoch
+ * is).
  */
 #ifndef TANDEM_LOADER_H
 #define TANDEM_LOADER_H
@@ -72,6 +73,63 @@ uint64_t tdm_split_row(const tdm_split *split, uint64_t index);
 /* Owned by the split. */
 const tdm_dataset *tdm_split_dataset(const tdm_split *split);
 
+/* Transforms ----------------------------------------------------------------------------------- */
+
+/* What is done to a sample after reading it, written as short texts:
+ *
+ *     flip [0.5]           mirror left and right, with a probability
+ *     vflip [0.5]          the same, top and bottom
+ *     rotate90             by a random multiple of 90 degrees; of 180 where pictures are not square
+ *     scale 1.0 1.5        enlarge by a random factor and cut out a random part of the same size;
+ *                          below 1: shrink, with a border
+ *     crop 224 [p4]        cut out (height x width: 192x256) at a random place, after a border of 4
+ *     resize 128           to 128x128; to 120x160
+ *     jitter B [C [S [H]]] brightness, contrast, saturation (factors from [1-x, 1+x]) and hue
+ *                          (shift from [-x, x] turns, at most 0.5), in a random order
+ *
+ * Only training samples are drawn at random: on other splits resize acts, crop cuts the middle, the
+ * rest does nothing. All arrays of a sample move together. Images are interpolated (antialiased),
+ * once for the whole list; masks, depths and other maps take the nearest pixel. What comes from
+ * outside is 0 in images and `ignore` elsewhere. Boxes follow and are clipped; one of which nothing
+ * is left becomes NaN. `scale` divides depths by its factor (and multiplies arrays named disparity
+ * or inverse). In (H, W, 2) values are taken for vectors (x, y), which turn and stretch with the
+ * picture. Colours change after all geometry. */
+typedef enum tdm_transform_kind {
+    TDM_TRANSFORM_FLIP,
+    TDM_TRANSFORM_VFLIP,
+    TDM_TRANSFORM_ROTATE90,
+    TDM_TRANSFORM_SCALE,
+    TDM_TRANSFORM_CROP,
+    TDM_TRANSFORM_RESIZE,
+    TDM_TRANSFORM_JITTER
+} tdm_transform_kind;
+
+typedef struct tdm_transform {
+    tdm_transform_kind kind;
+    double value[4];  /* numbers in the order of the text; missing ones filled in */
+    uint32_t size[2]; /* height, width */
+    uint32_t border;
+} tdm_transform;
+
+#define TDM_TRANSFORMS_MAX 16
+
+typedef struct tdm_transforms {
+    size_t n;
+    tdm_transform list[TDM_TRANSFORMS_MAX];
+} tdm_transforms;
+
+/* One text. TDM_ERR_CONFIG with what is wrong and a suggestion. */
+tdm_status tdm_transform_parse(const char *text, tdm_transform *out);
+/* data.transforms of a resolved configuration. */
+tdm_status tdm_transforms_read(const tdm_config *config, tdm_transforms *out);
+/* How an array looks after the transforms: changes dims and elems. frame: the first array with
+ * height and width that is loaded (it may be `info`); NULL: none is. TDM_ERR_CONFIG: a crop larger
+ * than the picture, colours of neither 1 nor 3 channels, sizes that differ from the frame's. */
+tdm_status tdm_transforms_shape(const tdm_transforms *transforms, const tdm_array_info *frame,
+                                tdm_array_info *info);
+/* Whether an array can be the frame: an image, mask or depth. */
+bool tdm_transforms_is_frame(const tdm_array_info *info);
+
 /* Loading -------------------------------------------------------------------------------------- */
 
 /* One array to deliver. */
@@ -81,7 +139,8 @@ typedef struct tdm_loader_array {
      * f32 for the rest. A value that the type cannot hold is TDM_ERR_DATA. */
     tdm_dtype dtype;
     /* With `check`, every value must be in [min, max] or, with has_ignore, equal to ignore; NaN is
-     * neither. TDM_ERR_DATA names file, array, sample and value. */
+     * neither. TDM_ERR_DATA names file, array, sample and value. ignore is also what transforms put
+     * where they have no value; without has_ignore that is 255 in u8, -1 in i32, NaN in f32. */
     bool check, has_ignore;
     double min, max, ignore;
 } tdm_loader_array;
@@ -115,9 +174,11 @@ typedef struct tdm_loader_spec {
     bool continuous;    /* past an epoch's last batch, already load the next epoch's first ones */
     unsigned workers;   /* threads that read and decode; 0: tdm_loader_next does the work */
     unsigned slots;     /* batches in memory, the one in use included; 0: 3 */
+    bool augment;       /* random transforms act: for training */
+    tdm_transforms transforms;
 } tdm_loader_spec;
 
-/* Fills in_memory, shuffle, drop_last, workers, slots from a resolved configuration. */
+/* Fills in_memory, shuffle, drop_last, workers, slots, transforms from a resolved configuration. */
 tdm_status tdm_loader_spec_read(const tdm_config *config, tdm_loader_spec *spec);
 
 /* One array of a batch, row-major. */

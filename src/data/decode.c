@@ -7,8 +7,13 @@
 
 #include "base/mem.h"
 
-/* Bytes read at a time where a whole array goes into memory, or through the library. */
-enum { BLOCK_BYTES = 4 << 20 };
+/* Bytes (and samples) read at a time where a whole array goes into memory, or through the library.
+ */
+enum { BLOCK_BYTES = 4 << 20, BLOCK_SAMPLES = 256 };
+
+/* Philox blocks that one sample may draw from: far more than the longest list of transforms uses.
+ */
+enum { SAMPLE_BLOCKS = 256 };
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
@@ -25,8 +30,41 @@ static tdm_status set_type(const tdm_dataset *ds, tdm__decode_array *a)
         bytes > SIZE_MAX)
         return tdm__fail(TDM_ERR_DATA, "%s: %s: a sample is too large", tdm_dataset_name(ds),
                          a->info->name);
+    a->stored_bytes = (size_t)bytes;
+    return TDM_OK;
+}
+
+/* Whether samples change on their way. */
+static bool is_transformed(const tdm__decode_array *a)
+{
+    return a->mapped.role != TDM__ROLE_NONE;
+}
+
+static tdm_status set_transform(tdm__decoder *d, tdm__decode_array *a, const tdm_array_info *frame)
+{
+    uint64_t bytes;
+    a->delivered = *a->info;
+    tdm_status status =
+        tdm__transform_map(&d->transforms, frame, &a->want, a->dtype, &a->delivered, &a->mapped);
+    if (status) return status;
+    if (!tdm__mul_u64(a->delivered.elems, a->stored_bytes / a->info->elems, &bytes) ||
+        bytes > SIZE_MAX)
+        return tdm__fail(TDM_ERR_CONFIG, "data.transforms: a sample of '%s' is too large",
+                         a->info->name);
     a->sample_bytes = (size_t)bytes;
     return TDM_OK;
+}
+
+static tdm_status set_transforms(tdm__decoder *d)
+{
+    const tdm_array_info *frame = NULL;
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; i < d->n_arrays && !frame; i++)
+        if (tdm_transforms_is_frame(d->arrays[i].info)) frame = d->arrays[i].info;
+    for (size_t i = 0; i < d->n_arrays && !status; i++)
+        status = set_transform(d, &d->arrays[i], frame);
+    for (int k = 0; k < 2 && frame && d->transforms.n; k++) d->frame[k] = (uint32_t)frame->dims[k];
+    return status;
 }
 
 static tdm_status add_array(tdm__decoder *d, size_t at, size_t index, const tdm_loader_array *want)
@@ -78,51 +116,131 @@ static tdm_status check_sample(const tdm__decoder *d, const tdm__decode_array *a
     return TDM_OK;
 }
 
+/* ---- transforms ------------------------------------------------------------------------------ */
+
+/* The same for all arrays of the sample, whoever decodes them. */
+static void draw(const tdm__decoder *d, uint64_t epoch, uint64_t index, tdm__draw *out)
+{
+    tdm__rng rng = tdm__rng_make(d->seed, tdm__rng_stream("data.transform", d->stream, epoch));
+    rng.index = tdm_split_row(d->split, index) * SAMPLE_BLOCKS;
+    tdm__transform_draw(&d->transforms, d->frame, d->augment, &rng, out);
+}
+
+/* One sample from `stored` to `to`; the same pointer when it is in place and need not move. */
+static void transform(const tdm__decode_array *a, const tdm__draw *drawn, unsigned char *work,
+                      const void *stored, void *to)
+{
+    const tdm__geometry *g = &drawn->geometry;
+    if (!g->identity)
+        tdm__transform_move(&a->mapped, g, stored, to, work);
+    else if (stored != to)
+        memcpy(to, stored, a->sample_bytes);
+    if (a->mapped.role == TDM__ROLE_IMAGE)
+        tdm__transform_colours(drawn->colours, drawn->n_colours, a->dtype, a->mapped.channels,
+                               (size_t)g->size[0] * g->size[1], to, (float *)(void *)work);
+}
+
+static void transform_stored(const tdm__decoder *d, const tdm__decode_array *a, unsigned thread,
+                             const tdm__decode_job *job, uint64_t at, const void *stored, void *to)
+{
+    tdm__draw drawn;
+    draw(d, job->epoch, job->indices[at], &drawn);
+    transform(a, &drawn, d->spaces[thread].work, stored, to);
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Through the library, some samples at a time, so that a cancelled load ends soon. */
-static tdm_status read_serial(const tdm__decoder *d, const tdm__decode_array *a,
-                              const uint64_t *indices, uint64_t n, unsigned char *out,
-                              tdm__decode_cancelled cancelled, void *user)
+static tdm_status check_cancelled(const tdm__decode_job *job)
 {
-    const tdm_dataset *ds = tdm_split_dataset(d->split);
-    uint64_t rows[256], block = BLOCK_BYTES / a->sample_bytes;
+    if (job->cancelled && job->cancelled(job->user))
+        return tdm__fail(TDM_ERR_INTERRUPTED, "loading was cancelled");
+    return TDM_OK;
+}
+
+/* Samples of a serial array that are read in one call. */
+static uint64_t block_samples(const tdm__decode_array *a)
+{
+    uint64_t block = BLOCK_BYTES / a->stored_bytes;
+    return block < 1 ? 1 : block > BLOCK_SAMPLES ? BLOCK_SAMPLES : block;
+}
+
+/* At most a block, through the library, as stored. */
+static tdm_status read_block(const tdm__decoder *d, const tdm__decode_array *a,
+                             const uint64_t *indices, uint64_t n, unsigned char *out)
+{
+    uint64_t rows[BLOCK_SAMPLES];
+    for (uint64_t i = 0; i < n; i++) rows[i] = tdm_split_row(d->split, indices[i]);
+    tdm_status status =
+        tdm__dataset_read_rows(tdm_split_dataset(d->split), a->index, rows, (size_t)n, a->to, out);
+    for (uint64_t i = 0; i < n && !status; i++)
+        status = check_sample(d, a, indices[i], out + i * a->stored_bytes);
+    return status;
+}
+
+/* Some samples at a time, so that a cancelled load ends soon. */
+static tdm_status decode_serial(const tdm__decoder *d, const tdm__decode_array *a, unsigned thread,
+                                const tdm__decode_job *job)
+{
+    unsigned char *to = job->out, *stored = d->spaces[thread].stored;
+    const uint64_t block = block_samples(a);
     tdm_status status = TDM_OK;
-    if (block < 1) block = 1;
-    if (block > 256) block = 256;
-    for (uint64_t first = 0; first < n; first += block) {
-        uint64_t count = n - first < block ? n - first : block;
-        if (cancelled && cancelled(user))
-            return tdm__fail(TDM_ERR_INTERRUPTED, "loading was cancelled");
-        for (uint64_t i = 0; i < count; i++) rows[i] = tdm_split_row(d->split, indices[first + i]);
-        TDM_TRY(tdm__dataset_read_rows(ds, a->index, rows, (size_t)count, a->to,
-                                       out + first * a->sample_bytes));
-        for (uint64_t i = 0; i < count; i++)
-            TDM_TRY(check_sample(d, a, indices[first + i], out + (first + i) * a->sample_bytes));
+    for (uint64_t first = 0; first < job->n; first += block) {
+        uint64_t count = job->n - first < block ? job->n - first : block;
+        TDM_TRY(check_cancelled(job));
+        TDM_TRY(read_block(d, a, job->indices + first, count, is_transformed(a) ? stored : to));
+        if (is_transformed(a))
+            for (uint64_t i = 0; i < count; i++)
+                transform_stored(d, a, thread, job, first + i, stored + i * a->stored_bytes,
+                                 to + i * a->sample_bytes);
+        to += count * a->sample_bytes;
     }
 done:
     return status;
 }
 
-tdm_status tdm__decode(const tdm__decoder *d, size_t array, unsigned thread,
-                       const uint64_t *indices, uint64_t n, void *out,
-                       tdm__decode_cancelled cancelled, void *user)
+/* One sample of any other array. */
+static tdm_status decode_one(const tdm__decoder *d, size_t array, unsigned thread,
+                             const tdm__decode_job *job, uint64_t at, void *to)
 {
     const tdm__decode_array *a = &d->arrays[array];
-    unsigned char *to = out;
+    const uint64_t index = job->indices[at], row = tdm_split_row(d->split, index);
+    void *stored = to;
+    tdm__draw drawn;
     tdm_status status = TDM_OK;
-    if (a->memory) {
-        for (uint64_t i = 0; i < n; i++, to += a->sample_bytes)
-            memcpy(to, a->memory + indices[i] * a->sample_bytes, a->sample_bytes);
-        return TDM_OK;
+    if (is_transformed(a)) {
+        draw(d, job->epoch, index, &drawn);
+        if (!drawn.geometry.identity) stored = d->spaces[thread].stored;
     }
-    if (a->serial) return read_serial(d, a, indices, n, to, cancelled, user);
-    tdm__cursor *cursor = d->cursors[thread * d->n_arrays + array];
-    for (uint64_t i = 0; i < n; i++, to += a->sample_bytes) {
-        if (cancelled && cancelled(user))
-            return tdm__fail(TDM_ERR_INTERRUPTED, "loading was cancelled");
-        TDM_TRY(tdm__cursor_read(cursor, tdm_split_row(d->split, indices[i]), a->to, to));
-        TDM_TRY(check_sample(d, a, indices[i], to));
+    TDM_TRY(tdm__cursor_read(d->cursors[thread * d->n_arrays + array], row, a->to, stored));
+    TDM_TRY(check_sample(d, a, index, stored));
+    if (is_transformed(a)) transform(a, &drawn, d->spaces[thread].work, stored, to);
+done:
+    return status;
+}
+
+static void copy_one(const tdm__decoder *d, const tdm__decode_array *a, unsigned thread,
+                     const tdm__decode_job *job, uint64_t at, void *to)
+{
+    const unsigned char *stored = a->memory + job->indices[at] * a->stored_bytes;
+    if (is_transformed(a))
+        transform_stored(d, a, thread, job, at, stored, to);
+    else
+        memcpy(to, stored, a->sample_bytes);
+}
+
+tdm_status tdm__decode(const tdm__decoder *d, size_t array, unsigned thread,
+                       const tdm__decode_job *job)
+{
+    const tdm__decode_array *a = &d->arrays[array];
+    unsigned char *to = job->out;
+    tdm_status status = TDM_OK;
+    if (a->serial) return decode_serial(d, a, thread, job);
+    for (uint64_t i = 0; i < job->n; i++, to += a->sample_bytes) {
+        TDM_TRY(check_cancelled(job));
+        if (a->memory)
+            copy_one(d, a, thread, job, i, to);
+        else
+            TDM_TRY(decode_one(d, array, thread, job, i, to));
     }
 done:
     return status;
@@ -132,13 +250,14 @@ done:
 
 static tdm_status load_all(tdm__decoder *d, tdm__decode_array *a)
 {
-    uint64_t length = tdm_split_length(d->split), indices[256];
+    uint64_t length = tdm_split_length(d->split), indices[BLOCK_SAMPLES];
+    const uint64_t block = block_samples(a);
     unsigned char *memory = NULL;
-    tdm_status status = tdm__calloc_try(length, a->sample_bytes, &memory);
-    for (uint64_t first = 0; first < length && !status; first += 256) {
-        uint64_t count = length - first < 256 ? length - first : 256;
+    tdm_status status = tdm__calloc_try(length, a->stored_bytes, &memory);
+    for (uint64_t first = 0; first < length && !status; first += block) {
+        uint64_t count = length - first < block ? length - first : block;
         for (uint64_t i = 0; i < count; i++) indices[i] = first + i;
-        status = read_serial(d, a, indices, count, memory + first * a->sample_bytes, NULL, NULL);
+        status = read_block(d, a, indices, count, memory + first * a->stored_bytes);
     }
     if (status) {
         free(memory);
@@ -154,17 +273,42 @@ tdm_status tdm__decoder_init(const tdm_loader_spec *spec, tdm__decoder *out)
     tdm_status status = TDM_OK;
     const tdm_dataset *ds = tdm_split_dataset(spec->split);
     size_t n = spec->n_arrays ? spec->n_arrays : tdm_dataset_arrays(ds);
-    *out = (tdm__decoder){.split = spec->split};
+    *out = (tdm__decoder){.split = spec->split,
+                          .transforms = spec->transforms,
+                          .augment = spec->augment,
+                          .seed = spec->seed,
+                          .stream = tdm__rng_stream(spec->stream ? spec->stream : "", 0, 0)};
     TDM_TRY(tdm__calloc_try(n, sizeof *out->arrays, &out->arrays));
     out->n_arrays = n;
     for (size_t i = 0; i < n; i++) {
         size_t index = i;
         if (spec->n_arrays) TDM_TRY(tdm_dataset_find(ds, spec->arrays[i].name, &index));
         TDM_TRY(add_array(out, i, index, spec->n_arrays ? &spec->arrays[i] : NULL));
-        if (spec->in_memory) TDM_TRY(load_all(out, &out->arrays[i]));
     }
+    TDM_TRY(set_transforms(out));
+    for (size_t i = 0; spec->in_memory && i < n; i++) TDM_TRY(load_all(out, &out->arrays[i]));
 done:
     if (status) tdm__decoder_free(out);
+    return status;
+}
+
+/* The largest that any array needs. */
+static tdm_status make_space(const tdm__decoder *d, tdm__decode_space *out)
+{
+    size_t stored = 0, work = 0;
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; i < d->n_arrays; i++) {
+        const tdm__decode_array *a = &d->arrays[i];
+        size_t room;
+        if (!is_transformed(a)) continue;
+        TDM_TRY(tdm__transform_room(&d->transforms, &a->mapped, &room));
+        if (room > work) work = room;
+        room = a->stored_bytes * (a->serial ? (size_t)block_samples(a) : 1);
+        if (room > stored) stored = room;
+    }
+    TDM_TRY(tdm__aligned_try(1, stored, &out->stored));
+    TDM_TRY(tdm__aligned_try(1, work, &out->work));
+done:
     return status;
 }
 
@@ -173,7 +317,9 @@ tdm_status tdm__decoder_threads(tdm__decoder *d, unsigned threads)
     tdm_status status = TDM_OK;
     const tdm_dataset *ds = tdm_split_dataset(d->split);
     TDM_TRY(tdm__calloc_try(threads * d->n_arrays, sizeof *d->cursors, &d->cursors));
+    TDM_TRY(tdm__calloc_try(threads, sizeof *d->spaces, &d->spaces));
     d->threads = threads;
+    for (unsigned t = 0; t < threads && d->transforms.n; t++) TDM_TRY(make_space(d, &d->spaces[t]));
     for (unsigned t = 0; t < threads; t++)
         for (size_t i = 0; i < d->n_arrays; i++) {
             const tdm__decode_array *a = &d->arrays[i];
@@ -189,7 +335,12 @@ void tdm__decoder_free(tdm__decoder *d)
     for (size_t i = 0; d->cursors && i < d->threads * d->n_arrays; i++)
         tdm__cursor_destroy(&d->cursors[i]);
     for (size_t i = 0; d->arrays && i < d->n_arrays; i++) free(d->arrays[i].memory);
+    for (unsigned t = 0; d->spaces && t < d->threads; t++) {
+        free(d->spaces[t].stored);
+        free(d->spaces[t].work);
+    }
     free(d->cursors);
+    free(d->spaces);
     free(d->arrays);
     *d = (tdm__decoder){0};
 }

@@ -3,7 +3,7 @@
  * A decoder is made once and then read-only, but for one cursor per thread and array. An array is
  * `serial` when only the HDF5 library can read it: then one thread should do so, many samples a
  * call. All others decode in parallel. With in_memory everything is read at creation and decoding
- * copies.
+ * copies. Transforms act on the way from a sample as stored to where it is put.
  */
 #ifndef DATA_DECODE_H
 #define DATA_DECODE_H
@@ -11,17 +11,26 @@
 #include <tandem/loader.h>
 
 #include "data/dataset.h"
+#include "data/transform.h"
 
 typedef struct tdm__decode_array {
-    size_t index; /* in the data set */
-    const tdm_array_info *info;
+    size_t index;               /* in the data set */
+    const tdm_array_info *info; /* as stored */
+    tdm_array_info delivered;   /* after the transforms */
+    tdm__mapped mapped;         /* what they do */
     tdm_dtype dtype;
     tdm__to to;
-    size_t sample_bytes;
+    size_t stored_bytes, sample_bytes; /* of a sample as stored, as delivered; both of type dtype */
     bool serial;
     tdm_loader_array want; /* the check; its name is the data set's */
     unsigned char *memory; /* in_memory: every sample of the split */
 } tdm__decode_array;
+
+/* Memory that one thread works in. */
+typedef struct tdm__decode_space {
+    unsigned char *stored; /* samples before their transforms: one, or a block of a serial array */
+    unsigned char *work;   /* as tdm__transform_room */
+} tdm__decode_space;
 
 typedef struct tdm__decoder {
     const tdm_split *split;
@@ -29,19 +38,32 @@ typedef struct tdm__decoder {
     size_t n_arrays;
     tdm__cursor **cursors; /* [threads][n_arrays]; NULL for arrays that need none */
     unsigned threads;
+    tdm_transforms transforms;
+    bool augment;
+    uint32_t frame[2];         /* height and width of the pictures as stored */
+    uint64_t seed, stream;     /* of what is drawn */
+    tdm__decode_space *spaces; /* [threads] */
 } tdm__decoder;
+
+/* Samples of the split, by ascending index, of an epoch. */
+typedef struct tdm__decode_job {
+    uint64_t epoch, n;
+    const uint64_t *indices;
+    void *out; /* where they go, one after another */
+    /* Says whether to stop; NULL: never. */
+    bool (*cancelled)(void *user);
+    void *user;
+} tdm__decode_job;
 
 /* What the spec asks for; reads everything when in_memory. */
 tdm_status tdm__decoder_init(const tdm_loader_spec *spec, tdm__decoder *out);
-/* Cursors for threads 0..threads-1. Once, before the first tdm__decode. */
+/* Cursors and memory for threads 0..threads-1. Once, before the first tdm__decode. */
 tdm_status tdm__decoder_threads(tdm__decoder *d, unsigned threads);
 void tdm__decoder_free(tdm__decoder *d); /* safe on a zeroed struct */
 
-/* Puts n samples of the split (ascending indices) one after another into out. Stops at the first
- * that fails, or, with TDM_ERR_INTERRUPTED, once `cancelled` says so. */
-typedef bool (*tdm__decode_cancelled)(void *user);
+/* Carries a job out for one array. Stops at the first sample that fails, or, with
+ * TDM_ERR_INTERRUPTED, once `cancelled` says so. */
 tdm_status tdm__decode(const tdm__decoder *d, size_t array, unsigned thread,
-                       const uint64_t *indices, uint64_t n, void *out,
-                       tdm__decode_cancelled cancelled, void *user);
+                       const tdm__decode_job *job);
 
 #endif

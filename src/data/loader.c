@@ -45,7 +45,7 @@ struct tdm_loader {
 
 static uint64_t parts_of(const tdm_loader *loader, const tdm__decode_array *a, uint64_t count)
 {
-    uint64_t parts = count * a->sample_bytes / PART_BYTES;
+    uint64_t parts = count * a->stored_bytes / PART_BYTES;
     if (parts > loader->spec.workers) parts = loader->spec.workers;
     return parts > 1 ? (parts < count ? parts : count) : 1;
 }
@@ -117,9 +117,13 @@ static tdm_status run(void *user, const tdm__ring_task *task)
     uint64_t parts = a->serial ? 1 : s->parts[i], count = s->batch.count;
     uint64_t first = count * part / parts, last = count * (part + 1) / parts;
     double begin = loader->hooks.span ? tdm__now() : 0;
-    tdm_status status = tdm__decode(
-        &loader->decoder, i, task->thread, s->indices + first, last - first,
-        (unsigned char *)s->data[i] + first * a->sample_bytes, is_cancelled, loader->ring);
+    const tdm__decode_job job = {.epoch = s->batch.epoch,
+                                 .n = last - first,
+                                 .indices = s->indices + first,
+                                 .out = (unsigned char *)s->data[i] + first * a->sample_bytes,
+                                 .cancelled = is_cancelled,
+                                 .user = loader->ring};
+    tdm_status status = tdm__decode(&loader->decoder, i, task->thread, &job);
     if (loader->hooks.span)
         loader->hooks.span(loader->hooks.user, a->serial, a->info->name, begin, tdm__now());
     return status;
@@ -151,10 +155,10 @@ static void describe(const tdm__decode_array *a, uint64_t batch, tdm_batch_array
     *out = (tdm_batch_array){.name = a->info->name,
                              .kind = a->info->kind,
                              .dtype = a->dtype,
-                             .rank = a->info->rank + 1,
+                             .rank = a->delivered.rank + 1,
                              .sample_bytes = a->sample_bytes};
     out->dims[0] = batch;
-    for (int i = 0; i < a->info->rank; i++) out->dims[i + 1] = a->info->dims[i];
+    for (int i = 0; i < a->delivered.rank; i++) out->dims[i + 1] = a->delivered.dims[i];
 }
 
 static tdm_status make_slot(tdm_loader *loader, size_t index)

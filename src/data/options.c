@@ -20,6 +20,9 @@ static const tdm_opt_spec specs[] = {
      "seed of drawn splits and of num_samples; the training seed does not change them"},
     {"data.shuffle", TDM_OPT_BOOL, "true", 0, 0, 0, NULL, NULL,
      "a new order of the training samples in every epoch"},
+    {"data.transforms", TDM_OPT_STRINGS, "[]", 0, 0, 0, NULL, "[flip 0.5, crop 224, resize 128]",
+     "what is done to samples: flip vflip rotate90 scale crop jitter at random (on the training "
+     "split), resize"},
     {"data.drop_last", TDM_OPT_BOOL, "false", 0, 0, 0, NULL, NULL,
      "leave out an epoch's last training batch when it is short"},
     {"data.in_memory", TDM_OPT_BOOL, "false", TDM_OPT_RUNTIME, 0, 0, NULL, NULL,
@@ -71,6 +74,7 @@ tdm_status tdm_loader_spec_read(const tdm_config *config, tdm_loader_spec *spec)
     TDM_TRY(read_count(config, "data.slots", &slots));
     spec->workers = (unsigned)workers;
     spec->slots = (unsigned)slots;
+    TDM_TRY(tdm_transforms_read(config, &spec->transforms));
 done:
     return status;
 }

@@ -33,9 +33,15 @@ static tdm_status no_such_array(const tdm__array_source *source, const char *nam
     return status;
 }
 
-/* Shape and delivered type of one sample. */
-static tdm_status describe_sample(const tdm_array_info *info, tdm_dtype dtype, tdm_desc *out)
+/* Shape and type of one sample, as delivered. */
+static tdm_status describe_sample(tdm__session *s, const tdm_array_info *stored, tdm_dtype dtype,
+                                  tdm_desc *out)
 {
+    tdm_array_info shaped = *stored;
+    const tdm_array_info *info = &shaped;
+    if (!s->frame && tdm_transforms_is_frame(stored)) s->frame = stored;
+    const tdm_status status = tdm_transforms_shape(&s->transforms, s->frame, &shaped);
+    if (status) return status;
     if (info->rank > TDM_MAX_RANK - 1)
         return tdm__fail(TDM_ERR_DATA, "array '%s': samples of rank %d; at most %d is supported",
                          info->name, info->rank, TDM_MAX_RANK - 1);
@@ -61,7 +67,7 @@ static tdm_status use_array(tdm__session *s, const tdm__array_source *source, co
     if (!info) return no_such_array(source, name, why);
     tdm__session_array *a = &s->arrays[s->n_arrays++];
     a->load = (tdm_loader_array){.name = info->name, .dtype = dtype};
-    return describe_sample(info, dtype, &a->sample);
+    return describe_sample(s, info, dtype, &a->sample);
 }
 
 static tdm_dtype value_dtype(const tdm__array_source *source, const char *name)
@@ -123,6 +129,9 @@ static tdm_status use_task(tdm__session *s, const tdm__array_source *source, siz
         why.length = 0;
         tdm__str_addf(&why, "tasks.%s.mask", t->name);
         TDM_TRY(use_array(s, source, t->mask, TDM_F32, tdm__str_text(&why), &s->masks[task]));
+        /* what transforms bring in from outside counts for nothing */
+        s->arrays[s->masks[task]].load.has_ignore = true;
+        s->arrays[s->masks[task]].load.ignore = 0;
     }
 done:
     tdm__str_free(&why);
@@ -167,6 +176,7 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     TDM_TRY(
         tdm__model_create(s->config, &s->arrays[s->input].sample, tasks, s->n_tasks, &s->model));
 done:
+    s->frame = NULL; /* the source's */
     free(tasks);
     return status;
 }
@@ -203,6 +213,7 @@ static tdm_status read_settings(tdm__session *s)
     int64_t seed;
     TDM_TRY(tdm_config_int(s->config, "train.batch_size", &s->batch_size));
     TDM_TRY(tdm_config_int(s->config, "seed", &seed));
+    TDM_TRY(tdm_transforms_read(s->config, &s->transforms));
     TDM_TRY(tdm_config_strings(s->config, "train.freeze", &s->freeze, &s->n_freeze));
     s->seed = (uint64_t)seed;
 done:

@@ -66,8 +66,10 @@ typedef struct tdm__session {
     const char *const *freeze;
     size_t n_freeze;
     tdm__session_array *arrays;
-    size_t n_arrays, input;  /* input: index of the network's input */
-    size_t *targets, *masks; /* per task, index into arrays; masks: SIZE_MAX = none */
+    size_t n_arrays, input; /* input: index of the network's input */
+    tdm_transforms transforms;
+    const tdm_array_info *frame; /* while arrays are added: what the transforms move */
+    size_t *targets, *masks;     /* per task, index into arrays; masks: SIZE_MAX = none */
     tdm__streams streams[TDM__PURPOSES];
     tdm__arena *arena;
     tdm__buffer step_buffer;
@@ -76,7 +78,7 @@ typedef struct tdm__session {
     tdm__meter *meters[2]; /* evaluation, training */
 } tdm__session;
 
-/* What is known of an array of the data (or of made-up data). */
+/* What is known of the arrays of the data (or of made-up data), before data.transforms. */
 typedef struct tdm__array_source {
     size_t n;
     const tdm_array_info *infos;

@@ -192,7 +192,7 @@ tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, tdm__purpo
     spec.batch_size = (uint64_t)s->batch_size;
     spec.seed = s->seed;
     spec.stream = training ? "train" : "eval";
-    spec.continuous = training;
+    spec.continuous = spec.augment = training;
     if (!training) spec.shuffle = spec.drop_last = false;
     TDM_TRY(tdm__feed_create(s->device, &spec, out));
 done:

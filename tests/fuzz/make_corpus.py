@@ -132,9 +132,18 @@ def make_cifar():
     save("cifar", "left-over", b"\1" + bytes([0, 0]) + planes + b"\0")
 
 
+def make_transform():
+    for name, text in {"all": "flip 0.5\nvflip\nrotate90\nscale 0.8 1.4\ncrop 7 p1\nresize 12x5\njitter .3 .3 .3 .1",
+                       "zoom": "scale 0.0625 16\nscale 0.0625 16\nresize 1\nresize 40", "empty": "",
+                       "wrong": "flp 1\ncrop 9\nresize 0\njitter 2\nscale 2 1\nnormalise", "border": "crop 24 p8",
+                       "sizes": "resize 1x300\nrotate90\nresize 300x1\nresize 16\nrotate90\nresize 3x9"}.items():
+        save("transform", name, text.encode())
+
+
 make_idx()
 make_safetensors()
 make_png()
 make_npy()
 make_hdf5_chunk()
 make_cifar()
+make_transform()

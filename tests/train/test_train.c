@@ -86,8 +86,33 @@ START_TEST(same_bits_whatever_the_workers)
 }
 END_TEST
 
-/* Runs one training in a child process and kills it after `delay` microseconds. Whether it was still
- * running then. */
+/* Sizes reach the network, random moves and colours training alone; workers change nothing. */
+START_TEST(transformed_samples_train_and_evaluate)
+{
+    const char *list = "data.transforms=[flip 0.5, crop 8 p1, jitter 0.2, resize 12x16]";
+    char first[33], other[33];
+    small_result r;
+    tdm_evaluation *e = NULL;
+    support_ok(TRAIN(&r, output("a"), list, "data.workers=0", "tasks.recon.enabled=false"));
+    support_ok(TRAIN(NULL, output("b"), list, "data.workers=3", "tasks.recon.enabled=false"));
+    small_hash(run_path("a"), "last.safetensors", first);
+    small_hash(run_path("b"), "last.safetensors", other);
+    ck_assert_str_eq(first, other);
+    support_ok(
+        TRAIN(NULL, output("c"), "data.transforms=[resize 12x16]", "tasks.recon.enabled=false"));
+    small_hash(run_path("c"), "last.safetensors", other);
+    ck_assert_str_ne(first, other);
+    /* the run's configuration alone says how its samples look */
+    support_ok(tdm_evaluate(run_path("a"), "test", NULL, 0, NULL, &e));
+    ck_assert_double_eq(tdm_evaluation_report(e)->tasks[0].loss, r.loss[2]);
+    tdm_evaluation_destroy(&e);
+    support_fails(TRAIN(NULL, output("d"), "data.transforms=[flp]"), TDM_ERR_CONFIG, "'flip'");
+    support_fails(TRAIN(NULL, output("d"), "data.transforms=[crop 9]"), TDM_ERR_CONFIG, "crop 9x9");
+}
+END_TEST
+
+/* Runs one training in a child process and kills it after `delay` microseconds. Whether it was
+ * still running then. */
 static bool train_and_kill(const char *binary, const char *config, const char *run, unsigned delay)
 {
     const pid_t child = fork();
@@ -330,6 +355,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, learns_both_tasks);
     tcase_add_test(tc, same_bits_whatever_the_workers);
+    tcase_add_test(tc, transformed_samples_train_and_evaluate);
     tcase_add_test(tc, killed_runs_resume_to_the_same_bits);
     tcase_add_test(tc, a_stopped_run_resumes_within_the_epoch);
     tcase_add_test(tc, a_finished_run_can_go_on);
