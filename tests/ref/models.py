@@ -37,3 +37,196 @@ def fashion_losses(out, images, labels):
 def uncertainty(losses, s):
     """Kendall, Gal, Cipolla 2018 with s = log sigma^2: classification form, then Laplace form."""
     return (torch.exp(-s[0]) * losses[0] + s[0] / 2) + (torch.exp(-s[1] / 2) * losses[1] + s[1] / 2)
+
+
+# ---- heads ---------------------------------------------------------------------------------------------------
+
+def pixel_head(channels, outputs):
+    """Heads `segmentation`, `depth`, `vector`, `regression`."""
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, outputs, 1))
+
+
+def classifier_bn(features, classes):
+    """Head `classifier-bn`."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, 512), nn.BatchNorm1d(512), nn.ReLU(),
+                         nn.Linear(512, classes))
+
+
+class BoxHead(nn.Sequential):
+    """Head `box`: corners in pixels of an image of the given height and width."""
+
+    def __init__(self, channels, size):
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Linear(channels, 4))
+        self.scale = (size[1], size[0], size[1], size[0])
+
+    def forward(self, x):
+        y = torch.sigmoid(self[1](self[0](x).flatten(1)))
+        return y * torch.tensor(self.scale, dtype=y.dtype)
+
+
+# ---- trunks --------------------------------------------------------------------------------------------------
+
+class StridedCNN(nn.Module):
+    """Trunk `strided-cnn` (pool: `strided-cnn-pool`) with one head `classifier-bn` per task. 278,592 parameters in
+    the encoder; size: side of the square images."""
+
+    def __init__(self, heads, size=32, channels=3, pool=False):
+        super().__init__()
+        layers, last, side = [], channels, size
+        for out, stride in ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1)) + (((128, 2),) if pool else ()):
+            layers += [nn.Conv2d(last, out, 3, stride, 1), nn.BatchNorm2d(out), nn.ReLU()]
+            last, side = out, (side - 1) // stride + 1
+        if pool:
+            layers.append(nn.AvgPool2d(side - 3 * (side // 4), side // 4))
+            side = 4
+        self.encoder = nn.Sequential(*layers)
+        self.heads = nn.ModuleDict({name: classifier_bn(last * side * side, n) for name, n in heads.items()})
+
+    def forward(self, x):
+        z = self.encoder(x)
+        return {name: head(z) for name, head in self.heads.items()}
+
+
+def double_conv(channels, out):
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
+                         nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU())
+
+
+class UNetTrunk(nn.Module):
+    """Trunk `unet`: returns the bottleneck and the dense map."""
+
+    def __init__(self, filters, channels=3):
+        super().__init__()
+        f = filters
+        self.down = nn.ModuleList(double_conv(f[i - 1] if i else channels, f[i]) for i in range(len(f)))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(f[i + 1], f[i], 2, stride=2) for i in range(len(f) - 1))
+        self.merge = nn.ModuleList(double_conv(2 * f[i], f[i]) for i in range(len(f) - 1))
+
+    def forward(self, x):
+        skips = []
+        for i, block in enumerate(self.down):
+            x = block(nn.functional.max_pool2d(x, 2) if i else x)
+            skips.append(x)
+        for i in reversed(range(len(self.up))):
+            x = self.merge[i](torch.cat([skips[i], self.up[i](x)], dim=1))
+        return skips[-1], x
+
+
+class PoolLinear(nn.Linear):
+    """Head `pool-linear`."""
+
+    def forward(self, x):
+        return super().forward(x.mean(dim=(2, 3)))
+
+
+class UNet(nn.Module):
+    """Trunk `unet` with the heads `segmentation`, `pool-linear` and `box` of an image of the given size."""
+
+    def __init__(self, filters, size, mask_classes=2, classes=2):
+        super().__init__()
+        self.encoder = UNetTrunk(filters)
+        self.heads = nn.ModuleDict({"mask": pixel_head(filters[0], mask_classes),
+                                    "class": PoolLinear(filters[-1], classes),
+                                    "box": BoxHead(filters[-1], size)})
+
+    def forward(self, x):
+        deep, dense = self.encoder(x)
+        return {name: head(dense if name == "mask" else deep) for name, head in self.heads.items()}
+
+
+def conv_layer(channels, out):
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU())
+
+
+class SegNet(nn.Module):
+    """Trunk `segnet` with prefix "" and the heads `segmentation` (prefix pred_task1) and `depth` (pred_task2): the
+    shared-encoder, shared-decoder network for NYUv2."""
+
+    def __init__(self, filters=(64, 128, 256, 512, 512), classes=13):
+        super().__init__()
+        f = filters
+        g = [f[0], *f[:-1]]  # channels after level i of the decoder
+        levels = range(len(f))
+
+        def block(i, c):
+            return nn.Sequential(conv_layer(c, c), conv_layer(c, c)) if i > 1 else conv_layer(c, c)
+
+        self.encoder_block = nn.ModuleList(conv_layer(f[i - 1] if i else 3, f[i]) for i in levels)
+        self.decoder_block = nn.ModuleList(conv_layer(f[i], g[i]) for i in levels)
+        self.conv_block_enc = nn.ModuleList(block(i, f[i]) for i in levels)
+        self.conv_block_dec = nn.ModuleList(block(i, g[i]) for i in levels)
+        self.pred_task1 = pixel_head(f[0], classes)
+        self.pred_task2 = pixel_head(f[0], 1)
+        self.down_sampling = nn.MaxPool2d(2, 2, return_indices=True)
+        self.up_sampling = nn.MaxUnpool2d(2, 2)
+
+    def forward(self, x):
+        indices = []
+        for first, then in zip(self.encoder_block, self.conv_block_enc):
+            x, index = self.down_sampling(then(first(x)))
+            indices.append(index)
+        for first, then in zip(reversed(self.decoder_block), reversed(self.conv_block_dec)):
+            x = then(first(self.up_sampling(x, indices.pop())))
+        return {"semantic": nn.functional.log_softmax(self.pred_task1(x), dim=1), "depth": self.pred_task2(x)}
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, channels, out, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = None
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, channels, width, stride):
+        super().__init__()
+        out = 4 * width
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.downsample = None
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(torch.relu(self.bn2(self.conv2(y)))))
+        return torch.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+class ResNet(nn.Module):
+    """Trunks `resnet18/34/50` with prefix "" and one head `pool-linear` with prefix fc: torchvision's names.
+    blocks: per stage; block: BasicBlock or Bottleneck."""
+
+    def __init__(self, blocks, block=BasicBlock, filters=(64, 128, 256, 512), classes=10, cifar_stem=False):
+        super().__init__()
+        f = filters
+        self.conv1 = nn.Conv2d(3, f[0], *((3, 1, 1) if cifar_stem else (7, 2, 3)), bias=False)
+        self.bn1 = nn.BatchNorm2d(f[0])
+        self.maxpool = None if cifar_stem else nn.MaxPool2d(3, 2, 1)
+        channels, stages = f[0], []
+        for stage, n in enumerate(blocks):
+            units = []
+            for i in range(n):
+                units.append(block(channels, f[stage], 2 if stage and i == 0 else 1))
+                channels = f[stage] * (4 if block is Bottleneck else 1)
+            stages.append(nn.Sequential(*units))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.fc = PoolLinear(channels, classes)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.maxpool(x) if self.maxpool else x
+        return {"class": self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))))}

@@ -36,6 +36,14 @@ def weights(seed, name, shape, bound):
     return ((2 * uniform(seed, stream(name), count) - 1) * bound).astype(np.float32).reshape(shape)
 
 
+def normal_weights(seed, name, shape, deviation):
+    """A segment's initial values N(0, deviation^2): Box-Muller on consecutive pairs."""
+    count = int(np.prod(shape))
+    u = uniform(seed, stream(name), 2 * count)
+    z = np.sqrt(-2 * np.log(1 - u[0::2])) * np.cos(2 * np.pi * u[1::2])
+    return (z * deviation).astype(np.float32).reshape(shape)
+
+
 def projections(name, values, n=64):
     """n random projections of a tensor (flattened in PyTorch's order) on U(-1, 1) vectors."""
     flat = np.asarray(values, dtype=np.float64).reshape(-1)

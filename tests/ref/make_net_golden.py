@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Writes tests/ref/<net>_golden.h for the networks below at reduced size: what PyTorch computes in float64 from
+the initial weights that tandem draws. Ten steps of the optimiser on one made-up batch (losses), every gradient of
+the first step, and batch norm's statistics after three forward passes at the initial weights, as norms and 64 random
+projections. Beside each stands the largest error of PyTorch's float32 in its two memory formats and in four orders of
+the batch's samples, which mean the same: from the second step on, an error is one draw from what rounding makes of
+Adam's first steps (the sign of gradients that are noise), and one draw alone says little about its size. tandem may
+have twice that. Gradients of biases right before a batch norm are rounding noise and left out; running means are taken
+minus those biases. Run it by hand when a network changes; tests only read the headers.
+
+    make_net_golden.py [net ...]
+"""
+import os
+import sys
+
+import numpy as np
+import torch
+from torch import nn
+
+import models
+import philox
+
+STEPS, PASSES, SEED = 10, 3, 0
+F = nn.functional
+
+
+# ---- made-up data: the twin of tests/support/parity.c --------------------------------------------------------------
+
+class Batch:
+    """The arrays of one batch, with the samples rotated by `shift`."""
+
+    def __init__(self, n, shift):
+        self.n, self.shift = n, shift
+
+    def draws(self, name, shape):
+        shape = (self.n, *shape)
+        numbers = philox.u32(SEED, philox.stream("parity." + name), int(np.prod(shape))).reshape(shape)
+        return np.roll(numbers, self.shift, axis=0)
+
+    def pixels(self, name, h, w):
+        values = (self.draws(name, (h, w, 3)) >> np.uint64(24)).astype(np.float32) * np.float32(1 / 255.0)
+        return torch.from_numpy(values).permute(0, 3, 1, 2)
+
+    def labels(self, name, shape, classes, first=0):
+        return torch.from_numpy((self.draws(name, shape) % np.uint64(classes - first)).astype(np.int64) + first)
+
+    def values(self, name, shape, scale):
+        u = (self.draws(name, shape) >> np.uint64(8)).astype(np.float64) * 2.0 ** -24
+        return torch.from_numpy((u * scale).astype(np.float32))
+
+    def flags(self, name, shape):
+        return torch.from_numpy((self.draws(name, shape) % np.uint64(4) != 0).astype(np.float32))
+
+
+# ---- networks: (module, initial scheme, images, learning rate, losses(out)) ------------------------------------------
+
+def segnet(shift):
+    h, w = 64, 96
+    b = Batch(4, shift)
+    semantic = b.labels("semantic", (h, w), 13, -1)
+    depth, valid = b.values("depth", (1, h, w), 10), b.flags("valid", (1, h, w))
+
+    def losses(out):
+        error = (out["depth"] - depth.to(out["depth"].dtype)).abs()
+        return [F.nll_loss(out["semantic"], semantic, ignore_index=-1), (error * valid).sum() / valid.sum()]
+
+    return models.SegNet([8, 16, 32, 64, 64]), "xavier-normal", b.pixels("images", h, w), 1e-4, losses
+
+
+def unet(shift):
+    h, w = 32, 48
+    b = Batch(4, shift)
+    masks, species, boxes = b.labels("masks", (h, w), 2), b.labels("species", (), 3), b.values("boxes", (4,), 48)
+
+    def losses(out):
+        return [F.cross_entropy(out["mask"], masks), F.cross_entropy(out["class"], species),
+                F.l1_loss(out["box"], boxes.to(out["box"].dtype))]
+
+    return models.UNet([8, 16, 32, 64], (h, w), classes=3), "default", b.pixels("images", h, w), 1e-3, losses
+
+
+def resnet(shift):
+    b = Batch(8, shift)
+    target = b.labels("labels", (), 10)
+    net = models.ResNet((2, 2, 2, 2), filters=(8, 16, 32, 64), cifar_stem=True)
+    return net, "resnet", b.pixels("images", 16, 16), 1e-3, lambda out: [F.cross_entropy(out["class"], target)]
+
+
+def strided_cnn(shift):
+    b = Batch(8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
+    net = models.StridedCNN({name: 5 for name in targets}, size=16)
+    return (net, "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
+NETS = {"segnet": segnet, "unet": unet, "resnet": resnet, "strided_cnn": strided_cnn}
+
+
+# ---- running --------------------------------------------------------------------------------------------------
+
+def initial(scheme, module, part, name, shape):
+    """What tandem draws for this parameter; None: PyTorch's constant."""
+    weight = module.weight
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        return None
+    taps = weight[0, 0].numel()
+    fans = weight.shape[1] * taps, weight.shape[0] * taps
+    if scheme == "xavier-normal":
+        if part == "bias":
+            return np.zeros(shape, np.float32)
+        return philox.normal_weights(SEED, name, shape, (2 / sum(fans)) ** 0.5)
+    if scheme == "resnet" and isinstance(module, nn.Conv2d):
+        return philox.normal_weights(SEED, name, shape, (2 / fans[1]) ** 0.5)
+    return philox.weights(SEED, name, shape, fans[0] ** -0.5)
+
+
+def initialise(net, scheme):
+    for name, parameter in net.named_parameters():
+        module, part = name.rsplit(".", 1)
+        drawn = initial(scheme, net.get_submodule(module), part, name, tuple(parameter.shape))
+        if drawn is not None:
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(drawn))
+
+
+def biases_before_norm(net):
+    """Batch norm -> the bias that goes straight into it: the module before it in definition order."""
+    found, last = {}, (None, None)
+    for name, module in net.named_modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and last[1].bias is not None:
+            found[name] = last[0] + ".bias"
+        if hasattr(module, "weight"):
+            last = (name, module)
+    return found
+
+
+def statistics(net, biases):
+    values = {k: v.detach().double().numpy().copy() for k, v in net.state_dict().items()}
+    found = {k: v for k, v in values.items() if k.endswith(("running_mean", "running_var"))}
+    for name, bias in biases.items():
+        found[name + ".running_mean"] -= values[bias]
+    return found
+
+
+def run(make, dtype, layout, shift=0):
+    net, scheme, images, lr, losses = make(shift)
+    initialise(net, scheme)
+    net = net.to(dtype=dtype, memory_format=layout)
+    images = images.to(dtype=dtype, memory_format=layout)
+    biases = biases_before_norm(net)
+    adam = torch.optim.Adam(net.parameters(), lr=lr)
+    result = {"losses": [], "gradients": {}, "state": {}, "biases": biases}
+    for _ in range(PASSES - 1):
+        net(images)
+    for step in range(STEPS):
+        adam.zero_grad(set_to_none=True)
+        tasks = losses(net(images))
+        total = sum(tasks)
+        total.backward()
+        result["losses"].append([t.item() for t in tasks] + [total.item()])
+        if step == 0:
+            for name, p in net.named_parameters():
+                if name not in biases.values():
+                    result["gradients"][name] = p.grad.double().numpy().copy()
+            result["state"] = statistics(net, biases)
+        adam.step()
+    return result
+
+
+# ---- writing --------------------------------------------------------------------------------------------------
+
+def norm(x):
+    return float(np.linalg.norm(x))
+
+
+def number_rows(values, indent, per_line=6):
+    lines = [", ".join(f"{v:.8g}" for v in values[i:i + per_line]) for i in range(0, len(values), per_line)]
+    return (",\n" + " " * indent).join(lines)
+
+
+def write_tensors(f, net, kind, truth, singles):
+    f.write(f"static const golden_tensor {net}_{kind}[] = {{\n")
+    for name, value in truth[kind].items():
+        error = max(norm(s[kind][name] - value) for s in singles) / norm(value)
+        bias = truth["biases"].get(name[:-len(".running_mean")]) if name.endswith("running_mean") else None
+        minus = f'"{bias}"' if bias else "NULL"
+        f.write(f'    {{"{name}", {minus}, {norm(value):.9g}, {error:.2e},\n     {{')
+        f.write(number_rows(philox.projections(name, value), 6) + "}},\n")
+    f.write("};\n")
+
+
+def write_losses(f, net, truth, singles):
+    rows = np.array(truth["losses"])
+    errors = np.max([np.linalg.norm(np.array(s["losses"]) - rows, axis=0) for s in singles], axis=0)
+    errors /= np.linalg.norm(rows, axis=0)
+    for what, table, digits in (("losses", rows, "10"), ("loss_errors", [errors], "2")):
+        f.write(f"static const double {net}_{what}[] = {{\n")
+        for row in table:
+            f.write("    " + ", ".join(f"{v:.{digits}g}" for v in row) + ",\n")
+        f.write("};\n")
+    return rows.shape[1]
+
+
+def write(net):
+    make = NETS[net]
+    truth = run(make, torch.float64, torch.contiguous_format)
+    _, _, images, lr, _ = make(0)
+    batch = images.shape[0]
+    singles = [run(make, torch.float32, layout, shift) for shift in range(0, batch, batch // 4)
+               for layout in (torch.contiguous_format, torch.channels_last)]
+    out = os.path.join(os.path.dirname(os.path.abspath(__file__)), net + "_golden.h")
+    with open(out, "w") as f:
+        f.write("/* Written by make_net_golden.py: PyTorch in float64, and float32's relative errors. */\n")
+        columns = write_losses(f, net, truth, singles)
+        write_tensors(f, net, "gradients", truth, singles)
+        write_tensors(f, net, "state", truth, singles)
+        f.write(f"static const golden_net {net}_golden = {{\n    {batch}, {STEPS}, {PASSES}, {columns}, {lr!r}, {net}_losses, "
+                f"{net}_loss_errors,\n    {net}_gradients, sizeof {net}_gradients / sizeof *{net}_gradients,\n"
+                f"    {net}_state, sizeof {net}_state / sizeof *{net}_state}};\n")
+    worst = max(norm(s["gradients"][k] - v) / norm(v) for s in singles for k, v in truth["gradients"].items())
+    print(f"{net}: losses {truth['losses'][0]} -> {truth['losses'][-1]}, float32's worst gradient error {worst:.1e}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for chosen in sys.argv[1:] or NETS:
+        write(chosen)
