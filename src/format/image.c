@@ -70,6 +70,10 @@ tdm_status tdm__image_convert(const tdm__image *in, unsigned channels, tdm__imag
     if (status) return status;
     uint8_t *to = out->pixels;
     size_t n = (size_t)in->width * in->height;
+    if (in->channels == channels && in->bits == 8) {
+        memcpy(to, in->pixels, tdm__image_bytes(out));
+        return TDM_OK;
+    }
     bool colours = in->channels >= 3;
     for (size_t i = 0; i < n; i++) {
         size_t from = i * in->channels;
@@ -168,19 +172,28 @@ static void resize_columns(const tdm__image *in, const taps *t, tdm__image *out)
     }
 }
 
+/* An axis that keeps its size is left alone. */
 static tdm_status resize_bilinear(const tdm__image *in, tdm__image *out)
 {
     tdm__image middle = {0};
+    const tdm__image *from = in;
     taps rows = {0}, columns = {0};
     tdm_status status = TDM_OK;
     if (in->bits != 8)
         return tdm__fail(TDM_ERR_STATE, "picture of %u bits: only 8 are resized bilinearly",
                          in->bits);
-    TDM_TRY(taps_make(in->width, out->width, &rows));
-    TDM_TRY(taps_make(in->height, out->height, &columns));
-    TDM_TRY(tdm__image_create(out->width, in->height, in->channels, 8, "picture", &middle));
-    resize_rows(in, &rows, &middle);
-    resize_columns(&middle, &columns, out);
+    if (in->width != out->width) {
+        TDM_TRY(taps_make(in->width, out->width, &rows));
+        TDM_TRY(tdm__image_create(out->width, in->height, in->channels, 8, "picture", &middle));
+        resize_rows(in, &rows, &middle);
+        from = &middle;
+    }
+    if (in->height != out->height) {
+        TDM_TRY(taps_make(in->height, out->height, &columns));
+        resize_columns(from, &columns, out);
+    } else {
+        memcpy(out->pixels, from->pixels, tdm__image_bytes(out));
+    }
 done:
     tdm__image_free(&middle);
     taps_free(&rows);
