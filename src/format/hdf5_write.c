@@ -50,10 +50,13 @@ tdm_status tdm__h5_writer_create(const char *path, tdm__h5_writer **out)
     tdm__h5_lock();
     hid_t access = tdm__h5_access(&w->io);
     /* The format of 1.8: attributes may be larger than 64 KiB (names of a thousand classes), and
-     * headers carry checksums. */
-    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0)
-        w->file = H5Fcreate(w->atomic.temp, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+     * headers carry checksums. It would also note the time: equal data give equal files. */
+    hid_t create = H5Pcreate(H5P_FILE_CREATE);
+    if (access >= 0 && create >= 0 && H5Pset_obj_track_times(create, false) >= 0 &&
+        H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0)
+        w->file = H5Fcreate(w->atomic.temp, H5F_ACC_TRUNC, create, access);
     if (w->file < 0) status = tdm__h5_fail(TDM_ERR_IO, "%s: cannot be created", path);
+    if (create >= 0) H5Pclose(create);
     if (access >= 0) H5Pclose(access);
     tdm__h5_unlock();
     if (status) goto done;
@@ -104,7 +107,8 @@ static tdm_status create_set(tdm__h5_writer *w, writer_set *s, const tdm__h5_spe
     for (int i = 1; i < s->rank; i++) most[i] = chunk[i] = s->dims[i];
     s->type = type_of(spec->elem);
     hid_t space = H5Screate_simple(s->rank, s->dims, most), plist = H5Pcreate(H5P_DATASET_CREATE);
-    bool ok = s->type >= 0 && space >= 0 && plist >= 0 && H5Pset_chunk(plist, s->rank, chunk) >= 0;
+    bool ok = s->type >= 0 && space >= 0 && plist >= 0 &&
+              H5Pset_chunk(plist, s->rank, chunk) >= 0 && H5Pset_obj_track_times(plist, false) >= 0;
     if (ok && spec->deflate)
         ok = (spec->elem.size == 1 || H5Pset_shuffle(plist) >= 0) &&
              H5Pset_deflate(plist, (unsigned)spec->deflate) >= 0;
