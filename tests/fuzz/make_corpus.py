@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes the seeds of the byte-format fuzzers into corpus/ (Python's standard library only)."""
 import gzip
+import io
 import json
 import os
 import struct
+import zipfile
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -140,6 +142,25 @@ def make_transform():
         save("transform", name, text.encode())
 
 
+def archive(entries, method):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as z:
+        for name, content in entries:
+            z.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, method)
+    return out.getvalue()
+
+
+def make_zip():
+    grey, colour = png(9, 3, 1, 0, 2)[0], png(4, 3, 8, 2, 12)[0]
+    save("zip", "stored", archive([("a/b/0001_01.png", grey)], zipfile.ZIP_STORED))
+    save("zip", "deflated", archive([("a/", b""), ("a/0001_01.png", grey), ("a/0001_02.png", colour)],
+                                    zipfile.ZIP_DEFLATED))
+    save("zip", "bzip2", archive([("a/0001_01.png", grey)], zipfile.ZIP_BZIP2))
+    save("zip", "climbs", archive([("a/../../b", b"x")], zipfile.ZIP_STORED))
+    save("zip", "empty", archive([], zipfile.ZIP_STORED))
+    save("zip", "bomb", archive([("zeros", bytes(1 << 20))], zipfile.ZIP_DEFLATED))
+
+
 make_idx()
 make_safetensors()
 make_png()
@@ -147,3 +168,4 @@ make_npy()
 make_hdf5_chunk()
 make_cifar()
 make_transform()
+make_zip()
