@@ -58,6 +58,7 @@ tdm_status tdm__import_find(const tdm__import_job *job, const char *name,
 
 extern const tdm__importer tdm__import_fashion_mnist;
 extern const tdm__importer tdm__import_cifar10, tdm__import_cifar100;
+extern const tdm__importer tdm__import_omniglot;
 extern const tdm__importer tdm__import_nyuv2;
 
 #endif

@@ -23,6 +23,4 @@ __attribute__((unused)) static const import_golden golden_cifar100[] = {
 __attribute__((unused)) static const import_golden golden_omniglot[] = {
     {"train", 25968, 105, 67108111065, 0x0923255a, {0x37c399ea, 0x05ef55c7, 0x08d76dff}, {255, 0, 255}},
     {"test", 6492, 105, 16801483095, 0x58f00e81, {0xfde03125, 0xec33a81c, 0x45b6b063}, {255, 255, 255}},
-    {"train", 25968, 28, 4772141185, 0xe3c356f4, {0x37c399ea, 0x05ef55c7, 0x08d76dff}, {255, 27, 255}},
-    {"test", 6492, 28, 1194776278, 0x39b4c2d3, {0xfde03125, 0xec33a81c, 0x45b6b063}, {255, 243, 255}},
 };

@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SIZES = (105, 28)
 
 
 def row(split, images, labels):
@@ -55,18 +54,16 @@ def omniglot_rows(folder):
     for f in found:
         members.setdefault((f[0].encode(), f[1].encode()), []).append(f)
     lines = []
-    for size in SIZES:
-        for split in ("train", "test"):
-            take = [f for c in characters for f in
-                    (members[c][:len(members[c]) * 4 // 5] if split == "train"
-                     else members[c][len(members[c]) * 4 // 5:])]
-            images = [f[4].convert("L") for f in take]
-            if size != 105:
-                images = [i.resize((size, size), Image.BILINEAR) for i in images]
-            labels = [np.array([of[f[0].encode(), f[1].encode()] for f in take], np.uint16),
-                      np.array([alphabets.index(f[0].encode()) for f in take], np.uint8),
-                      np.array([f[3] for f in take], np.uint8)]
-            lines.append(row(split, np.stack([np.asarray(i) for i in images])[..., None], labels))
+    for split in ("train", "test"):
+        take = []
+        for c in characters:
+            n = len(members[c]) * 4 // 5
+            take += members[c][:n] if split == "train" else members[c][n:]
+        labels = [np.array([of[f[0].encode(), f[1].encode()] for f in take], np.uint16),
+                  np.array([alphabets.index(f[0].encode()) for f in take], np.uint8),
+                  np.array([f[3] for f in take], np.uint8)]
+        images = np.stack([np.asarray(f[4].convert("L")) for f in take])
+        lines.append(row(split, images[..., None], labels))
     return lines
 
 
