@@ -1,4 +1,4 @@
-/* cmd_bench.c: `tandem bench step` and `tandem bench ops`. */
+/* cmd_bench.c: `tandem bench step`, `tandem bench ops` and `tandem bench conv`. */
 #include "cli.h"
 
 #include <stdlib.h>
@@ -10,17 +10,31 @@ static const cli_option ops_options[] = {
     {"filter", "TEXT", "only samples with TEXT in their \"operation/sample\""},
     {"json", NULL, "JSON lines on stdout"},
 };
+static const cli_option conv_options[] = {
+    {"shape", "N,H,W,C,K[,R,S,STRIDE,PADDING]",
+     "one convolution (nothing given: some typical ones)"},
+    {"filter", "TEXT", "only rows with TEXT in their \"direction/algorithm/shape\""},
+    {"json", NULL, "JSON lines on stdout"},
+};
 static const cli_group step_group = {"options", step_options, CLI_COUNT(step_options)};
 static const cli_group ops_group = {"options", ops_options, CLI_COUNT(ops_options)};
+static const cli_group conv_group = {"options", conv_options, CLI_COUNT(conv_options)};
 static const cli_group *const step_groups[] = {&step_group, &cli_set_group, &cli_device_group,
                                                NULL};
 static const cli_group *const ops_groups[] = {&ops_group, &cli_set_group, &cli_device_group, NULL};
+static const cli_group *const conv_groups[] = {&conv_group, &cli_set_group, &cli_device_group,
+                                               NULL};
 static const char *const step_positionals[] = {"CONFIG", NULL};
 static const char *const ops_positionals[] = {"[CONFIG]", NULL};
 
 static const char json_fields[] =
     "With --json, numbers are named wall_ms, cpu_ms, gflops, gbps, peak_bytes, launches, host_us, "
     "runs, where they apply. bench.steps and bench.warmup set how much is measured.";
+
+static const char conv_fields[] =
+    "Forward, data gradient and filter gradient, each by every algorithm that can run it. GFLOP/s "
+    "count the direct sums, whatever the algorithm does. error_rms and error_max compare some "
+    "elements with double precision; `default` marks the algorithm that training takes.";
 
 /* Prints a bench's text, or its failure. Takes over the configuration and the text. */
 static int finish(const cli_args *args, tdm_config *config, tdm_status status, char *text)
@@ -52,9 +66,23 @@ static int run_ops(const cli_args *args)
     return finish(args, config, status, text);
 }
 
+static int run_conv(const cli_args *args)
+{
+    tdm_config *config = NULL;
+    char *text = NULL;
+    const int code = cli_config(args, cli_positional(args, 0), &config);
+    if (code >= 0) return code;
+    const tdm_status status = tdm_bench_conv(
+        config, cli_value(args, "shape"), cli_value(args, "filter"), cli_has(args, "json"), &text);
+    return finish(args, config, status, text);
+}
+
 const cli_command cli_bench_step = {
     "bench step", step_positionals, "time a configuration's training steps on made-up data",
     json_fields,  step_groups,      run_step};
 const cli_command cli_bench_ops = {
     "bench ops", ops_positionals, "time the operations on their own samples, kernel by kernel",
     json_fields, ops_groups,      run_ops};
+const cli_command cli_bench_conv = {
+    "bench conv", ops_positionals, "time convolutions by each algorithm, with their errors",
+    conv_fields,  conv_groups,     run_conv};

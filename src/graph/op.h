@@ -108,6 +108,7 @@ typedef struct tdm__variant {
     unsigned styles;  /* TDM__ON_CPU | TDM__ON_GPU */
     bool candidate;   /* only taken when the tuning file or a test asks for it */
     bool (*can_run)(const tdm__traits *traits, const tdm__io *io);              /* NULL: always */
+    bool (*prefer)(const tdm__traits *traits, const tdm__io *io); /* false: only when asked for */
     uint64_t (*workspace)(const tdm__traits *traits, const tdm__io *io);        /* bytes; NULL: 0 */
     tdm_status (*prepare)(tdm__build *b);
 } tdm__variant;
@@ -202,6 +203,10 @@ struct tdm_op {
     int n_rejects;
     double tolerance; /* norm-relative, device against double reference; 0 = 1e-5 */
 };
+
+/* The algorithm that runs a node which nobody chose for; NULL: none can. */
+const tdm__variant *tdm__variant_default(const tdm_op *op, const tdm__traits *traits,
+                                         const tdm__io *io);
 
 /* Appends a node. Returns its first output (others follow: value + 1, ...). inputs may hold
  * TDM_NO_VALUE for absent optional ones; attrs are copied. Trailing absent inputs may be left out. */

@@ -11,6 +11,16 @@ static bool fits(const tdm__variant *v, const tdm__traits *traits, const tdm__io
     return (v->styles & style) && (!v->can_run || v->can_run(traits, io));
 }
 
+const tdm__variant *tdm__variant_default(const tdm_op *op, const tdm__traits *traits,
+                                         const tdm__io *io)
+{
+    for (int i = 0; i < op->n_variants; i++) {
+        const tdm__variant *v = &op->variants[i];
+        if (!v->candidate && fits(v, traits, io) && (!v->prefer || v->prefer(traits, io))) return v;
+    }
+    return NULL;
+}
+
 /* "conv2d|cpu|f32[8,28,28,1],f32[3,3,1,32],none|kernel=3,3 stride=1,1" */
 static void add_key(const tdm__planned *node, const tdm__traits *traits, tdm__str *key)
 {
@@ -46,9 +56,7 @@ tdm_status tdm__planning_variants(tdm__planning *p)
         if (node->removed || op->view) continue;
         tdm_status status = chosen(p, node);
         if (status) return status;
-        for (int i = 0; i < op->n_variants && !node->variant; i++)
-            if (!op->variants[i].candidate && fits(&op->variants[i], p->traits, &node->io))
-                node->variant = &op->variants[i];
+        if (!node->variant) node->variant = tdm__variant_default(op, p->traits, &node->io);
         if (!node->variant) {
             tdm__str key = {0};
             add_key(node, p->traits, &key);

@@ -49,6 +49,12 @@ static void add_json(tdm__str *text, const tdm__bench_row *row)
     add_count(&j, "runs", row->runs);
     add_number(&j, "first_step_s", row->first_step_s);
     add_count(&j, "programs", row->programs);
+    add_number(&j, "error_rms", row->error_rms);
+    add_number(&j, "error_max", row->error_max);
+    if (row->is_default) {
+        tdm__json_key(&j, "default");
+        tdm__json_bool(&j, true);
+    }
     tdm__json_close(&j, '}');
     if (tdm__json_status(&j)) text->failed = true;
     tdm__str_addf(text, "%s\n", tdm__json_text(&j));

@@ -5,17 +5,39 @@
 #include <tandem/train.h>
 
 #include "base/str.h"
+#include "graph/plan.h"
 
 /* Zero (or negative) fields do not apply and are left out of JSON. */
 typedef struct tdm__bench_row {
     const char *name;
     double wall_ms, cpu_ms, gflops, gbps, host_us, first_step_s;
     uint64_t peak_bytes, launches, runs, programs;
+    double error_rms, error_max; /* against a double reference, relative to its rms and maximum */
+    bool is_default;             /* the algorithm that would be taken */
 } tdm__bench_row;
 
 void tdm__bench_heading(tdm__str *text);
 void tdm__bench_add(tdm__str *text, const tdm__bench_row *row, bool json);
 /* Sorts values. */
 double tdm__median(double *values, size_t n);
+
+/* One operation on one sample. */
+typedef struct tdm__op_bench {
+    tdm_device *device;
+    const tdm_op *op;
+    const tdm__sample *sample;
+    const char *variant; /* NULL: the default */
+    /* after tdm__op_bench_open */
+    float *host[TDM__MAX_SAMPLE_INPUTS]; /* f32 inputs as drawn */
+    tdm__buffer buffers[TDM__MAX_SAMPLE_INPUTS], step;
+    tdm_value out;
+    tdm__plan *plan;
+} tdm__op_bench;
+
+tdm_status tdm__op_bench_open(tdm__op_bench *b);
+void tdm__op_bench_close(tdm__op_bench *b);
+/* Medians of `runs` timings of `batch` runs each, after one that warms up, into row (name is the
+ * caller's). */
+tdm_status tdm__op_bench_time(tdm__op_bench *b, int runs, int batch, tdm__bench_row *row);
 
 #endif

@@ -12,14 +12,6 @@
 
 enum { RUNS = 9, BATCH = 4 }; /* medians over RUNS timings of BATCH runs each */
 
-typedef struct op_bench {
-    tdm_device *device;
-    const tdm_op *op;
-    const tdm__sample *sample;
-    tdm__buffer buffers[TDM__MAX_SAMPLE_INPUTS], step;
-    tdm__plan *plan;
-} op_bench;
-
 static double draw(tdm__rng *rng, tdm__fill fill, int arg)
 {
     const double u = tdm__rng_uniform(rng);
@@ -40,7 +32,7 @@ static double draw(tdm__rng *rng, tdm__fill fill, int arg)
     }
 }
 
-static void fill_input(const op_bench *b, int input, int64_t count, void *bytes)
+static void fill_input(const tdm__op_bench *b, int input, int64_t count, void *bytes)
 {
     tdm__rng rng = tdm__rng_make(1, tdm__rng_stream(b->sample->name, (uint64_t)input, 0));
     for (int64_t i = 0; i < count; i++) {
@@ -59,7 +51,7 @@ static void fill_input(const op_bench *b, int input, int64_t count, void *bytes)
     }
 }
 
-static tdm_status place_input(op_bench *b, tdm_graph *g, int input, tdm_value *value)
+static tdm_status place_input(tdm__op_bench *b, tdm_graph *g, int input, tdm_value *value)
 {
     tdm_status status = TDM_OK;
     void *bytes = NULL;
@@ -74,67 +66,90 @@ static tdm_status place_input(op_bench *b, tdm_graph *g, int input, tdm_value *v
     TDM_TRY(tdm__view_write(b->device, (tdm__view){&b->buffers[input], 0}, bytes, size));
     *value = tdm_graph_variable(g, "input", *d, false);
     tdm__graph_place(g, *value, (tdm__view){&b->buffers[input], 0});
+    if (d->dtype == TDM_F32) {
+        b->host[input] = bytes;
+        bytes = NULL;
+    }
 done:
     free(bytes);
     return status;
 }
 
-static tdm_status build(op_bench *b)
+static const char *choose(void *user, const char *key)
+{
+    const tdm__op_bench *b = user;
+    (void)key; /* the plan has one node */
+    return b->variant;
+}
+
+tdm_status tdm__op_bench_open(tdm__op_bench *b)
 {
     tdm_status status = TDM_OK;
     tdm_graph *g = NULL;
     tdm_value inputs[TDM__MAX_SAMPLE_INPUTS];
     TDM_TRY(tdm_graph_create(&g));
     for (int i = 0; i < b->sample->n_in; i++) TDM_TRY(place_input(b, g, i, &inputs[i]));
-    const tdm_value out = tdm__graph_node(g, b->op, inputs, b->sample->n_in, b->sample->attrs);
+    b->out = tdm__graph_node(g, b->op, inputs, b->sample->n_in, b->sample->attrs);
     TDM_TRY(tdm_graph_status(g));
-    for (int o = 0; o < b->op->n_out; o++) tdm_graph_keep(g, out + o);
+    for (int o = 0; o < b->op->n_out; o++) tdm_graph_keep(g, b->out + o);
     TDM_TRY(tdm__buffer_create(b->device, sizeof(tdm__step), true, "step", &b->step));
-    const tdm__plan_spec spec = {.device = b->device, .step = {&b->step, 0}};
+    const tdm__plan_spec spec = {
+        .device = b->device, .step = {&b->step, 0}, .choose = choose, .choose_user = b};
     TDM_TRY(tdm__plan_create(g, &spec, &b->plan));
 done:
     tdm_graph_destroy(&g);
     return status;
 }
 
-static tdm_status time_runs(op_bench *b, double *wall, double *cpu)
+void tdm__op_bench_close(tdm__op_bench *b)
+{
+    tdm__plan_destroy(&b->plan);
+    for (int i = 0; i < TDM__MAX_SAMPLE_INPUTS; i++) {
+        tdm__buffer_destroy(b->device, &b->buffers[i]);
+        free(b->host[i]);
+        b->host[i] = NULL;
+    }
+    tdm__buffer_destroy(b->device, &b->step);
+}
+
+tdm_status tdm__op_bench_time(tdm__op_bench *b, int runs, int batch, tdm__bench_row *row)
 {
     tdm_status status = TDM_OK;
-    double walls[RUNS], cpus[RUNS];
-    for (int i = -1; i < RUNS; i++) { /* the first warms up: compilation stays out */
+    double *wall = NULL, *cpu = NULL;
+    tdm__plan_stats stats;
+    TDM_TRY(tdm__calloc_try((size_t)runs, sizeof *wall, &wall));
+    TDM_TRY(tdm__calloc_try((size_t)runs, sizeof *cpu, &cpu));
+    for (int i = -1; i < runs; i++) { /* the first warms up: compilation stays out */
         const double w = tdm__now(), c = tdm__cpu_time();
-        for (int k = 0; k < BATCH; k++) TDM_TRY(tdm__plan_run(b->plan));
+        for (int k = 0; k < batch; k++) TDM_TRY(tdm__plan_run(b->plan));
         TDM_TRY(tdm_device_finish(b->device));
         if (i < 0) continue;
-        walls[i] = (tdm__now() - w) / BATCH;
-        cpus[i] = (tdm__cpu_time() - c) / BATCH;
+        wall[i] = (tdm__now() - w) / batch;
+        cpu[i] = (tdm__cpu_time() - c) / batch;
     }
-    *wall = tdm__median(walls, RUNS);
-    *cpu = tdm__median(cpus, RUNS);
+    tdm__plan_get_stats(b->plan, &stats);
+    const double seconds = tdm__median(wall, (size_t)runs);
+    row->wall_ms = 1e3 * seconds;
+    row->cpu_ms = 1e3 * tdm__median(cpu, (size_t)runs);
+    row->gflops = stats.flops / seconds / 1e9;
+    row->gbps = stats.bytes / seconds / 1e9;
+    row->launches = (uint64_t)stats.launches;
+    row->runs = (uint64_t)(runs * batch);
 done:
+    free(wall);
+    free(cpu);
     return status;
 }
 
-static tdm_status bench_one(op_bench *b, const char *name, bool json, tdm__str *text)
+static tdm_status bench_one(tdm__op_bench *b, const char *name, bool json, tdm__str *text)
 {
     tdm_status status = TDM_OK;
-    double wall, cpu;
-    tdm__plan_stats stats;
-    TDM_TRY(build(b));
-    tdm__plan_get_stats(b->plan, &stats);
-    TDM_TRY(time_runs(b, &wall, &cpu));
-    const tdm__bench_row row = {.name = name,
-                                .wall_ms = 1e3 * wall,
-                                .cpu_ms = 1e3 * cpu,
-                                .gflops = stats.flops / wall / 1e9,
-                                .gbps = stats.bytes / wall / 1e9,
-                                .launches = (uint64_t)stats.launches,
-                                .runs = RUNS * BATCH};
+    tdm__bench_row row = {.name = name};
+    TDM_TRY(tdm__op_bench_open(b));
+    TDM_TRY(tdm__op_bench_time(b, RUNS, BATCH, &row));
     tdm__bench_add(text, &row, json);
 done:
-    tdm__plan_destroy(&b->plan);
-    for (int i = 0; i < TDM__MAX_SAMPLE_INPUTS; i++) tdm__buffer_destroy(b->device, &b->buffers[i]);
-    tdm__buffer_destroy(b->device, &b->step);
+    tdm__op_bench_close(b);
     if (status) tdm__context(status, "%s", name);
     return status;
 }
@@ -146,7 +161,7 @@ static tdm_status bench_op(tdm_device *device, const tdm_op *op, const char *fil
     for (int i = 0; i < op->n_samples && !status; i++) {
         tdm__str name = {0};
         tdm__str_addf(&name, "%s/%s", op->name, op->samples[i].name);
-        op_bench b = {.device = device, .op = op, .sample = &op->samples[i]};
+        tdm__op_bench b = {.device = device, .op = op, .sample = &op->samples[i]};
         status = tdm__str_status(&name);
         if (!status && (!filter || strstr(tdm__str_text(&name), filter)))
             status = bench_one(&b, tdm__str_text(&name), json, text);

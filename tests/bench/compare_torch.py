@@ -1,8 +1,14 @@
 #!/usr/bin/env python3
-"""Times a training step of tandem and of PyTorch in turn, in one go: same network, same batch, forward,
-losses, backward, Adam. Prints the ratio PyTorch / tandem of the medians of CPU time per step.
+"""Times tandem and PyTorch in turn, in one go, and prints the ratio PyTorch / tandem of the medians of CPU
+time, PyTorch in its better memory format:
 
     compare_torch.py [--tandem build/tandem] [--threads 1] [--rounds 3] [--steps 20] [network ...]
+
+times a training step of the networks: same network, same batch, forward, losses, backward, Adam.
+
+    compare_torch.py conv [--shape N,H,W,C,K[,R,S,stride,padding]] [--direction forward|data|filter]
+
+times convolutions by themselves.
 
 Needs PyTorch. CPU time of one thread (the default) is steadier than wall time on a shared machine.
 """
@@ -62,11 +68,75 @@ def time_torch(name, steps, threads, channels_last):
     print(json.dumps({"wall_ms": 1e3 * statistics.median(wall), "cpu_ms": 1e3 * statistics.median(cpu)}))
 
 
-def child(name, steps, threads, channels_last):
-    args = [sys.executable, __file__, "--child", name, "--steps", str(steps), "--threads", str(threads)]
-    if channels_last:
-        args.append("--channels-last")
+def run_child(*args):
+    """Another process of this script, so that neither library's threads disturb the other."""
+    args = [sys.executable, __file__, *args]
     return json.loads(subprocess.run(args, check=True, capture_output=True, text=True).stdout)
+
+
+def child(name, steps, threads, channels_last):
+    return run_child("--child", name, "--steps", str(steps), "--threads", str(threads),
+                     *(["--channels-last"] if channels_last else []))
+
+
+# Layers of SegNet at 288x384.
+SHAPES = ["4,288,384,64,64", "4,144,192,128,128", "4,72,96,256,256", "4,36,48,512,512", "4,18,24,512,512"]
+DIRECTIONS = ["forward", "data", "filter"]
+
+
+def time_torch_conv(shape, direction, steps, threads):
+    """Runs in this process's child: prints one JSON line."""
+    import torch
+    torch.set_num_threads(threads)
+    given = [int(v) for v in shape.split(",")]
+    n, h, w, c, k, r, s, stride, pad = given + [3, 3, 1, 1][len(given) - 5:]
+    best = {}
+    for fmt in (torch.contiguous_format, torch.channels_last):
+        x = torch.randn(n, c, h, w).to(memory_format=fmt)
+        f = torch.randn(k, c, r, s).to(memory_format=fmt)
+        y = torch.nn.functional.conv2d(x, f, None, stride, pad)
+        dy = torch.randn_like(y)
+        mask = [direction == "data", direction == "filter", False]
+
+        def run():
+            if direction == "forward":
+                torch.nn.functional.conv2d(x, f, None, stride, pad)
+            else:
+                torch.ops.aten.convolution_backward(dy, x, f, None, [stride] * 2, [pad] * 2, [1, 1], False,
+                                                    [0, 0], 1, mask)
+
+        wall, cpu = [], []
+        for i in range(-1, steps):
+            w0, c0 = time.perf_counter(), time.process_time()
+            run()
+            if i < 0:
+                continue
+            wall.append(time.perf_counter() - w0)
+            cpu.append(time.process_time() - c0)
+        times = {"wall_ms": 1e3 * statistics.median(wall), "cpu_ms": 1e3 * statistics.median(cpu)}
+        best = {key: min(best.get(key, value), value) for key, value in times.items()}
+    print(json.dumps(best))
+
+
+def time_tandem_conv(binary, shape, direction, threads):
+    env = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads))
+    args = [binary, "bench", "conv", "--json", "--shape", shape, "--filter", direction + "/"]
+    out = subprocess.run(args, check=True, capture_output=True, text=True, env=env).stdout
+    return next(row for row in map(json.loads, out.splitlines()) if row.get("default"))
+
+
+def compare_conv(shape, direction, options):
+    tandem, torch = [], []
+    for _ in range(options.rounds):
+        tandem.append(time_tandem_conv(options.tandem, shape, direction, options.threads))
+        torch.append(run_child("--child-conv", shape, "--direction", direction, "--steps", "7",
+                               "--threads", str(options.threads)))
+    key = "cpu_ms" if options.threads == 1 else "wall_ms"
+    ours, theirs = (statistics.median(t[key] for t in rows) for rows in (tandem, torch))
+    print(json.dumps({"conv": shape, "direction": direction, "threads": options.threads, "measure": key,
+                      "algorithm": tandem[0]["name"].split("/")[1], "tandem": round(ours, 3),
+                      "torch": round(theirs, 3), "ratio": round(theirs / ours, 3),
+                      "error_rms": tandem[0]["error_rms"], "error_max": tandem[0]["error_max"]}), flush=True)
 
 
 def time_tandem(binary, name, steps, threads):
@@ -99,14 +169,25 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--channels-last", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--shape", action="append", help="of conv: N,H,W,C,K[,R,S,stride,padding] (repeatable)")
+    parser.add_argument("--direction", action="append", choices=DIRECTIONS, help="of conv (repeatable)")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child-conv", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.child_conv:
+        time_torch_conv(options.child_conv, options.direction[0], options.steps, options.threads)
+        return
     if options.child:
         time_torch(options.child, options.steps, options.threads, options.channels_last)
         return
     for name in options.networks:
+        if name == "conv":
+            for shape in options.shape or SHAPES:
+                for direction in options.direction or DIRECTIONS:
+                    compare_conv(shape, direction, options)
+            continue
         if name not in NETWORKS:
-            parser.error(f"unknown network '{name}' (there are {', '.join(sorted(NETWORKS))})")
+            parser.error(f"unknown network '{name}' (there are conv, {', '.join(sorted(NETWORKS))})")
         compare(name, options)
 
 

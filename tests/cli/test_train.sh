@@ -145,4 +145,13 @@ out '"wall_ms"'
 run 2 bench ops --filter nonesuch --json
 no_data
 err "nonesuch"
+run 0 bench conv --shape 1,5,6,3,4 --json
+out '"forward/implicit/1x5x6x3->4/3x3"'
+out '"error_rms"'
+out '"default": true'
+run 0 bench conv --shape 2,6,5,3,4,2,2,2,1 --filter data/ --json
+out '"data/implicit/2x6x5x3->4/2x2/2"'
+run 2 bench conv --shape 1,5,6,3 --json
+no_data
+err "N,H,W,C,K"
 exit 0
