@@ -45,6 +45,8 @@ tdm_status tdm__conv_infer_big(tdm__conv *c, const int32_t output_padding[2]);
 tdm_status tdm__conv_expect_filter(const tdm__io *io, int input, const tdm__conv *c);
 tdm_status tdm__conv_expect_bias(const tdm__io *io, int input, int64_t channels);
 double tdm__conv_macs(const tdm__conv *c);
+/* Both images once: what every algorithm moves at least. */
+double tdm__conv_bytes(const tdm__conv *c);
 
 /* Double references; results are added. */
 void tdm__conv_reference_small(const tdm__conv *c, const double *big, const double *w,
@@ -57,6 +59,15 @@ void tdm__conv_reference_bias(double *y, uint64_t rows, uint64_t channels, const
 /* Gradient nodes shared by convolution and transposed convolution. */
 tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,
                                 const tdm_conv2d_attrs *a);
+
+/* ---- algorithms (variants.c) --------------------------------------------------------------------
+ */
+
+/* Of the operations from an image to an image; the optional bias is input 2. to_small: conv2d.
+ * to_big: its data gradient, the transposed convolution. */
+enum { TDM__N_CONV_VARIANTS = 3 };
+extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_VARIANTS];
+extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_VARIANTS];
 
 /* ---- implicit matrix product, CPU style (implicit.c) ------------------------------------------
  */
@@ -76,5 +87,12 @@ tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c);
 tdm_status tdm__conv_gather_gpu_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);
 uint64_t tdm__conv_filter_gpu_workspace(const tdm__traits *traits, const tdm__conv *c);
 tdm_status tdm__conv_filter_gpu_prepare(tdm__build *b, const tdm__conv *c);
+
+/* ---- Winograd's F(4x4,3x3), CPU style (winograd.c) ---------------------------------------------
+ */
+
+bool tdm__conv_winograd_can_run(const tdm__conv *c);
+uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big);
+tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);
 
 #endif

@@ -66,37 +66,6 @@ static double forward_macs(const tdm__io *io)
     return tdm__conv_macs(&c);
 }
 
-static bool forward_can_run(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = forward_of(io);
-    return tdm__conv_gather_can_run(traits, &c, false);
-}
-
-static uint64_t forward_workspace(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = forward_of(io);
-    return tdm__conv_gather_workspace(traits, &c, false);
-}
-
-static tdm_status forward_prepare(tdm__build *b)
-{
-    const tdm__io *io = tdm__build_io(b);
-    tdm__conv c = forward_of(io);
-    return tdm__conv_gather_prepare(b, &c, false, io->n_in > 2 ? 2 : -1);
-}
-
-static tdm_status forward_prepare_gpu(tdm__build *b)
-{
-    const tdm__io *io = tdm__build_io(b);
-    tdm__conv c = forward_of(io);
-    return tdm__conv_gather_gpu_prepare(b, &c, false, io->n_in > 2 ? 2 : -1);
-}
-
-static const tdm__variant forward_variants[] = {
-    {"implicit", TDM__ON_CPU, false, forward_can_run, forward_workspace, forward_prepare},
-    {"implicit", TDM__ON_GPU, .prepare = forward_prepare_gpu},
-};
-
 #define CONV(...) (&(const tdm_conv2d_attrs){__VA_ARGS__})
 #define SAMPLE(name, attrs, x, w, b)                                                               \
     {                                                                                              \
@@ -114,6 +83,28 @@ static const tdm__variant forward_variants[] = {
 static const tdm__sample forward_samples[] = {
     {"3x3", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(2, 7, 7, 5), F(3, 3, 5, 6), F(6)}},
     {"no bias", CONV({3, 3}), 2, {F(2, 7, 7, 5), F(3, 3, 5, 6)}},
+    {"3x3 tile less one", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 3, 3, 3), F(3, 3, 3, 4), F(4)}},
+    {"3x3 one tile", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 4, 4, 7), F(3, 3, 7, 8), F(8)}},
+    {"3x3 tile and one", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 5, 5, 8), F(3, 3, 8, 16), F(16)}},
+    {"3x3 pixel", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 1, 1, 1), F(3, 3, 1, 1), F(1)}},
+    {"3x3 2x9", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(2, 2, 9, 4), F(3, 3, 4, 3), F(3)}},
+    {"3x3 6x8 no pad", CONV({3, 3}, {1, 1}, {0, 0}), 3, {F(1, 6, 8, 16), F(3, 3, 16, 7), F(7)}},
+    {"3x3 7x3 no pad", CONV({3, 3}, {1, 1}, {0, 0}), 3, {F(3, 7, 3, 1), F(3, 3, 1, 33), F(33)}},
+    {"3x3 8x9 pad 2", CONV({3, 3}, {1, 1}, {2, 2}), 3, {F(1, 8, 9, 33), F(3, 3, 33, 17), F(17)}},
+    {"3x3 1x2 pad 3", CONV({3, 3}, {1, 1}, {3, 3}), 3, {F(2, 1, 2, 3), F(3, 3, 3, 5), F(5)}},
+    {"3x3 9x6 pad 4", CONV({3, 3}, {1, 1}, {4, 4}), 3, {F(1, 9, 6, 5), F(3, 3, 5, 9), F(9)}},
+    {"3x3 14x14", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(3, 14, 14, 16), F(3, 3, 16, 33), F(33)}},
+    {"3x3 two blocks 33",
+     CONV({3, 3}, {1, 1}, {1, 1}),
+     3,
+     {F(2, 14, 13, 33), F(3, 3, 33, 32), F(32)}},
+    {"3x3 panels", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 5, 7, 9), F(3, 3, 9, 67), F(67)}},
+    {"3x3 deep", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 4, 6, 270), F(3, 3, 270, 16), F(16)}},
+    {"3x3 130 channels",
+     CONV({3, 3}, {1, 1}, {1, 1}),
+     3,
+     {F(1, 9, 9, 130), F(3, 3, 130, 130), F(130)}},
+    {"3x3 pads 0 and 2", CONV({3, 3}, {1, 1}, {0, 2}), 3, {F(1, 6, 5, 4), F(3, 3, 4, 5), F(5)}},
     {"1x1 pixel", CONV({1, 1}), 3, {F(1, 1, 1, 1), F(1, 1, 1, 1), F(1)}},
     {"1x1 tile less one", CONV({1, 1}), 3, {F(1, 1, 5, 7), F(1, 1, 7, 15), F(15)}},
     {"1x1 tile", CONV({1, 1}), 3, {F(1, 2, 3, 8), F(1, 1, 8, 16), F(16)}},
@@ -209,7 +200,7 @@ const tdm_op tdm__op_conv2d = {
     .gradient = forward_gradient,
     .reference = forward_reference,
     .macs = forward_macs,
-    TDM__TABLES(forward_variants, forward_samples, forward_rejects),
+    TDM__TABLES(tdm__conv_to_small_variants, forward_samples, forward_rejects),
 };
 
 tdm_value tdm_conv2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b, const tdm_conv2d_attrs *a)

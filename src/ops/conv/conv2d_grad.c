@@ -60,35 +60,6 @@ static double data_macs(const tdm__io *io)
     return tdm__conv_macs(&c);
 }
 
-static bool data_can_run(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = data_of(io);
-    return tdm__conv_gather_can_run(traits, &c, true);
-}
-
-static uint64_t data_workspace(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = data_of(io);
-    return tdm__conv_gather_workspace(traits, &c, true);
-}
-
-static tdm_status data_prepare(tdm__build *b)
-{
-    tdm__conv c = data_of(tdm__build_io(b));
-    return tdm__conv_gather_prepare(b, &c, true, -1);
-}
-
-static tdm_status data_prepare_gpu(tdm__build *b)
-{
-    tdm__conv c = data_of(tdm__build_io(b));
-    return tdm__conv_gather_gpu_prepare(b, &c, true, -1);
-}
-
-static const tdm__variant data_variants[] = {
-    {"implicit", TDM__ON_CPU, false, data_can_run, data_workspace, data_prepare},
-    {"implicit", TDM__ON_GPU, .prepare = data_prepare_gpu},
-};
-
 static const tdm__attr data_attrs[] = {
     {"kernel", 'i', offsetof(tdm__conv_data_attrs, conv.kernel), 2},
     {"stride", 'i', offsetof(tdm__conv_data_attrs, conv.stride), 2},
@@ -100,6 +71,28 @@ static const tdm__attr data_attrs[] = {
 
 static const tdm__sample data_samples[] = {
     {"3x3", DATA(7, 7, {3, 3}, {1, 1}, {1, 1}), 2, {F(2, 7, 7, 6), F(3, 3, 5, 6)}},
+    {"3x3 tile less one", DATA(3, 3, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 3, 3, 4), F(3, 3, 3, 4)}},
+    {"3x3 one tile", DATA(4, 4, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 4, 4, 8), F(3, 3, 7, 8)}},
+    {"3x3 tile and one", DATA(5, 5, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 5, 5, 16), F(3, 3, 8, 16)}},
+    {"3x3 pixel", DATA(1, 1, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 1, 1, 1), F(3, 3, 1, 1)}},
+    {"3x3 2x9", DATA(2, 9, {3, 3}, {1, 1}, {1, 1}), 2, {F(2, 2, 9, 3), F(3, 3, 4, 3)}},
+    {"3x3 6x8 no pad", DATA(6, 8, {3, 3}, {1, 1}, {0, 0}), 2, {F(1, 4, 6, 7), F(3, 3, 16, 7)}},
+    {"3x3 7x3 no pad", DATA(7, 3, {3, 3}, {1, 1}, {0, 0}), 2, {F(3, 5, 1, 33), F(3, 3, 1, 33)}},
+    {"3x3 8x9 pad 2", DATA(8, 9, {3, 3}, {1, 1}, {2, 2}), 2, {F(1, 10, 11, 17), F(3, 3, 33, 17)}},
+    {"3x3 1x2 pad 3", DATA(1, 2, {3, 3}, {1, 1}, {3, 3}), 2, {F(2, 5, 6, 5), F(3, 3, 3, 5)}},
+    {"3x3 9x6 pad 4", DATA(9, 6, {3, 3}, {1, 1}, {4, 4}), 2, {F(1, 15, 12, 9), F(3, 3, 5, 9)}},
+    {"3x3 14x14", DATA(14, 14, {3, 3}, {1, 1}, {1, 1}), 2, {F(3, 14, 14, 33), F(3, 3, 16, 33)}},
+    {"3x3 two blocks 33",
+     DATA(14, 13, {3, 3}, {1, 1}, {1, 1}),
+     2,
+     {F(2, 14, 13, 32), F(3, 3, 33, 32)}},
+    {"3x3 panels", DATA(5, 7, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 5, 7, 67), F(3, 3, 9, 67)}},
+    {"3x3 deep", DATA(4, 6, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 4, 6, 16), F(3, 3, 270, 16)}},
+    {"3x3 130 channels",
+     DATA(9, 9, {3, 3}, {1, 1}, {1, 1}),
+     2,
+     {F(1, 9, 9, 130), F(3, 3, 130, 130)}},
+    {"3x3 pads 0 and 2", DATA(6, 5, {3, 3}, {1, 1}, {0, 2}), 2, {F(1, 4, 7, 5), F(3, 3, 4, 5)}},
     {"1x1 pixel", DATA(1, 1, {1, 1}), 2, {F(1, 1, 1, 1), F(1, 1, 1, 1)}},
     {"1x1 tile less one", DATA(1, 5, {1, 1}), 2, {F(1, 1, 5, 7), F(1, 1, 15, 7)}},
     {"1x1 tile", DATA(2, 3, {1, 1}), 2, {F(1, 2, 3, 8), F(1, 1, 16, 8)}},
@@ -178,7 +171,7 @@ const tdm_op tdm__op_conv2d_grad_data = {
     .infer = data_infer,
     .reference = data_reference,
     .macs = data_macs,
-    TDM__TABLES(data_variants, data_samples, data_rejects),
+    TDM__TABLES(tdm__conv_to_big_variants, data_samples, data_rejects),
 };
 
 /* ---- filter gradient, with and without the bias gradient ---------------------------------------
@@ -253,12 +246,29 @@ static tdm_status filter_prepare_gpu(tdm__build *b)
 }
 
 static const tdm__variant filter_variants[] = {
-    {"implicit", TDM__ON_CPU, false, filter_can_run, filter_workspace, filter_prepare},
+    {"implicit", TDM__ON_CPU, .can_run = filter_can_run, .workspace = filter_workspace,
+     .prepare = filter_prepare},
     {"implicit", TDM__ON_GPU, .workspace = filter_workspace_gpu, .prepare = filter_prepare_gpu},
 };
 
 static const tdm__sample filter_samples[] = {
     {"3x3", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(2, 7, 7, 5), F(2, 7, 7, 6)}},
+    {"3x3 tile less one", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 3, 3, 3), F(1, 3, 3, 4)}},
+    {"3x3 one tile", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 4, 4, 7), F(1, 4, 4, 8)}},
+    {"3x3 tile and one", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 5, 5, 8), F(1, 5, 5, 16)}},
+    {"3x3 pixel", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 1, 1, 1), F(1, 1, 1, 1)}},
+    {"3x3 2x9", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(2, 2, 9, 4), F(2, 2, 9, 3)}},
+    {"3x3 6x8 no pad", CONV({3, 3}, {1, 1}, {0, 0}), 2, {F(1, 6, 8, 16), F(1, 4, 6, 7)}},
+    {"3x3 7x3 no pad", CONV({3, 3}, {1, 1}, {0, 0}), 2, {F(3, 7, 3, 1), F(3, 5, 1, 33)}},
+    {"3x3 8x9 pad 2", CONV({3, 3}, {1, 1}, {2, 2}), 2, {F(1, 8, 9, 33), F(1, 10, 11, 17)}},
+    {"3x3 1x2 pad 3", CONV({3, 3}, {1, 1}, {3, 3}), 2, {F(2, 1, 2, 3), F(2, 5, 6, 5)}},
+    {"3x3 9x6 pad 4", CONV({3, 3}, {1, 1}, {4, 4}), 2, {F(1, 9, 6, 5), F(1, 15, 12, 9)}},
+    {"3x3 14x14", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(3, 14, 14, 16), F(3, 14, 14, 33)}},
+    {"3x3 two blocks 33", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(2, 14, 13, 33), F(2, 14, 13, 32)}},
+    {"3x3 panels", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 5, 7, 9), F(1, 5, 7, 67)}},
+    {"3x3 deep", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 4, 6, 270), F(1, 4, 6, 16)}},
+    {"3x3 130 channels", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 9, 9, 130), F(1, 9, 9, 130)}},
+    {"3x3 pads 0 and 2", CONV({3, 3}, {1, 1}, {0, 2}), 2, {F(1, 6, 5, 4), F(1, 4, 7, 5)}},
     {"1x1 pixel", CONV({1, 1}), 2, {F(1, 1, 1, 1), F(1, 1, 1, 1)}},
     {"1x1 tile less one", CONV({1, 1}), 2, {F(1, 1, 7, 5), F(1, 1, 7, 15)}},
     {"1x1 tile", CONV({1, 1}), 2, {F(1, 2, 4, 6), F(1, 2, 4, 16)}},

@@ -53,37 +53,6 @@ static double macs(const tdm__io *io)
     return tdm__conv_macs(&c);
 }
 
-static bool can_run(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = of(io);
-    return tdm__conv_gather_can_run(traits, &c, true);
-}
-
-static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = of(io);
-    return tdm__conv_gather_workspace(traits, &c, true);
-}
-
-static tdm_status prepare(tdm__build *b)
-{
-    const tdm__io *io = tdm__build_io(b);
-    tdm__conv c = of(io);
-    return tdm__conv_gather_prepare(b, &c, true, io->n_in > 2 ? 2 : -1);
-}
-
-static tdm_status prepare_gpu(tdm__build *b)
-{
-    const tdm__io *io = tdm__build_io(b);
-    tdm__conv c = of(io);
-    return tdm__conv_gather_gpu_prepare(b, &c, true, io->n_in > 2 ? 2 : -1);
-}
-
-static const tdm__variant variants[] = {
-    {"implicit", TDM__ON_CPU, false, can_run, workspace, prepare},
-    {"implicit", TDM__ON_GPU, .prepare = prepare_gpu},
-};
-
 #define F TDM__F32
 #define CONV(...) (&(const tdm_conv2d_attrs){__VA_ARGS__})
 
@@ -100,6 +69,10 @@ static const tdm__sample samples[] = {
      3,
      {F(2, 2, 3, 3), F(2, 3, 2, 3), F(2)}},
     {"k3 s1", CONV({3, 3}), 3, {F(2, 4, 4, 3), F(3, 3, 9, 3), F(9)}},
+    {"3x3 tile less one", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 3, 3, 4), F(3, 3, 3, 4), F(3)}},
+    {"3x3 8x9 pad 2", CONV({3, 3}, {1, 1}, {2, 2}), 3, {F(1, 10, 11, 17), F(3, 3, 33, 17), F(33)}},
+    {"3x3 14x14", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(3, 14, 14, 33), F(3, 3, 16, 33), F(16)}},
+    {"3x3 panels", CONV({3, 3}, {1, 1}, {1, 1}), 3, {F(1, 5, 7, 67), F(3, 3, 9, 67), F(9)}},
     {"k4 s2 p1", CONV({4, 4}, {2, 2}, {1, 1}), 3, {F(1, 3, 5, 4), F(4, 4, 17, 4), F(17)}},
     {"k1 s3", CONV({1, 1}, {3, 3}), 3, {F(2, 3, 2, 4), F(1, 1, 3, 4), F(3)}},
     {"k5 s3 p2", CONV({5, 5}, {3, 3}, {2, 2}), 3, {F(1, 3, 4, 3), F(5, 5, 3, 3), F(3)}},
@@ -167,7 +140,7 @@ const tdm_op tdm__op_conv_transpose2d = {
     .gradient = gradient,
     .reference = reference,
     .macs = macs,
-    TDM__TABLES(variants, samples, rejects),
+    TDM__TABLES(tdm__conv_to_big_variants, samples, rejects),
 };
 
 tdm_value tdm_conv_transpose2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b,

@@ -129,6 +129,12 @@ double tdm__conv_macs(const tdm__conv *c)
            (double)(c->kernel[0] * c->kernel[1]);
 }
 
+double tdm__conv_bytes(const tdm__conv *c)
+{
+    return 4.0 * (double)c->n *
+           (double)(c->c * c->big[0] * c->big[1] + c->k * c->small[0] * c->small[1]);
+}
+
 /* ---- references ------------------------------------------------------------------------------ */
 
 /* Calls fn with offsets of every (big pixel, filter tap, small pixel) that meet: the first channel

@@ -195,9 +195,7 @@ tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_b
                (uint64_t[]){(uint64_t)bl.blocks, (uint64_t)ceil_div(panels, group_panels),
                             (uint64_t)g.classes},
                one);
-    tdm__cost(k, 2 * tdm__conv_macs(c),
-              4.0 * (double)c->n *
-                  (double)(c->c * c->big[0] * c->big[1] + c->k * c->small[0] * c->small[1]));
+    tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
     return TDM_OK;
 }
 
@@ -270,9 +268,7 @@ tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c)
                (uint64_t[]){(uint64_t)f.chunks, (uint64_t)ceil_div(f.panels, f.group_panels),
                             (uint64_t)f.c_groups},
                one);
-    tdm__cost(k, 2 * tdm__conv_macs(c),
-              4.0 * (double)c->n *
-                  (double)(c->c * c->big[0] * c->big[1] + c->k * c->small[0] * c->small[1]));
+    tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
 
     k = tdm__emit(b, FILE_CL, "conv_filter_reduce", "");
     tdm__arg_workspace(k, 0, sizeof(float));

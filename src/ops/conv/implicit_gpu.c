@@ -21,12 +21,6 @@ static void arg_sizes(tdm__kernel *k, const tdm__conv *c, bool to_big)
         for (int j = 0; j < 2; j++) tdm__arg_i32(k, pairs[i][j]);
 }
 
-static double traffic(const tdm__conv *c)
-{
-    return 4.0 * (double)c->n *
-           (double)(c->c * c->big[0] * c->big[1] + c->k * c->small[0] * c->small[1]);
-}
-
 static void range(tdm__kernel *k, uint64_t x, uint64_t y, uint64_t z)
 {
     uint64_t local[3] = {ITEMS, 1, 1};
@@ -54,7 +48,7 @@ tdm_status tdm__conv_gather_gpu_prepare(tdm__build *b, const tdm__conv *c, bool 
     tdm__arg_i32(k, to_big ? reduced : 1);
     tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     range(k, tdm__ceil_div(pixels, TILE_M), tdm__ceil_div((uint64_t)columns, TILE_N), classes);
-    tdm__cost(k, 2 * tdm__conv_macs(c), traffic(c));
+    tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
     return TDM_OK;
 }
 
@@ -96,7 +90,7 @@ tdm_status tdm__conv_filter_gpu_prepare(tdm__build *b, const tdm__conv *c)
     tdm__arg_i32(k, has_bias);
     tdm__arg_u64(k, s.chunk_pixels);
     range(k, tdm__ceil_div(s.rows, TILE_M), tdm__ceil_div((uint64_t)c->k, TILE_N), s.chunks);
-    tdm__cost(k, 2 * tdm__conv_macs(c), traffic(c));
+    tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
 
     uint64_t filter = (s.rows - 1) * (uint64_t)c->k, bias = has_bias ? (uint64_t)c->k : 0;
     k = tdm__emit(b, FILE_CL, "conv_filter_reduce", "");

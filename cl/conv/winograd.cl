@@ -1,0 +1,321 @@
+// conv/winograd.cl: CPU-style convolution with 3x3 taps, stride 1, by Winograd's F(4x4,3x3)
+// (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016):
+//
+//   Y = A' [ (G g G') . (B' d B) ] A       d: 6x6 inputs, g: 3x3 taps, Y: 4x4 outputs, ' transposed
+//
+// summed over channels before the outer transform: 36 matrix products (tiles x C) (C x K), one for
+// each position of the 6x6 tile, in place of 144 multiply-adds per tile and pair of channels.
+//
+// Tiles are numbered over (image, row, column) of the result. A work-item has a slot of scratch in
+// global memory and works through blocks of tiles: v [36][tiles][channels] = transformed inputs, m
+// [36][tiles][columns] = products. The step from one position to the next is an odd number of cache
+// lines, so that the 36 streams of a transform never share a cache set. The number of slots is fixed
+// by the shape; which slot a block has changes nothing.
+
+#define NR (2 * VW)
+#if VW == 16
+#define MR 12 // 24 accumulators of 32 registers
+#else
+#define MR 6 // 12 accumulators of 16 registers
+#endif
+#define POINTS 36
+
+// ---- transforms ------------------------------------------------------------------------------
+
+// o = B' d: the rows
+//   4 0 -5 0 1 0 | 0 -4 -4 1 1 0 | 0 4 -4 -1 1 0 | 0 -2 -1 2 1 0 | 0 2 -1 -2 1 0 | 0 4 0 -5 0 1
+#define INPUT_TRANSFORM(d0, d1, d2, d3, d4, d5, o0, o1, o2, o3, o4, o5)                            \
+    do {                                                                                           \
+        const FLOATV a_ = fma((FLOATV)(-4.0f), d2, d4), b_ = fma((FLOATV)(-4.0f), d1, d3);         \
+        const FLOATV c_ = d4 - d2, e_ = 2.0f * (d3 - d1);                                          \
+        o0 = fma((FLOATV)(4.0f), d0, fma((FLOATV)(-5.0f), d2, d4));                                \
+        o5 = fma((FLOATV)(4.0f), d1, fma((FLOATV)(-5.0f), d3, d5));                                \
+        o1 = a_ + b_;                                                                              \
+        o2 = a_ - b_;                                                                              \
+        o3 = c_ + e_;                                                                              \
+        o4 = c_ - e_;                                                                              \
+    } while (0)
+
+// o = A' m: the rows 1 1 1 1 1 0 | 0 1 -1 2 -2 0 | 0 1 1 4 4 0 | 0 1 -1 8 -8 1
+#define OUTPUT_TRANSFORM(m0, m1, m2, m3, m4, m5, o0, o1, o2, o3)                                   \
+    do {                                                                                           \
+        const FLOATV p_ = m1 + m2, q_ = m1 - m2, r_ = m3 + m4, s_ = m3 - m4;                       \
+        o0 = m0 + p_ + r_;                                                                         \
+        o1 = fma((FLOATV)(2.0f), s_, q_);                                                          \
+        o2 = fma((FLOATV)(4.0f), r_, p_);                                                          \
+        o3 = fma((FLOATV)(8.0f), s_, q_) + m5;                                                     \
+    } while (0)
+
+// o = G g: the rows 1/4 0 0 | -1/6 -1/6 -1/6 | -1/6 1/6 -1/6 | 1/24 1/12 1/6 | 1/24 -1/12 1/6 |
+// 0 0 1
+#define FILTER_TRANSFORM(g0, g1, g2, o0, o1, o2, o3, o4, o5)                                       \
+    do {                                                                                           \
+        const FLOATV s_ = (g0 + g2) * (-1.0f / 6.0f), t_ = g1 * (-1.0f / 6.0f);                    \
+        const FLOATV p_ = fma((FLOATV)(1.0f / 6.0f), g2, g0 * (1.0f / 24.0f));                     \
+        const FLOATV q_ = g1 * (1.0f / 12.0f);                                                     \
+        o0 = 0.25f * g0;                                                                           \
+        o1 = s_ + t_;                                                                              \
+        o2 = s_ - t_;                                                                              \
+        o3 = p_ + q_;                                                                              \
+        o4 = p_ - q_;                                                                              \
+        o5 = g2;                                                                                   \
+    } while (0)
+
+// ---- filter ----------------------------------------------------------------------------------
+
+// Floats from one position to the next of the transformed filter [36][panel][C][NR].
+#define FILTER_STEP(C, K) ((size_t)(((K) + NR - 1) / NR) * (C)*NR + NR)
+
+// t [9][VW][NR] = taps of input channels c0.. and output channels k0.., zeros beyond. rotated: the
+// filter is [9][K][C] and turned by half a turn, as the data gradient has it.
+static void stage_taps(float *t, const global float *w, int C, int K, int c0, int k0, int rotated)
+{
+    const int cs = min(VW, C - c0), ks = min(NR, K - k0);
+    for (int tap = 0; tap < 9; tap++, t += VW * NR) {
+        const global float *from = w + (size_t)(rotated ? 8 - tap : tap) * C * K;
+        for (int i = 0; i < VW * NR; i += VW) VSTORE((FLOATV)(0.0f), 0, t + i);
+        if (!rotated && ks == NR) {
+            for (int c = 0; c < cs; c++) {
+                const global float *row = from + (size_t)(c0 + c) * K + k0;
+                VSTORE(VLOAD(0, row), 0, t + c * NR);
+                VSTORE(VLOAD(1, row), 1, t + c * NR);
+            }
+        } else if (!rotated) {
+            for (int c = 0; c < cs; c++)
+                for (int k = 0; k < ks; k++) t[c * NR + k] = from[(size_t)(c0 + c) * K + k0 + k];
+        } else {
+            for (int k = 0; k < ks; k++)
+                for (int c = 0; c < cs; c++) t[c * NR + k] = from[(size_t)(k0 + k) * C + c0 + c];
+        }
+    }
+}
+
+// One work-item per (VW input channels, panel of output channels).
+CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C, const int K,
+                                const int rotated)
+{
+    VIEW(w);
+    VIEW(u);
+    const int c0 = get_group_id(0) * VW, panel = get_group_id(1);
+    const size_t step = FILTER_STEP(C, K);
+    float taps[9 * VW * NR];
+    stage_taps(taps, w, C, K, c0, panel * NR, rotated);
+    u += ((size_t)panel * C + c0) * NR;
+    for (int c = 0; c < min(VW, C - c0); c++)
+        for (int half_ = 0; half_ < NR; half_ += VW) {
+            FLOATV g[6][3];
+#define TAP(i) VLOAD(0, taps + ((i)*VW + c) * NR + half_)
+            for (int j = 0; j < 3; j++)
+                FILTER_TRANSFORM(TAP(j), TAP(3 + j), TAP(6 + j), g[0][j], g[1][j], g[2][j], g[3][j],
+                                 g[4][j], g[5][j]);
+            for (int i = 0; i < 6; i++) {
+                FLOATV o[6];
+                FILTER_TRANSFORM(g[i][0], g[i][1], g[i][2], o[0], o[1], o[2], o[3], o[4], o[5]);
+                _Pragma("unroll") for (int j = 0; j < 6; j++)
+                    VSTORE(o[j], 0, u + (i * 6 + j) * step + c * NR + half_);
+            }
+        }
+}
+
+// ---- one tile --------------------------------------------------------------------------------
+
+// v [36] at distance step = B' d B of VW channels of 6x6 pixels.
+static void input_tile(global float *v, size_t step, const global float *d, size_t row,
+                       size_t column)
+{
+    FLOATV t[6][6];
+#define PIXEL(i) VLOAD(0, d + (i)*row + j * column)
+    for (int j = 0; j < 6; j++)
+        INPUT_TRANSFORM(PIXEL(0), PIXEL(1), PIXEL(2), PIXEL(3), PIXEL(4), PIXEL(5), t[0][j],
+                        t[1][j], t[2][j], t[3][j], t[4][j], t[5][j]);
+#undef PIXEL
+    for (int i = 0; i < 6; i++, v += 6 * step) {
+        FLOATV o[6];
+        INPUT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1], o[2],
+                        o[3], o[4], o[5]);
+        _Pragma("unroll") for (int j = 0; j < 6; j++) VSTORE(o[j], 0, v + j * step);
+    }
+}
+
+// patch [6][6][VW] = n channels of the pixels from (top, left) on; zero outside the image.
+static void stage_pixels(global float *patch, const global float *image, int top, int left, int H,
+                         int W, int C, int n)
+{
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++, patch += VW) {
+            const int y = top + i, x = left + j;
+            const int inside = y >= 0 && y < H && x >= 0 && x < W;
+            FLOATV d = (FLOATV)(0.0f);
+            if (inside) d = load_lanes(image + ((size_t)y * W + x) * C, n);
+            VSTORE(d, 0, patch);
+        }
+}
+
+struct image {
+    int H, W, C;
+    int pad_h, pad_w;
+    int tiles_h, tiles_w;
+};
+
+// v [36][tiles][channels] of `tiles` tiles from number `first` on, channels c0 .. c0 + cc - 1; the
+// last group of channels is filled up with zeros.
+static void input_block(global float *v, size_t step, global float *patch, const global float *x,
+                        struct image g, int first, int tiles, int c0, int cc)
+{
+    const int width = (cc + VW - 1) / VW * VW;
+    int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
+    const global float *image = x + (size_t)(first / g.tiles_w / g.tiles_h) * g.H * g.W * g.C + c0;
+    for (int t = 0; t < tiles; t++, v += width) {
+        const int top = th * 4 - g.pad_h, left = tw * 4 - g.pad_w;
+        const int inside = top >= 0 && top + 6 <= g.H && left >= 0 && left + 6 <= g.W;
+        for (int c = 0; c < cc; c += VW) {
+            if (inside && c + VW <= cc) {
+                input_tile(v + c, step, image + ((size_t)top * g.W + left) * g.C + c,
+                           (size_t)g.W * g.C, g.C);
+            } else {
+                stage_pixels(patch, image + c, top, left, g.H, g.W, g.C, min(VW, cc - c));
+                input_tile(v + c, step, patch, 6 * VW, VW);
+            }
+        }
+        if (++tw < g.tiles_w) continue;
+        tw = 0;
+        if (++th < g.tiles_h) continue;
+        th = 0;
+        image += (size_t)g.H * g.W * g.C;
+    }
+}
+
+// m [MR][columns] (+)= rows of v (channels) times a panel of u [depth][NR].
+static void multiply_tile(global float *m, int columns, const global float *v, int width, int rows,
+                          const global float *u, int depth, int fresh)
+{
+    FLOATV sum[MR][2];
+    const global float *a[MR];
+    _Pragma("unroll") for (int i = 0; i < MR; i++)
+    {
+        a[i] = v + (size_t)min(i, rows - 1) * width;
+        sum[i][0] = fresh ? (FLOATV)(0.0f) : VLOAD(0, m + i * columns);
+        sum[i][1] = fresh ? (FLOATV)(0.0f) : VLOAD(1, m + i * columns);
+    }
+    for (int c = 0; c < depth; c++, u += NR) {
+        const FLOATV b0 = VLOAD(0, u), b1 = VLOAD(1, u);
+        _Pragma("unroll") for (int i = 0; i < MR; i++)
+        {
+            const FLOATV av = (FLOATV)(a[i][c]);
+            sum[i][0] = fma(av, b0, sum[i][0]);
+            sum[i][1] = fma(av, b1, sum[i][1]);
+        }
+    }
+    _Pragma("unroll") for (int i = 0; i < MR; i++)
+    {
+        VSTORE(sum[i][0], 0, m + i * columns);
+        VSTORE(sum[i][1], 1, m + i * columns);
+    }
+}
+
+// y [4][4][VW] = A' m A of VW channels, products m at distance step.
+static void output_tile(float *y, const global float *m, size_t step)
+{
+    FLOATV t[4][6];
+#define PRODUCT(i) VLOAD(0, m + (size_t)((i)*6 + j) * step)
+    for (int j = 0; j < 6; j++)
+        OUTPUT_TRANSFORM(PRODUCT(0), PRODUCT(1), PRODUCT(2), PRODUCT(3), PRODUCT(4), PRODUCT(5),
+                         t[0][j], t[1][j], t[2][j], t[3][j]);
+#undef PRODUCT
+    for (int i = 0; i < 4; i++, y += 4 * VW) {
+        FLOATV o[4];
+        OUTPUT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1], o[2],
+                         o[3]);
+        _Pragma("unroll") for (int j = 0; j < 4; j++) VSTORE(o[j], j, y);
+    }
+}
+
+// ---- image from image ------------------------------------------------------------------------
+
+// Channels of one pass over the products: what stays in the first-level cache of a panel.
+#define DEPTH 256
+
+CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(float, y),
+                                EPILOGUE_ARGS, ARG(float, scratch), const int N, const int H,
+                                const int W, const int C, const int P, const int Q, const int K,
+                                const int pad_h, const int pad_w, const int block_tiles,
+                                const int group_panels, const int chunk_panels, const int v_step,
+                                const int m_step, const int accumulate)
+{
+    VIEW(x);
+    VIEW(u);
+    VIEW(y);
+    VIEW(scratch);
+    EPILOGUE_VIEWS;
+    const struct image g = {H, W, C, pad_h, pad_w, (P + 3) / 4, (Q + 3) / 4};
+    const int tiles = N * g.tiles_h * g.tiles_w, panels = (K + NR - 1) / NR;
+    const int blocks = (tiles + block_tiles - 1) / block_tiles;
+    const int groups = (panels + group_panels - 1) / group_panels;
+    const int width = (C + VW - 1) / VW * VW;
+    const size_t u_step = FILTER_STEP(C, K);
+    global float *v = scratch + get_group_id(0) * (size_t)(POINTS * (v_step + m_step + VW));
+    global float *m = v + (size_t)POINTS * v_step, *patch = m + (size_t)POINTS * m_step;
+
+    // The common epilogues without a branch: bias or none, relu or none (nothing is below `least`).
+    const int simple = !(epi_parts & ~EPI_BIAS) && !accumulate &&
+                       (epi_act == ACT_NONE || epi_act == ACT_RELU);
+    const FLOATV least = (FLOATV)(epi_act == ACT_RELU ? 0.0f : -INFINITY);
+
+    const ulong items = (ulong)blocks * groups, slots = get_num_groups(0);
+    const int end = (int)((get_group_id(0) + 1) * items / slots);
+    for (int item = (int)(get_group_id(0) * items / slots); item < end; item++) {
+        const int first = item % blocks * block_tiles, panel0 = item / blocks * group_panels;
+        const int rows = min(block_tiles, tiles - first);
+        const int panel_end = min(panel0 + group_panels, panels);
+        input_block(v, v_step, patch, x, g, first, rows, 0, C);
+        for (int panel = panel0; panel < panel_end; panel += chunk_panels) {
+            const int chunk = min(chunk_panels, panel_end - panel), columns = chunk * NR;
+            for (int xi = 0; xi < POINTS; xi++)
+                for (int c = 0; c < C; c += DEPTH)
+                    for (int p = 0; p < chunk; p++)
+                        for (int t = 0; t < rows; t += MR)
+                            multiply_tile(m + (size_t)xi * m_step + t * columns + p * NR, columns,
+                                          v + (size_t)xi * v_step + (size_t)t * width + c, width,
+                                          rows - t,
+                                          u + xi * u_step + ((size_t)(panel + p) * C + c) * NR,
+                                          min(DEPTH, C - c), c == 0);
+            const int k_end = min(K, (panel + chunk) * NR);
+            int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
+            int n = first / g.tiles_w / g.tiles_h;
+            for (int t = 0; t < rows; t++) {
+                const size_t at = (((size_t)n * P + th * 4) * Q + tw * 4) * K;
+                const int h = min(4, P - th * 4), w = min(4, Q - tw * 4);
+                for (int k = panel * NR; k < k_end; k += VW) {
+                    const int lanes = min(VW, K - k);
+                    float pixels[16 * VW];
+                    output_tile(pixels, m + t * columns + (k - panel * NR), m_step);
+                    if (simple && lanes == VW && h == 4 && w == 4) {
+                        const FLOATV bias =
+                            epi_parts & EPI_BIAS ? VLOAD(0, epi_bias + k) : (FLOATV)(0.0f);
+                        for (int i = 0; i < 4; i++)
+                            _Pragma("unroll") for (int j = 0; j < 4; j++)
+                            {
+                                const FLOATV r = VLOAD(i * 4 + j, pixels) + bias;
+                                VSTORE(select(r, (FLOATV)(0.0f), r < least), 0,
+                                       y + at + ((size_t)i * Q + j) * K + k);
+                            }
+                        continue;
+                    }
+                    for (int i = 0; i < h; i++)
+                        for (int j = 0; j < w; j++) {
+                            const size_t out = at + ((size_t)i * Q + j) * K + k;
+                            FLOATV value = VLOAD(i * 4 + j, pixels);
+                            if (accumulate) value += load_lanes(y + out, lanes);
+                            EPILOGUE(value, k, out, lanes);
+                            store_lanes(value, y + out, lanes);
+                        }
+                }
+                if (++tw < g.tiles_w) continue;
+                tw = 0;
+                if (++th < g.tiles_h) continue;
+                th = 0;
+                n++;
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+/* ops/conv/variants.c: the algorithms of the convolutions, and which one is taken by default: a
+ * pure function of the device's traits and the shape.
+ *
+ * Operations that make an image from an image differ only in which of their tensors is the big one:
+ * conv2d reads it, the data gradient and the transposed convolution write it.
+ */
+#include "ops/conv/conv.h"
+
+/* The optional bias is input 2. */
+static int bias_of(const tdm__io *io)
+{
+    return io->n_in > 2 ? 2 : -1;
+}
+
+static tdm__conv conv_of(const tdm__io *io, bool to_big)
+{
+    return to_big ? tdm__conv_of_images(io->attrs, &io->out[0], &io->in[0])
+                  : tdm__conv_of_images(io->attrs, &io->in[0], &io->out[0]);
+}
+
+static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c)
+{
+    return c->c >= 2 * traits->vector_width && c->k >= 2 * traits->vector_width;
+}
+
+/* Functions of tdm__variant for one direction. */
+#define DEFINE_DIRECTION(name, to_big)                                                             \
+    static bool name##_implicit_can_run(const tdm__traits *traits, const tdm__io *io)              \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_gather_can_run(traits, &c, to_big);                                       \
+    }                                                                                              \
+    static uint64_t name##_implicit_workspace(const tdm__traits *traits, const tdm__io *io)        \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_gather_workspace(traits, &c, to_big);                                     \
+    }                                                                                              \
+    static tdm_status name##_implicit_prepare(tdm__build *b)                                       \
+    {                                                                                              \
+        const tdm__io *io = tdm__build_io(b);                                                      \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_gather_prepare(b, &c, to_big, bias_of(io));                               \
+    }                                                                                              \
+    static tdm_status name##_implicit_gpu_prepare(tdm__build *b)                                   \
+    {                                                                                              \
+        const tdm__io *io = tdm__build_io(b);                                                      \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_gather_gpu_prepare(b, &c, to_big, bias_of(io));                           \
+    }                                                                                              \
+    static bool name##_winograd_can_run(const tdm__traits *traits, const tdm__io *io)              \
+    {                                                                                              \
+        (void)traits;                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_winograd_can_run(&c);                                                     \
+    }                                                                                              \
+    static bool name##_winograd_prefer(const tdm__traits *traits, const tdm__io *io)               \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return winograd_pays(traits, &c);                                                          \
+    }                                                                                              \
+    static uint64_t name##_winograd_workspace(const tdm__traits *traits, const tdm__io *io)        \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_winograd_workspace(traits, &c, to_big);                                   \
+    }                                                                                              \
+    static tdm_status name##_winograd_prepare(tdm__build *b)                                       \
+    {                                                                                              \
+        const tdm__io *io = tdm__build_io(b);                                                      \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_winograd_prepare(b, &c, to_big, bias_of(io));                             \
+    }                                                                                              \
+    const tdm__variant tdm__conv_##name##_variants[TDM__N_CONV_VARIANTS] = {                       \
+        {"winograd", TDM__ON_CPU, .can_run = name##_winograd_can_run,                              \
+         .prefer = name##_winograd_prefer, .workspace = name##_winograd_workspace,                 \
+         .prepare = name##_winograd_prepare},                                                      \
+        {"implicit", TDM__ON_CPU, .can_run = name##_implicit_can_run,                              \
+         .workspace = name##_implicit_workspace, .prepare = name##_implicit_prepare},              \
+        {"implicit", TDM__ON_GPU, .prepare = name##_implicit_gpu_prepare},                         \
+    }
+
+DEFINE_DIRECTION(to_small, false);
+DEFINE_DIRECTION(to_big, true);

@@ -1,0 +1,123 @@
+/* ops/conv/winograd.c: the launches of cl/conv/winograd.cl: 3x3 convolution with stride 1 by
+ * Winograd's F(4x4,3x3), CPU style. Every split depends on the shape and the vector width only,
+ * never on the number of cores.
+ */
+#include "ops/conv/conv.h"
+
+#define FILE_CL "conv/winograd.cl"
+
+enum { POINTS = 36, TILE = 4 };
+/* Work items that keep many cores busy, and slots of scratch for them. */
+enum { MIN_ITEMS = 32, SLOTS = 32 };
+/* Tiles of a block while its transformed inputs stay in the second-level cache, and beyond: then a
+ * larger block reads the filter less often. Channels up to which they do. */
+enum { BLOCK_NEAR = 24, BLOCK_FAR = 48, CHANNELS_NEAR = 128 };
+/* Output channels of a work item at least: fewer and the inputs are transformed too often. */
+enum { GROUP_CHANNELS = 64 };
+/* Panels whose products are in the cache together. */
+enum { CHUNK_PANELS = 2 };
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t round_up(int64_t a, int64_t b)
+{
+    return ceil_div(a, b) * b;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool tdm__conv_winograd_can_run(const tdm__conv *c)
+{
+    for (int i = 0; i < 2; i++)
+        if (c->kernel[i] != 3 || c->stride[i] != 1 || c->dilation[i] != 1) return false;
+    return true;
+}
+
+/* The kernel's view of one direction, and how its work is cut. */
+typedef struct gather {
+    int64_t in[2], out[2], c, k, pad[2];
+    int64_t panels, blocks, block_tiles; /* tiles of a block: a multiple of the register tile */
+    int64_t group_panels, groups;        /* panels of a work item: for parallelism */
+    int64_t chunk_panels;                /* panels whose products are in the cache together */
+    int64_t v_step, m_step;              /* floats from one position to the next */
+    int64_t slots;
+} gather;
+
+static gather gather_of(const tdm__traits *traits, const tdm__conv *c, bool to_big)
+{
+    gather g = {.c = to_big ? c->k : c->c, .k = to_big ? c->c : c->k};
+    int64_t tiles = c->n, vw = traits->vector_width, mr = vw == 16 ? 12 : 6, nr = 2 * vw;
+    for (int i = 0; i < 2; i++) {
+        g.in[i] = to_big ? c->small[i] : c->big[i];
+        g.out[i] = to_big ? c->big[i] : c->small[i];
+        g.pad[i] = to_big ? 2 - c->padding[i] : c->padding[i];
+        tiles *= ceil_div(g.out[i], TILE);
+    }
+    int64_t most = g.c <= CHANNELS_NEAR ? BLOCK_NEAR : BLOCK_FAR;
+    g.block_tiles = round_up(ceil_div(tiles, ceil_div(tiles, most)), mr);
+    g.blocks = ceil_div(tiles, g.block_tiles);
+    g.panels = ceil_div(g.k, nr);
+    g.groups = min64(ceil_div(MIN_ITEMS, g.blocks), ceil_div(g.k, GROUP_CHANNELS));
+    g.group_panels = ceil_div(g.panels, g.groups);
+    g.groups = ceil_div(g.panels, g.group_panels);
+    g.chunk_panels = min64(g.group_panels, CHUNK_PANELS);
+    /* odd numbers of cache lines */
+    g.v_step = round_up(g.block_tiles * round_up(g.c, vw), 32) + 16;
+    g.m_step = round_up(g.block_tiles * g.chunk_panels * nr, 32) + 16;
+    g.slots = min64(g.blocks * g.groups, SLOTS);
+    return g;
+}
+
+static uint64_t filter_floats(const gather *g, const tdm__traits *traits)
+{
+    int64_t nr = 2 * traits->vector_width;
+    return (uint64_t)round_up(POINTS * (g->panels * g->c * nr + nr), 32);
+}
+
+uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big)
+{
+    gather g = gather_of(traits, c, to_big);
+    int64_t slot = POINTS * (g.v_step + g.m_step + traits->vector_width);
+    return 4 * (filter_floats(&g, traits) + (uint64_t)(g.slots * slot));
+}
+
+static void arg_ints(tdm__kernel *k, const int64_t *v, int n)
+{
+    for (int i = 0; i < n; i++) tdm__arg_i32(k, v[i]);
+}
+
+tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias)
+{
+    const tdm__traits *traits = tdm__build_traits(b);
+    gather g = gather_of(traits, c, to_big);
+    uint64_t one[2] = {1, 1};
+
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_filter", "");
+    tdm__arg_in(k, 1);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    arg_ints(k, (int64_t[]){g.c, g.k, to_big}, 3);
+    tdm__range(
+        k, 2, (uint64_t[]){(uint64_t)ceil_div(g.c, traits->vector_width), (uint64_t)g.panels}, one);
+    tdm__cost(k, 0, 4.0 * (double)(9 + POINTS) * (double)(g.c * g.k));
+
+    k = tdm__emit(b, FILE_CL, "winograd_gather", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    tdm__arg_out(k, 0);
+    tdm__arg_epilogue(k, bias);
+    tdm__arg_workspace(k, 4 * filter_floats(&g, traits), sizeof(float));
+    arg_ints(k,
+             (int64_t[]){c->n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k, g.pad[0], g.pad[1],
+                         g.block_tiles, g.group_panels, g.chunk_panels, g.v_step, g.m_step,
+                         tdm__build_io(b)->accumulate},
+             15);
+    tdm__range_1(k, (uint64_t)g.slots, 1);
+    tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
+    return TDM_OK;
+}
