@@ -297,14 +297,18 @@ static tdm_status draw_mask(const tdm__answer *a, tdm__sheet *sheet)
 {
     tdm_status status = TDM_OK;
     const tdm_desc *d = &a->task->sample;
+    const bool named = a->task->target.class_names != NULL;
+    /* one output without names: what the task is called */
+    const char *const own[] = {"background", a->task->task->name};
+    const char *const *names = channels_of(a->task) == 1 && !named ? own : names_of(a->task);
     char title[96];
     int32_t *labels = NULL, *truth = NULL;
     TDM_TRY(label_maps(a, &labels, &truth));
     TDM_TRY(tdm__sheet_mask(sheet, title_of(a, false, title), labels, d->dim[0], d->dim[1],
-                            class_count(a->task), names_of(a->task)));
+                            class_count(a->task), names));
     if (truth)
         TDM_TRY(tdm__sheet_mask(sheet, title_of(a, true, title), truth, d->dim[0], d->dim[1],
-                                class_count(a->task), names_of(a->task)));
+                                class_count(a->task), names));
 done:
     free(labels);
     free(truth);

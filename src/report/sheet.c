@@ -319,8 +319,8 @@ static void draw_box(const tdm__sheet *s, tdm__image *panel, const float *box, i
     double at[4];
     for (int k = 0; k < 4; k++) {
         const double most = (k % 2 ? view_h(s) : view_w(s));
-        at[k] = fmin(fmax(box[k] * (k % 2 ? fy : fx), -8), most + 8);
         if (isnan(box[k])) return;
+        at[k] = fmin(fmax(box[k] * (k % 2 ? fy : fx), 0), most); /* its sides stay to be seen */
     }
     const tdm__box outer = {(int)lround(at[0]), TITLE + (int)lround(at[1]),
                             (int)lround(at[2] - at[0]), (int)lround(at[3] - at[1])};
@@ -379,11 +379,12 @@ tdm_status tdm__sheet_classes(tdm__sheet *s, const char *title, const float *p, 
     const tdm_status status = panel_begin(s, title, 0, &panel);
     if (status) return status;
     const int room = (int)panel->width, step = 2 * LINE - 4;
-    int most = (view_h(s) - LINE) / step;
+    const int top = TITLE + 8;
+    int most = (view_h(s) - LINE - 8) / step;
     if (most > LEGEND_MOST - 1) most = LEGEND_MOST - 1;
     const int n = most_probable(p, classes, list, most < 1 ? 1 : most);
     for (int i = 0; i < n; i++) {
-        const int y = TITLE + i * step;
+        const int y = top + i * step;
         const bool right = (int64_t)list[i] == truth;
         const tdm__color color = i == 0 ? box_color : tdm__faint;
         snprintf(text, sizeof text, "%.1f%%", 100 * (double)p[list[i]]);
@@ -398,7 +399,7 @@ tdm_status tdm__sheet_classes(tdm__sheet *s, const char *title, const float *p, 
     }
     if (truth < 0) return TDM_OK;
     snprintf(text, sizeof text, "truth: %s", class_name(names, (uint64_t)truth, name));
-    const int y = TITLE + n * step + 2;
+    const int y = top + n * step + 2;
     tdm__canvas_fill(panel, (tdm__box){0, y, 14, 14}, truth_color);
     tdm__canvas_text(panel, 22, y, SCALE, room - 22, tdm__ink, text);
     return TDM_OK;
@@ -411,12 +412,13 @@ tdm_status tdm__sheet_values(tdm__sheet *s, const char *title, const float *valu
     char text[64];
     const tdm_status status = panel_begin(s, title, 0, &panel);
     if (status) return status;
-    for (uint64_t i = 0; i < n && (int)(i + 1) * LINE <= view_h(s); i++) {
+    for (uint64_t i = 0; i < n && 8 + (int)(i + 1) * LINE <= view_h(s); i++) {
         if (truth)
             snprintf(text, sizeof text, "%.4g (truth %.4g)", (double)values[i], (double)truth[i]);
         else
             snprintf(text, sizeof text, "%.4g", (double)values[i]);
-        tdm__canvas_text(panel, 0, TITLE + (int)i * LINE, SCALE, (int)panel->width, tdm__ink, text);
+        tdm__canvas_text(panel, 0, TITLE + 8 + (int)i * LINE, SCALE, (int)panel->width, tdm__ink,
+                         text);
     }
     return TDM_OK;
 }
