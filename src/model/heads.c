@@ -42,15 +42,6 @@ static tdm_value build_fcn(tdm__net *net, const tdm__head_site *site, tdm_value 
     return tdm_upsample_bilinear(net->graph, x, site->h, site->w, false);
 }
 
-/* Corners in pixels of the input, [xmin, ymin, xmax, ymax], each kept inside the image by a
- * sigmoid. */
-static tdm_value build_box(tdm__net *net, const tdm__head_site *site, tdm_value x)
-{
-    const float scale[4] = {(float)site->w, (float)site->h, (float)site->w, (float)site->h};
-    static const float shift[4] = {0};
-    return tdm_normalize(net->graph, tdm_sigmoid(net->graph, x), scale, shift, 4);
-}
-
 const tdm__head_kind tdm__heads[] = {
     {"linear", "flatten, one dense layer", TDM__FEATURE_BOTTLENECK, {"flatten", "dense outputs"}},
     {"pool-linear", "global average pooling, one dense layer named by the prefix (ResNet's fc)",
@@ -63,13 +54,13 @@ const tdm__head_kind tdm__heads[] = {
      "flatten, dense 512, batch norm, ReLU, dense",
      TDM__FEATURE_BOTTLENECK,
      {"flatten", "dense 512", "batch-norm", "relu", "dense outputs"}},
+    /* target_scale, the longer side in pixels, brings the corners of a target into [0, 1]. */
     {"box",
-     "global average pooling, dense, sigmoid: xmin ymin xmax ymax in pixels",
+     "global average pooling, dense, sigmoid: four numbers in [0, 1]",
      TDM__FEATURE_BOTTLENECK,
-     {"global-avg-pool", "dense 4"},
-     build_box},
+     {"global-avg-pool", "dense 4", "sigmoid"}},
     {"box-linear",
-     "the same four numbers without the sigmoid, in the target's own unit",
+     "the same without the sigmoid",
      TDM__FEATURE_BOTTLENECK,
      {"global-avg-pool", "dense 4"}},
     /* 2x2x16 -> 28x28xC, in [-1, 1]. */

@@ -18,10 +18,9 @@ typedef struct tdm__head_site {
 typedef struct tdm__head_kind {
     const char *name, *help;
     tdm__feature feature;                 /* what it attaches to */
-    const char *layers[TDM__HEAD_LAYERS]; /* ends with NULL; none: build does it all */
-    /* Receives the layers' result (or the feature) with the net in the head's own scope. */
+    const char *layers[TDM__HEAD_LAYERS]; /* ends with NULL; none: build does it */
     tdm_value (*build)(tdm__net *net, const tdm__head_site *site, tdm_value x);
-    bool bare; /* one layer, named by the prefix itself ("fc.weight"): build pushes the scope */
+    bool bare; /* one layer, named by the prefix itself ("fc.weight"): built in the outer scope */
 } tdm__head_kind;
 
 extern const tdm__head_kind tdm__heads[];               /* ends with a NULL name */

@@ -307,8 +307,9 @@ static tdm_value build_head(const tdm__model *model, const head *h, tdm__net *ne
             h->name, h->kind ? h->kind->name : "layers", model->trunk_name);
     if (h->kind && h->kind->bare) return h->kind->build(net, &h->site, x);
     const size_t mark = tdm__net_push(net, h->site.prefix);
-    x = tdm__layers_build(net, h->list.layers, h->list.n, &h->site.units, x);
-    if (h->kind && h->kind->build) x = h->kind->build(net, &h->site, x);
+    x = h->kind && h->kind->build
+            ? h->kind->build(net, &h->site, x)
+            : tdm__layers_build(net, h->list.layers, h->list.n, &h->site.units, x);
     tdm__net_pop(net, mark);
     return x;
 }

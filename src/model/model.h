@@ -33,8 +33,8 @@ int64_t tdm__model_classes(const tdm__model *model, size_t task);
 void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
                       tdm_value *predictions);
 
-/* The layer table: name, operation, output shape, parameters, multiply-adds per sample; totals.
- * free(*out). */
+/* The layer table: name, operation, output shape, parameters, multiply-adds and bytes of results
+ * per sample (before fusing and without reuse); totals. free(*out). */
 tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t batch, char **out);
 
 #endif

@@ -1,5 +1,6 @@
 /* model/table.c: the layer table printed before training and by --dry-run. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "graph/plan.h"
@@ -19,42 +20,73 @@ static uint64_t node_parameters(const tdm_graph *graph, tdm__flat *flat, const t
     return n;
 }
 
-static void add_count(tdm__str *s, double n)
+/* Bytes per sample that the node's own results take: views and updates of variables take none. */
+static double node_bytes(const tdm__node_info *node, int64_t batch)
 {
-    if (n >= 1e9)
-        tdm__str_addf(s, "%11.2f G", n / 1e9);
-    else if (n >= 1e6)
-        tdm__str_addf(s, "%11.2f M", n / 1e6);
-    else if (n >= 1e4)
-        tdm__str_addf(s, "%11.2f k", n / 1e3);
+    double bytes = 0;
+    if (node->op->view) return 0;
+    for (int o = 0; o < node->io.n_out; o++) {
+        if (node->op->update[o]) continue;
+        const tdm_desc *d = &node->io.out[o];
+        bytes += (double)tdm_desc_count(d) * (double)tdm_dtype_size(d->dtype);
+    }
+    return bytes / (double)batch;
+}
+
+/* 25018062 -> "25,018,062" */
+static void add_whole(tdm__str *s, uint64_t n)
+{
+    char digits[32], text[48];
+    const int length = snprintf(digits, sizeof digits, "%" PRIu64, n);
+    int at = 0;
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0) text[at++] = ',';
+        text[at++] = digits[i];
+    }
+    text[at] = 0;
+    tdm__str_addf(s, " %12s", text);
+}
+
+static void add_scaled(tdm__str *s, double n, double unit, const char *prefixes)
+{
+    while (n >= 10 * unit && prefixes[1]) n /= unit, prefixes++;
+    if (*prefixes == ' ')
+        tdm__str_addf(s, " %9.0f  ", n);
     else
-        tdm__str_addf(s, "%11.0f  ", n);
+        tdm__str_addf(s, " %9.2f %c", n, *prefixes);
+}
+
+static void add_row(tdm__str *s, uint64_t parameters, double macs, double bytes)
+{
+    add_whole(s, parameters);
+    add_scaled(s, macs, 1000, " kMG");
+    add_scaled(s, bytes, 1024, " KMG");
+    tdm__str_add(s, "\n");
 }
 
 tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t batch, char **out)
 {
     tdm__str s = {0};
-    double total_macs = 0, total_parameters = 0;
-    tdm__str_addf(&s, "%-28s %-18s %-22s %13s %13s\n", "layer", "operation", "output", "parameters",
-                  "MACs/sample");
+    double total_macs = 0, total_bytes = 0;
+    uint64_t total_parameters = 0;
+    tdm__str_addf(&s, "%-32s %-18s %-22s %12s %12s %12s\n", "layer", "operation", "output",
+                  "parameters", "MACs/sample", "bytes/sample");
     for (size_t i = 0; i < tdm__graph_node_count(graph); i++) {
         tdm__node_info node;
         char shape[64];
         tdm__graph_node_info(graph, i, &node);
         const double macs = node.op->macs ? node.op->macs(&node.io) / (double)batch : 0;
-        const double parameters = (double)node_parameters(graph, flat, &node);
+        const double bytes = node_bytes(&node, batch);
+        const uint64_t parameters = node_parameters(graph, flat, &node);
         total_macs += macs;
+        total_bytes += bytes;
         total_parameters += parameters;
-        tdm__str_addf(&s, "%-28s %-18s %-22s", node.name, node.op->name,
+        tdm__str_addf(&s, "%-32s %-18s %-22s", node.name, node.op->name,
                       tdm_desc_text(&node.io.out[0], shape, sizeof shape));
-        add_count(&s, parameters);
-        add_count(&s, macs);
-        tdm__str_add(&s, "\n");
+        add_row(&s, parameters, macs, bytes);
     }
-    tdm__str_addf(&s, "%-28s %-18s %-22s", "total", "", "");
-    add_count(&s, total_parameters);
-    add_count(&s, total_macs);
-    tdm__str_add(&s, "\n");
+    tdm__str_addf(&s, "%-32s %-18s %-22s", "total", "", "");
+    add_row(&s, total_parameters, total_macs, total_bytes);
     const tdm_status status = tdm__str_status(&s);
     *out = s.text;
     return status;

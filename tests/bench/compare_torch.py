@@ -4,7 +4,8 @@ time, PyTorch in its better memory format:
 
     compare_torch.py [--tandem build/tandem] [--threads 1] [--rounds 3] [--steps 20] [network ...]
 
-times a training step of the networks: same network, same batch, forward, losses, backward, Adam.
+times a training step of the networks: same network, same batch, forward, losses, backward, optimiser, on made-up
+data. segnet takes a minute a step on one core: --rounds 1 --steps 1.
 
     compare_torch.py conv [--shape N,H,W,C,K[,R,S,stride,padding]] [--direction forward|data|filter]
 
@@ -24,19 +25,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "ref"))
 
 
-def fashion(torch):
-    import models
-    net = models.Fashion()
-    s = torch.nn.Parameter(torch.ones(2))
-    images = torch.rand(64, 1, 28, 28)
-    labels = torch.randint(0, 10, (64,))
-    adam = torch.optim.Adam(list(net.parameters()) + [s], lr=1e-3)
-
+def stepper(torch, net, images, losses, optimiser):
+    """(step, layout) of a network: `losses(out, images)` gives the total."""
     def step():
-        adam.zero_grad(set_to_none=True)
-        loss = models.uncertainty(models.fashion_losses(net(images), images, labels), s)
-        loss.backward()
-        adam.step()
+        optimiser.zero_grad(set_to_none=True)
+        losses(net(images), images).backward()
+        optimiser.step()
 
     def layout(fmt):
         nonlocal images
@@ -46,7 +40,49 @@ def fashion(torch):
     return step, layout
 
 
-NETWORKS = {"fashion": fashion}
+def fashion(torch):
+    import models
+    net = models.Fashion()
+    s = torch.nn.Parameter(torch.ones(2))
+    labels = torch.randint(0, 10, (64,))
+    adam = torch.optim.Adam(list(net.parameters()) + [s], lr=1e-3)
+    return stepper(torch, net, torch.rand(64, 1, 28, 28),
+                   lambda out, x: models.uncertainty(models.fashion_losses(out, x, labels), s), adam)
+
+
+def segnet(torch):
+    import models
+    net = models.SegNet()
+    labels, depths = torch.randint(0, 13, (4, 288, 384)), torch.rand(4, 1, 288, 384)
+    f = torch.nn.functional
+    return stepper(torch, net, torch.rand(4, 3, 288, 384),
+                   lambda out, x: f.nll_loss(out["semantic"], labels) + f.l1_loss(out["depth"], depths),
+                   torch.optim.Adam(net.parameters(), lr=1e-4))
+
+
+def unet(torch):
+    import models
+    net = models.UNet([32, 64, 128, 256, 512])
+    masks, labels, boxes = torch.randint(0, 2, (8, 256, 256)), torch.randint(0, 2, (8,)), torch.rand(8, 4)
+    f = torch.nn.functional
+    return stepper(torch, net, torch.rand(8, 3, 256, 256),
+                   lambda out, x: (f.cross_entropy(out["mask"], masks) + f.cross_entropy(out["class"], labels) +
+                                   f.l1_loss(out["box"], boxes)),
+                   torch.optim.Adam(net.parameters(), lr=1e-3))
+
+
+def cifar(torch):
+    import models
+    net = models.StridedCNN({f"is{i}": 2 for i in range(10)})
+    labels = torch.randint(0, 10, (128,))
+    yes = [(labels == i).long() for i in range(10)]
+    f = torch.nn.functional
+    return stepper(torch, net, torch.rand(128, 3, 32, 32),
+                   lambda out, x: sum(f.cross_entropy(out[f"is{i}"], yes[i]) for i in range(10)),
+                   torch.optim.SGD(net.parameters(), lr=0.1))
+
+
+NETWORKS = {"fashion": fashion, "segnet": segnet, "unet": unet, "cifar": cifar}
 
 
 def time_torch(name, steps, threads, channels_last):
@@ -57,7 +93,7 @@ def time_torch(name, steps, threads, channels_last):
     step, layout = NETWORKS[name](torch)
     if channels_last:
         layout(torch.channels_last)
-    for _ in range(5):
+    for _ in range(min(5, steps)):
         step()
     wall, cpu = [], []
     for _ in range(steps):
@@ -142,7 +178,8 @@ def compare_conv(shape, direction, options):
 def time_tandem(binary, name, steps, threads):
     env = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads))
     config = os.path.join(ROOT, "configs", "bench", name + ".yaml")
-    args = [binary, "bench", "step", config, "--json", "--set", f"bench.steps={steps}"]
+    args = [binary, "bench", "step", config, "--json", "--set", f"bench.steps={steps}",
+            "--set", f"bench.warmup={min(5, steps)}"]
     return json.loads(subprocess.run(args, check=True, capture_output=True, text=True, env=env).stdout)
 
 

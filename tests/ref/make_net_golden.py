@@ -70,13 +70,13 @@ def segnet(shift):
 def unet(shift):
     h, w = 32, 48
     b = Batch(4, shift)
-    masks, species, boxes = b.labels("masks", (h, w), 2), b.labels("species", (), 3), b.values("boxes", (4,), 48)
+    masks, species, boxes = b.labels("masks", (h, w), 2), b.labels("species", (), 3), b.values("boxes", (4,), 48)  # target_scale: 48
 
     def losses(out):
         return [F.cross_entropy(out["mask"], masks), F.cross_entropy(out["class"], species),
-                F.l1_loss(out["box"], boxes.to(out["box"].dtype))]
+                F.l1_loss(out["box"], boxes.to(out["box"].dtype) / 48)]
 
-    return models.UNet([8, 16, 32, 64], (h, w), classes=3), "default", b.pixels("images", h, w), 1e-3, losses
+    return models.UNet([8, 16, 32, 64], classes=3), "default", b.pixels("images", h, w), 1e-3, losses
 
 
 def resnet(shift):

@@ -52,16 +52,16 @@ def classifier_bn(features, classes):
                          nn.Linear(512, classes))
 
 
-class BoxHead(nn.Sequential):
-    """Head `box`: corners in pixels of an image of the given height and width."""
-
-    def __init__(self, channels, size):
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Linear(channels, 4))
-        self.scale = (size[1], size[0], size[1], size[0])
+class GlobalAvgPool(nn.Module):
+    """Layer `global-avg-pool`: (N,C,H,W) -> (N,C)."""
 
     def forward(self, x):
-        y = torch.sigmoid(self[1](self[0](x).flatten(1)))
-        return y * torch.tensor(self.scale, dtype=y.dtype)
+        return x.mean(dim=(2, 3))
+
+
+def box_head(channels):
+    """Head `box`."""
+    return nn.Sequential(GlobalAvgPool(), nn.Linear(channels, 4), nn.Sigmoid())
 
 
 # ---- trunks --------------------------------------------------------------------------------------------------
@@ -120,14 +120,14 @@ class PoolLinear(nn.Linear):
 
 
 class UNet(nn.Module):
-    """Trunk `unet` with the heads `segmentation`, `pool-linear` and `box` of an image of the given size."""
+    """Trunk `unet` with the heads `segmentation`, `pool-linear` and `box`."""
 
-    def __init__(self, filters, size, mask_classes=2, classes=2):
+    def __init__(self, filters, mask_classes=2, classes=2):
         super().__init__()
         self.encoder = UNetTrunk(filters)
         self.heads = nn.ModuleDict({"mask": pixel_head(filters[0], mask_classes),
                                     "class": PoolLinear(filters[-1], classes),
-                                    "box": BoxHead(filters[-1], size)})
+                                    "box": box_head(filters[-1])})
 
     def forward(self, x):
         deep, dense = self.encoder(x)

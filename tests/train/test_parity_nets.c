@@ -110,7 +110,7 @@ static const net_case cases[] = {
      "tasks:\n"
      "  mask: {head: segmentation, loss: cross-entropy, target: masks}\n"
      "  class: {head: pool-linear, loss: cross-entropy, target: species}\n"
-     "  box: {head: box, loss: l1, target: boxes}\n",
+     "  box: {head: box, loss: l1, target: boxes, target_scale: 48}\n",
      &unet_golden, unet_arrays, 4},
     {"resnet",
      "model: {trunk: resnet18, filters: [8, 16, 32, 64], stem: cifar, prefix: \"\"}\n"

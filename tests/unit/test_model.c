@@ -132,7 +132,7 @@ START_TEST(heads_are_the_choices)
     for (const tdm__head_kind *k = tdm__heads; k->name; k++, n++) {
         ck_assert_ptr_eq(tdm__head_find(k->name), k);
         ck_assert_msg(is_choice(choices, k->name), "%s", k->name);
-        ck_assert(k->layers[0] || k->build);
+        ck_assert((k->layers[0] != NULL) != (k->build != NULL));
         for (int i = 0; k->layers[i]; i++) support_ok(tdm__layer_parse(k->layers[i], &s));
     }
     ck_assert_uint_eq(n, count_choices(choices));
