@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,37 @@ tdm_status tdm__atomic_begin(tdm__atomic *a, const char *path)
     }
 done:
     if (status) tdm__atomic_abort(a);
+    return status;
+}
+
+/* "x.h5.tmp-123-0" is left over of writing "x.h5" when there is no process 123. */
+static bool is_left_over(const char *name, const char *base)
+{
+    size_t n = strlen(base);
+    char *end;
+    if (strncmp(name, base, n) || strncmp(name + n, ".tmp-", 5)) return false;
+    long pid = strtol(name + n + 5, &end, 10);
+    return *end == '-' && pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH;
+}
+
+tdm_status tdm__atomic_sweep(const char *path)
+{
+    char *folder = NULL, **names = NULL;
+    size_t n = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__path_dir(path, &folder));
+    TDM_TRY(tdm__list_folder(folder, &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        char *left = NULL;
+        if (!is_left_over(names[i], tdm__path_base(path))) continue;
+        TDM_TRY(tdm__path_join(folder, names[i], &left));
+        status = tdm__remove_tree(left);
+        free(left);
+        if (status) goto done;
+    }
+done:
+    tdm__names_free(names, n);
+    free(folder);
     return status;
 }
 

@@ -43,6 +43,8 @@ tdm_status tdm__atomic_write(tdm__atomic *a, const void *bytes, size_t n);
 /* Flush, fsync, rename, fsync of the folder. On failure the old file stays, the temp is removed. */
 tdm_status tdm__atomic_commit(tdm__atomic *a);
 void tdm__atomic_abort(tdm__atomic *a); /* safe after commit and on a zeroed struct */
+/* Removes what killed processes left of writing `path` (not what living ones are writing). */
+tdm_status tdm__atomic_sweep(const char *path);
 /* begin + write + commit */
 tdm_status tdm__atomic_write_file(const char *path, const void *bytes, size_t n);
 /* Appends one line plus newline with a single write(2). */

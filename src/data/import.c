@@ -115,6 +115,21 @@ static tdm_status check_source(const tdm__import_job *job)
                      job->source, job->importer->kind);
 }
 
+/* What a killed import left is of no use: its files appear whole or not at all. */
+static tdm_status sweep(const tdm__import_job *job)
+{
+    const char *const *splits = job->importer->splits;
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; splits[i] && !status; i++) {
+        tdm__str path = {0};
+        tdm__str_addf(&path, "%s/%s.h5", job->out, splits[i]);
+        status = tdm__str_status(&path);
+        if (!status) status = tdm__atomic_sweep(path.text);
+        tdm__str_free(&path);
+    }
+    return status;
+}
+
 tdm_status tdm_data_import(const char *kind, const char *source, const char *out_folder,
                            const tdm_import_options *options, tdm_import_result *result)
 {
@@ -132,6 +147,7 @@ tdm_status tdm_data_import(const char *kind, const char *source, const char *out
     if (complete) return TDM_OK;
     TDM_TRY(check_source(&job));
     TDM_TRY(tdm__make_folders(out_folder));
+    TDM_TRY(sweep(&job));
     status = job.importer->run(&job);
     if (status) tdm__context(status, "importing %s", kind);
 done:

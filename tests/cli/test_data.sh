@@ -52,6 +52,48 @@ out '"Ankle boot"'
 run 0 data info set/test.h5
 out "15 samples"
 
+# CIFAR-10 of zeros: 60,000 records, all of class 0
+mkdir zeros
+truncate -s $((3073 * 60000)) zeros/data_batch_1.bin
+truncate -s $((3073 * 4)) zeros/test_batch.bin
+# stopped in the middle, in each way: no half file, and what a kill leaves goes with the next run
+for signal in INT TERM KILL; do
+    "$tandem" data import cifar10 zeros --out stopped 2> .err &
+    pid=$!
+    for _ in $(seq 200); do
+        ls stopped/train.h5.tmp-* > .out 2> /dev/null && break
+        sleep 0.01
+    done
+    kill -$signal $pid
+    wait $pid 2> /dev/null
+    code=$?
+    last="data import cifar10, SIG$signal"
+    case $signal in INT) same $code 130 ;; TERM) same $code 143 ;; KILL) same $code 137 ;; esac
+    absent stopped/train.h5
+    absent stopped/test.h5
+    [ $signal = KILL ] || same "$(ls stopped)" ""
+done
+run 0 data import cifar10 zeros --out stopped
+same "$(ls stopped | tr '\n' ' ')" "test.h5 train.h5 "
+before=$(cksum stopped/train.h5)
+rm stopped/test.h5
+run 0 data import cifar10 zeros --out stopped
+err "test: 4 samples"
+no_err "train:"
+err "what an earlier import had finished was kept"
+same "$(cksum stopped/train.h5)" "$before"
+run 0 data info stopped
+out "labels: class, u8, 60000"
+run 3 data import cifar100 zeros --out hundred
+err "train.bin is not there"
+run 2 data import cifar10 zeros --out x --size 48
+err "the images of cifar10 are 32 x 32 and are not resized"
+run 3 data import omniglot zeros --out letters
+err "holds neither images_background nor images_evaluation"
+run 0 data import --help
+out "cifar100"
+out "omniglot"
+
 # files with something wrong: each is named, exit 3
 run 3 data info nowhere
 err "nowhere"

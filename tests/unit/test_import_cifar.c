@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tandem/dataset.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/dataset.h"
@@ -163,6 +164,59 @@ START_TEST(cifar100)
 }
 END_TEST
 
+/* A hundred classes are summed up in text, and written out in JSON. */
+START_TEST(info)
+{
+    char *text = NULL;
+    make_cifar100();
+    support_ok(tdm_data_import("cifar100", source, out, NULL, NULL));
+    support_ok(tdm_data_info(out, false, &text));
+    const char *const parts[] = {
+        "train: 700 samples, from cifar100", "classes: 20\n", "counts: 0 (class 0) 35, 1 (class 1)",
+        "classes: 100, from class 0 to class 99; each belongs to a class of coarse\n",
+        "counts: 100 of 100 classes occur, each 7 times\n",
+        /* test: records 0..39 have the fine labels 1, 4, ..., 97, 0, 3, ..., 18 */
+        "counts: 40 of 100 classes occur, each 1 times\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        ck_assert_msg(strstr(text, parts[i]) != NULL, "lacks %s: %s", parts[i], text);
+    free(text);
+    support_ok(tdm_data_info(out, true, &text));
+    ck_assert_ptr_nonnull(strstr(text, "\"group\": \"coarse\""));
+    ck_assert_ptr_nonnull(strstr(text, "\"99\": 7"));
+    free(text);
+    write_records(source, "data_batch_1.bin", 1, 30, 0);
+    write_records(source, "test_batch.bin", 1, 3, 0);
+    set_byte("data_batch_1.bin", 0, 9);
+    char *other = support_path(folder, "other");
+    support_ok(tdm_data_import("cifar10", source, other, NULL, NULL));
+    support_ok(tdm_data_info(other, false, &text));
+    ck_assert_ptr_nonnull(
+        strstr(text, "counts: 0 2, 1 3, 2 3, 3 3, 4 3, 5 3, 6 3, 7 3, 8 3, 9 4\n"));
+    free(text);
+    free(other);
+}
+END_TEST
+
+/* What a killed import left is removed, what a living one writes is not. */
+START_TEST(sweeps)
+{
+    char mine[64], *dead = support_path(out, "train.h5.tmp-999999999-0"), *living;
+    snprintf(mine, sizeof mine, "test.h5.tmp-%ld-9", (long)getpid());
+    living = support_path(out, mine);
+    char *unlike = support_path(out, "val.h5.tmp-999999999-0");
+    support_ok(tdm__make_folders(out));
+    support_write_text(dead, "half");
+    support_write_text(living, "half");
+    support_write_text(unlike, "half");
+    make_cifar100();
+    support_ok(tdm_data_import("cifar100", source, out, NULL, NULL));
+    ck_assert(!tdm__path_exists(dead) && tdm__path_exists(living) && tdm__path_exists(unlike));
+    free(dead);
+    free(living);
+    free(unlike);
+}
+END_TEST
+
 START_TEST(refuses_files)
 {
     support_fails(tdm_data_import("cifar10", source, out, NULL, NULL), TDM_ERR_DATA,
@@ -291,6 +345,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, cifar10);
     tcase_add_test(tc, cifar100);
+    tcase_add_test(tc, info);
+    tcase_add_test(tc, sweeps);
     tcase_add_test(tc, refuses_files);
     tcase_add_test(tc, refuses_labels);
     tcase_add_test(tc, resumes);
