@@ -10,15 +10,25 @@
 #include "format/json.h"
 
 #define BLOCK_BYTES ((uint64_t)4 << 20)
-enum { MOST_LABELS = 1024, MOST_SPLITS = 64 };
+enum {
+    LABELS = 1024, /* counted at least: values that are no classes should show, too */
+    SHOWN = 24,    /* classes whose counts are shown as text; more are summed up */
+    MOST_SPLITS = 64
+};
 
 /* What a scan of one array finds. counts[i] is how often the whole number i - 1 occurs. */
 typedef struct summary {
     double low, high, sum, squares;
     uint64_t finite, nan, infinite;
     bool counted; /* class and mask arrays */
-    uint64_t counts[MOST_LABELS], uncounted;
+    uint64_t *counts, n_counts, uncounted;
 } summary;
+
+static void summary_free(summary *s)
+{
+    free(s->counts);
+    *s = (summary){0};
+}
 
 static void add_values(summary *s, const double *v, size_t n)
 {
@@ -33,7 +43,7 @@ static void add_values(summary *s, const double *v, size_t n)
         s->sum += v[i];
         s->squares += v[i] * v[i];
         if (!s->counted) continue;
-        if (v[i] >= -1 && v[i] < MOST_LABELS - 1 && v[i] == floor(v[i]))
+        if (v[i] >= -1 && v[i] < (double)s->n_counts - 1 && v[i] == floor(v[i]))
             s->counts[(int)v[i] + 1]++;
         else
             s->uncounted++;
@@ -59,7 +69,10 @@ static tdm_status scan(const tdm_dataset *ds, size_t index, summary *out)
     uint64_t *rows = NULL;
     tdm_status status = TDM_OK;
     out->counted = info->kind == TDM_ARRAY_CLASS || info->kind == TDM_ARRAY_MASK;
+    out->n_counts = info->classes < LABELS ? LABELS : info->classes + 1;
     if (!most) most = 1;
+    TDM_TRY(tdm__calloc_try(out->counted ? (size_t)out->n_counts : 0, sizeof *out->counts,
+                            &out->counts));
     TDM_TRY(tdm__calloc_try((size_t)(most * info->elems), sizeof *block, &block));
     TDM_TRY(tdm__calloc_try((size_t)most, sizeof *rows, &rows));
     for (uint64_t at = 0; at < n; at += most) {
@@ -104,19 +117,67 @@ static const char *class_name(const tdm_array_info *info, size_t position)
     return named ? info->class_names[position - 1] : NULL;
 }
 
+static void text_label(tdm__str *s, const tdm_array_info *info, size_t position)
+{
+    const char *name = class_name(info, position);
+    tdm__str_addf(s, "%lld", (long long)position - 1);
+    if (name) tdm__str_addf(s, " (%s)", name);
+}
+
+/* "1600 of 1623 classes, 12 (cat) 3 .. 40 (dog) 16, mean 15.9": the rarest and the commonest. */
+static void text_spread(tdm__str *s, const tdm_array_info *info, const summary *sum)
+{
+    size_t rarest = 0, commonest = 0;
+    uint64_t present = 0, total = 0;
+    for (size_t i = 0; i < sum->n_counts; i++) {
+        if (!sum->counts[i]) continue;
+        if (!present || sum->counts[i] < sum->counts[rarest]) rarest = i;
+        if (!present || sum->counts[i] > sum->counts[commonest]) commonest = i;
+        present++;
+        total += sum->counts[i];
+    }
+    tdm__str_addf(s, " %llu", (unsigned long long)present);
+    if (info->classes) tdm__str_addf(s, " of %llu", (unsigned long long)info->classes);
+    tdm__str_add(s, " classes occur");
+    if (sum->counts[rarest] == sum->counts[commonest]) {
+        tdm__str_addf(s, ", each %llu times", (unsigned long long)sum->counts[rarest]);
+        return;
+    }
+    tdm__str_addf(s, ", %.4g times in the mean; least ", (double)total / (double)present);
+    text_label(s, info, rarest);
+    tdm__str_addf(s, " %llu, most ", (unsigned long long)sum->counts[rarest]);
+    text_label(s, info, commonest);
+    tdm__str_addf(s, " %llu", (unsigned long long)sum->counts[commonest]);
+}
+
 static void text_counts(tdm__str *s, const tdm_array_info *info, const summary *sum)
 {
-    tdm__str_add(s, "      counts:");
+    size_t present = 0;
     const char *separator = " ";
-    for (size_t i = 0; i < MOST_LABELS; i++) {
+    for (size_t i = 0; i < sum->n_counts; i++) present += sum->counts[i] != 0;
+    tdm__str_add(s, "      counts:");
+    if (present > SHOWN) text_spread(s, info, sum);
+    for (size_t i = 0; i < sum->n_counts && present <= SHOWN; i++) {
         if (!sum->counts[i]) continue;
-        const char *name = class_name(info, i);
-        tdm__str_addf(s, "%s%d%s%s%s %llu", separator, (int)i - 1, name ? " (" : "",
-                      name ? name : "", name ? ")" : "", (unsigned long long)sum->counts[i]);
+        tdm__str_add(s, separator);
+        text_label(s, info, i);
+        tdm__str_addf(s, " %llu", (unsigned long long)sum->counts[i]);
         separator = ", ";
     }
     if (sum->uncounted)
-        tdm__str_addf(s, "%sother values %llu", separator, (unsigned long long)sum->uncounted);
+        tdm__str_addf(s, "%sother values %llu", present > SHOWN ? ", " : separator,
+                      (unsigned long long)sum->uncounted);
+    tdm__str_add(s, "\n");
+}
+
+/* "1623, first Angelic/character01, last ULOG/character26; grouped by alphabet" */
+static void text_classes(tdm__str *s, const tdm_array_info *info)
+{
+    tdm__str_addf(s, "      classes: %llu", (unsigned long long)info->classes);
+    if (info->class_names && info->classes > SHOWN)
+        tdm__str_addf(s, ", from %s to %s", info->class_names[0],
+                      info->class_names[info->classes - 1]);
+    if (info->group) tdm__str_addf(s, "; each belongs to a class of %s", info->group);
     tdm__str_add(s, "\n");
 }
 
@@ -148,7 +209,7 @@ static void text_array(tdm__str *s, const tdm_dataset *ds, size_t index, const s
     if (sum->nan) tdm__str_addf(s, ", NaN %llu", (unsigned long long)sum->nan);
     if (sum->infinite) tdm__str_addf(s, ", infinite %llu", (unsigned long long)sum->infinite);
     tdm__str_add(s, "\n");
-    if (info->classes) tdm__str_addf(s, "      classes: %llu\n", (unsigned long long)info->classes);
+    if (info->classes) text_classes(s, info);
     if (sum->counted) text_counts(s, info, sum);
 }
 
@@ -177,12 +238,12 @@ static void write_text(tdm__json *j, const char *key, const char *text)
 
 static void write_counts(tdm__json *j, const summary *sum)
 {
-    char label[16];
+    char label[24];
     tdm__json_key(j, "counts");
     tdm__json_open(j, '{');
-    for (size_t i = 0; i < MOST_LABELS; i++) {
+    for (size_t i = 0; i < sum->n_counts; i++) {
         if (!sum->counts[i]) continue;
-        snprintf(label, sizeof label, "%d", (int)i - 1);
+        snprintf(label, sizeof label, "%lld", (long long)i - 1);
         tdm__json_key(j, label);
         tdm__json_uint(j, sum->counts[i]);
     }
@@ -236,6 +297,13 @@ static void write_array(tdm__json *j, const tdm_dataset *ds, size_t index, const
         for (uint64_t i = 0; i < info->classes; i++) tdm__json_string(j, info->class_names[i]);
         tdm__json_close(j, ']');
     }
+    if (info->group) {
+        write_text(j, "group", info->group);
+        tdm__json_key(j, "group_of");
+        tdm__json_open(j, '[');
+        for (uint64_t i = 0; i < info->classes; i++) tdm__json_int(j, info->group_of[i]);
+        tdm__json_close(j, ']');
+    }
     if (sum->counted) write_counts(j, sum);
     tdm__json_close(j, '}');
 }
@@ -252,7 +320,7 @@ typedef struct report {
 static tdm_status add_split(report *r, const char *path, const char *split)
 {
     tdm_dataset *ds = NULL;
-    summary *sum = NULL;
+    summary sum = {0};
     tdm_status status = TDM_OK;
     TDM_TRY(tdm_dataset_open(path, split, &ds));
     const char *name = split ? split : tdm__path_base(path);
@@ -272,20 +340,19 @@ static tdm_status add_split(report *r, const char *path, const char *split)
                       from ? from : "");
     }
     for (size_t i = 0; i < tdm_dataset_arrays(ds); i++) {
-        free(sum);
-        TDM_TRY(tdm__calloc_try(1, sizeof *sum, &sum));
-        TDM_TRY(scan(ds, i, sum));
+        summary_free(&sum);
+        TDM_TRY(scan(ds, i, &sum));
         if (r->json)
-            write_array(&r->object, ds, i, sum);
+            write_array(&r->object, ds, i, &sum);
         else
-            text_array(&r->text, ds, i, sum);
+            text_array(&r->text, ds, i, &sum);
     }
     if (r->json) {
         tdm__json_close(&r->object, ']');
         tdm__json_close(&r->object, '}');
     }
 done:
-    free(sum);
+    summary_free(&sum);
     tdm_dataset_destroy(&ds);
     return status;
 }
