@@ -35,6 +35,15 @@ extern const tdm_opt_table tdm_data_options;
 
 /* Splits --------------------------------------------------------------------------------------- */
 
+#define TDM_SPLIT_WHERE 8 /* most conditions */
+
+/* A condition on samples: the array of classes has one of the values. */
+typedef struct tdm_split_where {
+    const char *array;
+    const int64_t *values;
+    size_t n_values;
+} tdm_split_where;
+
 /* Where the splits of a data set come from. "train" is what the data set calls so (or the one file
  * that `path` names). "val" and "test" are the data set's own where it has them; else they are
  * drawn from train without replacement, disjoint, by `seed`, and train is the rest. */
@@ -45,6 +54,10 @@ typedef struct tdm_split_spec {
      * name refuses them. */
     double val_fraction, test_fraction;
     uint64_t val_count, test_count;
+    /* Of all splits only the samples that satisfy all of these: val and test are drawn from what is
+     * left of train. None left, or an array or class that is not there: TDM_ERR_CONFIG. */
+    tdm_split_where where[TDM_SPLIT_WHERE];
+    size_t n_where;
     /* Use only so many samples of train (after drawing val and test), drawn without replacement and
      * put in ascending order; all arrays use the same. 0: all. More than there are: TDM_ERR_CONFIG.
      */
@@ -59,7 +72,7 @@ typedef struct tdm_split_spec {
  * and threads may use it. */
 typedef struct tdm_split tdm_split;
 
-/* The split options of a resolved configuration. Strings stay the config's. */
+/* The split options of a resolved configuration. Strings and lists stay the config's. */
 tdm_status tdm_split_spec_read(const tdm_config *config, tdm_split_spec *out);
 /* Whether tdm_split_open would find the split (its own file, or a size to draw). */
 bool tdm_split_exists(const tdm_split_spec *spec, const char *name);

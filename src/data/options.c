@@ -1,7 +1,7 @@
 /* data/options.c: the data.* options and what they fill. */
 #include <tandem/loader.h>
 
-#include "base/error.h"
+#include "base/str.h"
 
 static const tdm_opt_spec specs[] = {
     {"data.path", TDM_OPT_STRING, "", 0, 0, 0, NULL, "a data set from `tandem data import`",
@@ -16,6 +16,8 @@ static const tdm_opt_spec specs[] = {
      "the same as a number of samples"},
     {"data.num_samples", TDM_OPT_INT, "0", TDM_OPT_MIN, 0, 0, NULL, NULL,
      "use only so many samples of train, drawn without replacement; 0: all"},
+    {"data.where.*", TDM_OPT_INTS, "", 0, 0, 0, NULL, "alphabet: [0, 1, 2]",
+     "of every split use only the samples whose class in this array is one of these"},
     {"data.split_seed", TDM_OPT_INT, "0", TDM_OPT_MIN, 0, 0, NULL, NULL,
      "seed of drawn splits and of num_samples; the training seed does not change them"},
     {"data.shuffle", TDM_OPT_BOOL, "true", 0, 0, 0, NULL, NULL,
@@ -45,6 +47,30 @@ static tdm_status read_count(const tdm_config *config, const char *key, uint64_t
     return status;
 }
 
+static tdm_status read_where(const tdm_config *config, tdm_split_spec *out)
+{
+    const char *const *names = NULL;
+    size_t n = 0;
+    tdm__str key = {0};
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_members(config, "data.where", &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        tdm_split_where *w = &out->where[i];
+        key.length = 0;
+        tdm__str_addf(&key, "data.where.%s", names[i]);
+        TDM_TRY(tdm__str_status(&key));
+        if (i == TDM_SPLIT_WHERE)
+            TDM_TRY(tdm_config_reject(config, key.text, "at most %d arrays can be named",
+                                      TDM_SPLIT_WHERE));
+        w->array = names[i];
+        TDM_TRY(tdm_config_ints(config, key.text, &w->values, &w->n_values));
+    }
+    out->n_where = n;
+done:
+    tdm__str_free(&key);
+    return status;
+}
+
 tdm_status tdm_split_spec_read(const tdm_config *config, tdm_split_spec *out)
 {
     tdm_status status = TDM_OK;
@@ -59,6 +85,7 @@ tdm_status tdm_split_spec_read(const tdm_config *config, tdm_split_spec *out)
     TDM_TRY(read_count(config, "data.num_samples", &out->num_samples));
     TDM_TRY(read_count(config, "data.split_seed", &out->seed));
     TDM_TRY(tdm_config_bool(config, "data.cache", &out->cache));
+    TDM_TRY(read_where(config, out));
 done:
     return status;
 }

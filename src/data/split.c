@@ -1,5 +1,6 @@
 /* data/split.c: which rows of which data set make up a split.
  *
+ * Conditions (data.where) come first: what follows is about the rows that satisfy them.
  * Drawing: a permutation of train's rows (stream "data.split"); the first ones are val, the next
  * test, the rest train; each in ascending order. num_samples: the first ones of a permutation of
  * that rest (stream "data.subset"), in ascending order. So the three parts are disjoint and exact,
@@ -16,6 +17,7 @@
 #include "base/rng.h"
 #include "data/repack.h"
 #include "data/sampler.h"
+#include "data/where.h"
 
 struct tdm_split {
     tdm_dataset *dataset;
@@ -97,6 +99,15 @@ static tdm_status draw(uint64_t seed, const char *stream, uint64_t total, uint64
     return TDM_OK;
 }
 
+/* Keeps of the split's samples those that `chosen` counts among them; takes `chosen`. */
+static void keep_chosen(tdm_split *split, uint64_t *chosen, uint64_t n)
+{
+    for (uint64_t i = 0; split->rows && i < n; i++) chosen[i] = split->rows[chosen[i]];
+    free(split->rows);
+    split->rows = chosen;
+    split->length = n;
+}
+
 static tdm_status take_subset(tdm_split *split, const tdm_split_spec *spec)
 {
     uint64_t *chosen = NULL;
@@ -106,13 +117,17 @@ static tdm_status take_subset(tdm_split *split, const tdm_split_spec *spec)
                          (unsigned long long)spec->num_samples, (unsigned long long)split->length);
     tdm_status status =
         draw(spec->seed, "data.subset", split->length, 0, spec->num_samples, &chosen);
-    if (status) return status;
-    for (uint64_t i = 0; split->rows && i < spec->num_samples; i++)
-        chosen[i] = split->rows[chosen[i]];
-    free(split->rows);
-    split->rows = chosen;
-    split->length = spec->num_samples;
-    return TDM_OK;
+    if (!status) keep_chosen(split, chosen, spec->num_samples);
+    return status;
+}
+
+/* All samples of the data set, or those that satisfy the conditions. */
+static tdm_status take_all(tdm_split *split, const tdm_split_spec *spec)
+{
+    split->length = tdm_dataset_length(split->dataset);
+    if (!spec->n_where) return TDM_OK;
+    return tdm__where_rows(split->dataset, spec->where, spec->n_where, &split->rows,
+                           &split->length);
 }
 
 /* path as train: a folder's train split, or one file. */
@@ -125,16 +140,18 @@ static tdm_status open_train(const tdm_split_spec *spec, tdm_dataset **out)
 /* target: PARTS for train itself. */
 static tdm_status open_drawn(tdm_split *split, const tdm_split_spec *spec, part target)
 {
-    uint64_t sizes[PARTS] = {0}, skip = 0;
+    uint64_t sizes[PARTS] = {0}, skip = 0, *chosen = NULL;
     tdm_status status = open_train(spec, &split->dataset);
-    if (status) return status;
-    uint64_t total = tdm_dataset_length(split->dataset);
-    status = part_sizes(spec, total, sizes);
+    if (!status) status = take_all(split, spec);
+    uint64_t total = split->length;
+    if (!status) status = part_sizes(spec, total, sizes);
     if (status) return status;
     for (part p = 0; p < target; p++) skip += sizes[p];
-    split->length = target == PARTS ? total - skip : sizes[target];
-    if (split->length < total)
-        status = draw(spec->seed, "data.split", total, skip, split->length, &split->rows);
+    uint64_t n = target == PARTS ? total - skip : sizes[target];
+    if (n < total) {
+        status = draw(spec->seed, "data.split", total, skip, n, &chosen);
+        if (!status) keep_chosen(split, chosen, n);
+    }
     if (!status && target == PARTS) status = take_subset(split, spec);
     return status;
 }
@@ -160,9 +177,7 @@ static tdm_status open_own(tdm_split *split, const tdm_split_spec *spec, const c
     tdm_status status = tdm_dataset_open(spec->path, name, &split->dataset);
     if (status && p < PARTS && tdm__path_exists(spec->path))
         return tdm__hint(status, "data.%s_fraction draws one from train", name);
-    if (status) return status;
-    split->length = tdm_dataset_length(split->dataset);
-    return TDM_OK;
+    return status ? status : take_all(split, spec);
 }
 
 tdm_status tdm_split_open(const tdm_split_spec *spec, const char *name, tdm_split **out)
