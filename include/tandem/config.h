@@ -75,6 +75,9 @@ tdm_status tdm_config_load_text(tdm_config *config, const char *text, size_t siz
 /* "key.path=value"; origin names the source in messages ("--set", "TANDEM_DEVICE"). */
 tdm_status tdm_config_assign(tdm_config *config, const char *assignment, const char *origin);
 tdm_status tdm_config_set(tdm_config *config, const char *key, const char *value, const char *origin);
+/* Gives member `to` of a wildcard ("tasks") every value that was given for member `from`. */
+tdm_status tdm_config_member_copy(tdm_config *config, const char *prefix, const char *from,
+                                  const char *to, const char *origin);
 /* Fills defaults (wildcard members included) and checks what is required. Call once after the last
  * change; getters work after it. */
 tdm_status tdm_config_resolve(tdm_config *config);
@@ -102,7 +105,8 @@ tdm_status tdm_config_strings(const tdm_config *config, const char *key, const c
 /* Member names under a wildcard, in file order: members(c, "tasks", ...). */
 tdm_status tdm_config_members(const tdm_config *config, const char *prefix, const char *const **out,
                               size_t *n);
-/* True when the user gave the key (not a default). */
+/* True when the user gave the key a value other than its default (a resolved configuration that is read
+ * again names every key). */
 bool tdm_config_given(const tdm_config *config, const char *key);
 /* "configs/a.yaml:12:9", "--set", "default": for messages about a key. Never NULL. */
 const char *tdm_config_origin(const tdm_config *config, const char *key);

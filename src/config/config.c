@@ -513,6 +513,46 @@ done:
     return status;
 }
 
+/* "tasks.a.loss" -> "tasks.b.loss"; *out is NULL when the key is not below prefix.from. */
+static tdm_status key_of_member(const char *key, const char *prefix, const char *from,
+                                const char *to, char **out)
+{
+    tdm__str text = {0};
+    const size_t n = strlen(prefix), m = strlen(from);
+    *out = NULL;
+    if (strncmp(key, prefix, n) || key[n] != '.' || strncmp(key + n + 1, from, m) ||
+        key[n + 1 + m] != '.')
+        return TDM_OK;
+    tdm__str_addf(&text, "%s.%s%s", prefix, to, key + n + 1 + m);
+    *out = text.text;
+    return tdm__str_status(&text);
+}
+
+tdm_status tdm_config_member_copy(tdm_config *config, const char *prefix, const char *from,
+                                  const char *to, const char *origin)
+{
+    tdm_status status = TDM_OK;
+    tdm__value value = {0};
+    char *key = NULL;
+    TDM_TRY(member_add(config, prefix, to));
+    for (size_t i = 0, n = config->n_entries; i < n; i++) {
+        const tdm__entry *e = &config->entries[i];
+        const tdm_opt_spec *spec = e->spec;
+        if (!e->given) continue;
+        free(key);
+        TDM_TRY(key_of_member(e->key, prefix, from, to, &key));
+        if (!key) continue;
+        TDM_TRY(tdm__value_copy(&e->value, &value));
+        TDM_TRY(members_note(config, spec->key, key));
+        TDM_TRY(entry_put(config, key, spec, &value, origin, true));
+        config->resolved = false;
+    }
+done:
+    free(key);
+    tdm__value_free(&value);
+    return status;
+}
+
 /* Reading -------------------------------------------------------------------------------------- */
 
 static tdm_status get(const tdm_config *config, const char *key, tdm_opt_type type,
@@ -611,10 +651,24 @@ tdm_status tdm_config_members(const tdm_config *config, const char *prefix, cons
     return TDM_OK;
 }
 
+static bool is_default(const tdm__entry *entry)
+{
+    tdm__value value = {0};
+    tdm__str ours = {0}, theirs = {0};
+    if (!entry->spec->def || default_make(entry->spec, &value)) return false;
+    tdm__value_print(entry->spec, &entry->value, &ours);
+    tdm__value_print(entry->spec, &value, &theirs);
+    const bool same = !strcmp(tdm__str_text(&ours), tdm__str_text(&theirs));
+    tdm__str_free(&ours);
+    tdm__str_free(&theirs);
+    tdm__value_free(&value);
+    return same;
+}
+
 bool tdm_config_given(const tdm_config *config, const char *key)
 {
     const tdm__entry *entry = tdm__entry_find(config, key);
-    return entry && entry->given;
+    return entry && entry->given && !is_default(entry);
 }
 
 const char *tdm_config_origin(const tdm_config *config, const char *key)
