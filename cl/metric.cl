@@ -81,6 +81,33 @@ TEAM_KERNEL void metric_accuracy(ARG(const float, x), ARG(const int, labels), AR
     if (valid) atomic_add(&counts[1], valid);
 }
 
+// counts[2 * part]: rows of the part that are largest at their label among the part's classes, rows
+// of the part. part_of[C]: 0..parts-1; others are of no part.
+TEAM_KERNEL void metric_parts(ARG(const float, x), ARG(const int, labels), ARG(uint, counts),
+                              const ulong rows, const int C, const int block,
+                              ARG(const int, part_of), const int parts, const int ignore,
+                              const int labels_float)
+{
+    VIEW(x);
+    VIEW(labels);
+    VIEW(counts);
+    VIEW(part_of);
+    TEAM_RANGE(rows);
+    for (ulong r = FIRST_ROW; r < end; r += ROW_STEP) {
+        const int label = label_at(labels, r, labels_float);
+        if (label < 0 || label >= C || label == ignore) continue;
+        const int part = part_of[label];
+        if (part < 0 || part >= parts) continue;
+        global const float *row = x + r * C;
+        const float v = row[label];
+        int before = 0;
+        for (int c = 0; c < C; c++)
+            before += part_of[c] == part && (c < label ? row[c] >= v : row[c] > v);
+        if (v == v && before == 0) atomic_add(&counts[2 * part], 1u);
+        atomic_add(&counts[2 * part + 1], 1u);
+    }
+}
+
 // counts[label * classes + prediction]. Small tables are gathered per item first (CPU style).
 #define TABLE_MAX 1024
 TEAM_KERNEL void metric_confusion(ARG(const float, x), ARG(const int, labels), ARG(uint, counts),

@@ -165,6 +165,10 @@ tdm_value tdm_metric_accuracy(tdm_graph *g, tdm_value logits, tdm_value labels, 
  * against labels {0,1} and the accumulator is (2,2,2). */
 tdm_value tdm_metric_confusion(tdm_graph *g, tdm_value logits, tdm_value labels, int ignore_index,
                                tdm_value acc);
+/* acc f32[2*parts,2]: per part, rows whose label is the largest among the classes of its part, and
+ * rows of the part. part_of i32[classes]: each class's part; negative: none. */
+tdm_value tdm_metric_parts(tdm_graph *g, tdm_value logits, tdm_value labels, tdm_value part_of,
+                           int ignore_index, tdm_value acc);
 /* pred, target equal shapes, mask as for losses: acc (8,2): sum |e|, sum e^2, sum |e|/|y| (y != 0),
  * count of y != 0, count of max(p/y, y/p) < 1.25, count of valid, counts of < 1.25^2 and < 1.25^3. */
 tdm_value tdm_metric_regression(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask,

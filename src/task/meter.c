@@ -15,7 +15,9 @@ typedef struct block {
 } block;
 
 typedef struct task_blocks {
-    block loss, meters[TDM__METER_KINDS];
+    block loss, meters[TDM__METER_KINDS], groups;
+    double *parts; /* of the snapshot; n_parts, which is 0 and NULL without */
+    size_t n_parts;
 } task_blocks;
 
 struct tdm__meter {
@@ -55,6 +57,16 @@ static block take(tdm__meter *m, uint64_t pairs)
     return b;
 }
 
+static tdm_status take_parts(tdm__meter *m, size_t task)
+{
+    const tdm__task *t = &m->tasks[task];
+    task_blocks *b = &m->blocks[task];
+    if (t->parts == TDM__PARTS_NONE) return TDM_OK;
+    b->n_parts = t->parts == TDM__PARTS_GROUPS ? t->n_parts : (size_t)t->classes;
+    if (t->parts == TDM__PARTS_GROUPS) b->groups = take(m, 2 * b->n_parts);
+    return tdm__calloc_try(b->n_parts, sizeof *b->parts, &b->parts);
+}
+
 tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t n, tdm__meter **out)
 {
     tdm_status status = TDM_OK;
@@ -71,6 +83,7 @@ tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t 
         for (int k = 0; k < TDM__METER_KINDS; k++)
             if (tasks[t].meters & (1u << k))
                 m->blocks[t].meters[k] = take(m, meter_pairs(&tasks[t], (tdm__meter_kind)k));
+        TDM_TRY(take_parts(m, t));
     }
     TDM_TRY(tdm__calloc_try(2 * m->pairs, sizeof *m->raw, &m->raw));
     TDM_TRY(tdm__calloc_try(m->pairs, sizeof *m->values, &m->values));
@@ -87,6 +100,7 @@ void tdm__meter_destroy(tdm__meter **meter)
     tdm__meter *m = *meter;
     if (!m) return;
     tdm__buffer_destroy(m->device, &m->buffer);
+    for (size_t t = 0; m->blocks && t < m->n; t++) free(m->blocks[t].parts);
     free(m->blocks);
     free(m->raw);
     free(m->values);
@@ -134,6 +148,14 @@ static void meter_classes(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pr
                           b->meters[TDM__METER_CONFUSION]);
         tdm_graph_keep(g, tdm_metric_confusion(g, pred, target, t->ignore_index, acc));
     }
+    if (t->parts == TDM__PARTS_GROUPS) {
+        const tdm_value part_of =
+            tdm_graph_variable(g, "part_of", tdm_desc_1(TDM_I32, (int64_t)t->n_part_of), false);
+        tdm__graph_place(g, part_of, (tdm__view){(tdm__buffer *)&t->part_buffer, 0});
+        acc =
+            accumulator(m, g, "parts", tdm_desc_2(TDM_F32, 2 * (int64_t)t->n_parts, 2), b->groups);
+        tdm_graph_keep(g, tdm_metric_parts(g, pred, target, part_of, t->ignore_index, acc));
+    }
 }
 
 static void meter_values(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, tdm_value target)
@@ -174,12 +196,34 @@ tdm_status tdm__meter_reset(tdm__meter *m)
     return tdm__view_fill(m->device, (tdm__view){&m->buffer, 0}, 0, 2 * m->pairs * sizeof(float));
 }
 
+static void read_parts(tdm__meter *m, size_t task)
+{
+    const tdm__task *t = &m->tasks[task];
+    task_blocks *b = &m->blocks[task];
+    const double *groups = m->values + b->groups.first;
+    for (size_t i = 0; i < b->n_parts; i++) {
+        if (t->parts == TDM__PARTS_GROUPS)
+            b->parts[i] = groups[2 * i + 1] > 0 ? groups[2 * i] / groups[2 * i + 1] : NAN;
+        else
+            b->parts[i] =
+                tdm__accuracy_of_class(tdm__meter_confusion(m, task), t->classes, (int64_t)i);
+    }
+}
+
 tdm_status tdm__meter_read(tdm__meter *m)
 {
     tdm_status status = tdm__meter_export(m, m->raw);
-    for (uint64_t i = 0; !status && i < m->pairs; i++)
+    if (status) return status;
+    for (uint64_t i = 0; i < m->pairs; i++)
         m->values[i] = (double)m->raw[2 * i] + (double)m->raw[2 * i + 1];
-    return status;
+    for (size_t t = 0; t < m->n; t++) read_parts(m, t);
+    return TDM_OK;
+}
+
+const double *tdm__meter_parts(const tdm__meter *m, size_t task, size_t *n)
+{
+    *n = m->blocks[task].n_parts;
+    return m->blocks[task].parts;
 }
 
 static double mean_of(const tdm__meter *m, block b)

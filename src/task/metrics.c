@@ -92,6 +92,14 @@ tdm__class_metrics tdm__metrics_of_class(const double *m, int64_t n, int64_t c)
     return (tdm__class_metrics){k.tp + k.fn, precision_of(k), recall_of(k), iou_of(k), f1_of(k)};
 }
 
+double tdm__accuracy_of_class(const double *m, int64_t n, int64_t c)
+{
+    const class_counts k = counts_of(m, n, c);
+    double all = 0;
+    for (int64_t i = 0; i < n * n; i++) all += m[i];
+    return ratio(all - k.fp - k.fn, all);
+}
+
 static double macro_f1(const double *m, int64_t n)
 {
     return class_mean(m, n, f1_of);

@@ -8,7 +8,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { MAX_INVALID = 4 }; /* as many as tdm_mask_fill takes */
+enum {
+    MAX_INVALID = 4, /* as many as tdm_mask_fill takes */
+    MAX_PARTS = 1 << 16
+};
 
 static const tdm_opt_spec specs[] = {
     {"tasks.*.enabled", TDM_OPT_BOOL, "true", .help = "false: as if the task were not listed"},
@@ -37,6 +40,10 @@ static const tdm_opt_spec specs[] = {
      .help = "where huber turns from square to linear"},
     {"tasks.*.label_map", TDM_OPT_INTS, "[]",
      .help = "new label of each old one, e.g. [2,2,0,2,1]; -1: does not count"},
+    {"tasks.*.parts", TDM_OPT_ENUM, "none", .choices = "none|one-vs-rest|groups",
+     .help = "also record the accuracy of parts: each class or not, or within groups of classes"},
+    {"tasks.*.part_of", TDM_OPT_INTS, "[]",
+     .help = "parts: groups: the group of each class; -1: none"},
     {"tasks.*.where.*", TDM_OPT_INTS, NULL, TDM_OPT_REQUIRED,
      .help = "only samples whose value in this array is one of these, e.g. where: {coarse: 3}"},
     {"tasks.*.sampling", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0, .hint = "0.01 to 100",
@@ -203,6 +210,33 @@ static tdm__loss_kind loss_by_name(const char *name)
     return (tdm__loss_kind)kind;
 }
 
+static tdm_status read_parts(reader *r, tdm__task *t)
+{
+    const char *kind = read_string(r, "parts");
+    tdm_status status = r->status;
+    TDM_TRY(status);
+    t->parts = !strcmp(kind, "groups")        ? TDM__PARTS_GROUPS
+               : !strcmp(kind, "one-vs-rest") ? TDM__PARTS_ONE_VS_REST
+                                              : TDM__PARTS_NONE;
+    TDM_TRY(tdm_config_ints(r->config, key_of(r, "part_of"), &t->part_of, &t->n_part_of));
+    if ((t->parts == TDM__PARTS_GROUPS) != (t->n_part_of > 0))
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "part_of"), "goes with parts: groups"));
+    if (t->parts && !tdm__loss_takes_labels(t->loss))
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "parts"),
+                                  "goes with cross-entropy and nll only"));
+    if (t->parts == TDM__PARTS_ONE_VS_REST) t->meters |= 1u << TDM__METER_CONFUSION;
+    for (size_t i = 0; i < t->n_part_of; i++) {
+        if (t->part_of[i] < -1 || t->part_of[i] >= MAX_PARTS)
+            TDM_TRY(tdm_config_reject(r->config, key_of(r, "part_of"),
+                                      "value %zu must be -1 or a group below %d", i, MAX_PARTS));
+        if (t->part_of[i] >= (int64_t)t->n_parts) t->n_parts = (size_t)t->part_of[i] + 1;
+    }
+    if (t->parts == TDM__PARTS_GROUPS && t->n_parts == 0)
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "part_of"), "no class has a group"));
+done:
+    return status;
+}
+
 static tdm_status read_where(reader *r, tdm__task *t)
 {
     tdm_status status = TDM_OK;
@@ -278,6 +312,7 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
             TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),
                                       "value %zu must be -1 or a class", i));
     TDM_TRY(read_where(&r, t));
+    TDM_TRY(read_parts(&r, t));
     TDM_TRY(read_metrics(&r, t));
 done:
     tdm__str_free(&r.key);
@@ -342,23 +377,35 @@ done:
     return status;
 }
 
-static tdm_status upload_map(tdm_device *device, tdm__task *t)
+static tdm_status upload_numbers(tdm_device *device, const int64_t *numbers, size_t n,
+                                 const char *what, tdm__buffer *out)
 {
     tdm_status status = TDM_OK;
     int32_t *values = NULL;
-    const size_t n = t->n_label_map;
     TDM_TRY(tdm__calloc_try(n, sizeof *values, &values));
-    for (size_t i = 0; i < n; i++) {
-        values[i] = (int32_t)t->label_map[i];
-        if (t->classes && values[i] >= t->classes)
-            TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "tasks.%s.label_map: class %d, but the task has %lld",
-                              t->name, (int)values[i], (long long)t->classes));
-    }
-    TDM_TRY(tdm__buffer_create(device, n * sizeof *values, false, "label map", &t->map_buffer));
-    TDM_TRY(tdm__view_write(device, (tdm__view){&t->map_buffer, 0}, values, n * sizeof *values));
+    for (size_t i = 0; i < n; i++) values[i] = (int32_t)numbers[i];
+    TDM_TRY(tdm__buffer_create(device, n * sizeof *values, false, what, out));
+    TDM_TRY(tdm__view_write(device, (tdm__view){out, 0}, values, n * sizeof *values));
 done:
     free(values);
     return status;
+}
+
+static tdm_status upload_map(tdm_device *device, tdm__task *t)
+{
+    for (size_t i = 0; i < t->n_label_map; i++)
+        if (t->classes && t->label_map[i] >= t->classes)
+            return tdm__fail(TDM_ERR_CONFIG, "tasks.%s.label_map: class %d, but the task has %lld",
+                             t->name, (int)t->label_map[i], (long long)t->classes);
+    return upload_numbers(device, t->label_map, t->n_label_map, "label map", &t->map_buffer);
+}
+
+static tdm_status upload_parts(tdm_device *device, tdm__task *t)
+{
+    if ((int64_t)t->n_part_of != t->classes)
+        return tdm__fail(TDM_ERR_CONFIG, "tasks.%s.part_of: %zu values for %lld classes", t->name,
+                         t->n_part_of, (long long)t->classes);
+    return upload_numbers(device, t->part_of, t->n_part_of, "parts of classes", &t->part_buffer);
 }
 
 tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n)
@@ -367,6 +414,7 @@ tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (tasks[i].n_class_weights) TDM_TRY(upload_weights(device, &tasks[i]));
         if (tasks[i].n_label_map) TDM_TRY(upload_map(device, &tasks[i]));
+        if (tasks[i].n_part_of) TDM_TRY(upload_parts(device, &tasks[i]));
     }
 done:
     return status;
@@ -382,6 +430,7 @@ void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n)
         if (!device) continue;
         tdm__buffer_destroy(device, &t->weights_buffer);
         tdm__buffer_destroy(device, &t->map_buffer);
+        tdm__buffer_destroy(device, &t->part_buffer);
     }
     free(*tasks);
     *tasks = NULL;

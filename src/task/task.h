@@ -54,6 +54,8 @@ typedef struct tdm__class_metrics {
     double count, precision, recall, iou, f1; /* count: of labels; f1 is the Dice coefficient too */
 } tdm__class_metrics;
 tdm__class_metrics tdm__metrics_of_class(const double *m, int64_t n, int64_t c);
+/* The share of labels for which "class c or not" was predicted right. */
+double tdm__accuracy_of_class(const double *m, int64_t n, int64_t c);
 
 enum { TDM__TASK_METRICS = 12 };
 
@@ -63,6 +65,13 @@ typedef struct tdm__where {
     const int64_t *values; /* the configuration's */
     size_t n;
 } tdm__where;
+
+/* What is recorded beside the metrics about parts of a classification. */
+typedef enum tdm__parts {
+    TDM__PARTS_NONE,
+    TDM__PARTS_ONE_VS_REST, /* a part is a class: how often "this class or not" is told right */
+    TDM__PARTS_GROUPS       /* of classes: accuracy among a group's classes, on its samples */
+} tdm__parts;
 
 typedef struct tdm__task {
     char *name;
@@ -84,11 +93,14 @@ typedef struct tdm__task {
     unsigned meters;   /* bit k: accumulator k is kept */
     tdm__where *where; /* all of them must hold; n_where = 0: every sample */
     size_t n_where;
-    double sampling;      /* how often a step learns this task, relative to the others */
+    tdm__parts parts;
+    const int64_t *part_of;    /* GROUPS: each class's group, -1: none; the configuration's */
+    size_t n_part_of, n_parts; /* n_parts: groups */
+    double sampling;           /* how often a step learns this task, relative to the others */
     bool auxiliary;       /* learnt for the sake of the others: neither selected by nor tested */
     bool metrics_default; /* none were named: by loss and kind of target */
     int64_t classes; /* of the prediction; set by the trainer once the model is known; 0: none */
-    tdm__buffer weights_buffer, map_buffer; /* on the device when used */
+    tdm__buffer weights_buffer, map_buffer, part_buffer; /* on the device when used */
 } tdm__task;
 
 /* The enabled tasks of a resolved configuration, in its order. The configuration must outlive them.
@@ -144,6 +156,9 @@ double tdm__meter_loss(const tdm__meter *meter, size_t task);    /* NaN when not
 double tdm__meter_samples(const tdm__meter *meter, size_t task); /* counted in its loss */
 double tdm__meter_total_loss(const tdm__meter *meter);
 double tdm__meter_metric(const tdm__meter *meter, size_t task, const tdm__metric *metric);
+/* The snapshot's accuracy of each part of a task (tdm__parts), NaN where nothing was counted; NULL
+ * (*n = 0) when the task has none. */
+const double *tdm__meter_parts(const tdm__meter *meter, size_t task, size_t *n);
 /* The confusion matrix (classes x classes, rows = labels) of the snapshot, NULL when not kept. */
 const double *tdm__meter_confusion(const tdm__meter *meter, size_t task);
 /* The raw accumulators, for exact resume: count floats. */

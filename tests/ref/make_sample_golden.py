@@ -28,6 +28,7 @@ LEFT_OUT = {
     "metric_mean": SUMS,
     "metric_accuracy": SUMS,
     "metric_confusion": SUMS,
+    "metric_parts": SUMS,
     "metric_regression": SUMS,
     "metric_box": SUMS,
     "label_map": "labels that the map does not know follow a rule of our own",
