@@ -11,7 +11,6 @@
 #include <tandem/model.h>
 #include <tandem/ops.h>
 #include <tandem/optim.h>
-#include <tandem/predict.h>
 #include <tandem/status.h>
 #include <tandem/task.h>
 #include <tandem/train.h>

@@ -41,6 +41,10 @@ typedef struct tdm_task_report {
     uint64_t samples;    /* of the task's batches */
     size_t n_metrics;
     const tdm_metric_value *metrics;
+    /* Accuracy of each part (tasks.NAME.parts); NaN: nothing was counted. Valid until the next
+     * report of the same split. */
+    size_t n_parts;
+    const double *parts;
 } tdm_task_report;
 
 /* One pass over one split. Pointers are valid during the callback, or until the owner goes. */

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "format/json.h"
 #include "train/bench.h"
+#include "train/protocol.h"
 #include "train/session.h"
 
 enum { MAX_ARRAYS = 32 };
@@ -195,6 +196,7 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
     tdm_status status = TDM_OK;
     tdm_array_info infos[MAX_ARRAYS];
     tdm_split *splits[TDM__SPLITS] = {0};
+    tdm_config *expanded = NULL;
     tdm__session s = {0};
     tdm__optimizer *optimizer = NULL;
     tdm__optim_spec optim;
@@ -208,7 +210,9 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
     TDM_TRY(tdm_config_int(config, "bench.warmup", &warmup));
     TDM_TRY(tdm__optim_spec_read(config, &optim));
     TDM_TRY(find_arrays(config, infos, splits, &n));
-    TDM_TRY(tdm__session_create(config, &(tdm__array_source){n, infos}, true, &s));
+    const tdm__array_source source = {n, infos};
+    TDM_TRY(tdm__protocol_expand(config, &source, &expanded));
+    TDM_TRY(tdm__session_create(expanded ? expanded : config, &source, true, &s));
     TDM_TRY(tdm__optimizer_create(s.device, s.flat, &optim, &optimizer));
     TDM_TRY(make_batch(&s, buffers, views));
     t.n = (size_t)steps;
@@ -223,6 +227,7 @@ done:
         if (buffers[i].mem) tdm__buffer_destroy(s.device, &buffers[i]);
     tdm__optimizer_destroy(&optimizer);
     tdm__session_destroy(&s);
+    tdm_config_destroy(&expanded);
     for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&splits[i]);
     free(t.wall);
     free(t.cpu);

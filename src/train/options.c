@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "train/session.h"
+#include "train/protocol.h"
 
 static const tdm_opt_spec train_specs[] = {
     {"name", TDM_OPT_STRING, "run", TDM_OPT_RUNTIME, .help = "begins the run folder's name"},
@@ -78,9 +78,9 @@ static const tdm_opt_table bench_table = {"bench", bench_specs,
 void tdm_schema(const tdm_opt_table *const **tables, size_t *n)
 {
     static const tdm_opt_table *const all[] = {
-        &train_table,       &device_table,         &tdm_data_options,
-        &tdm_model_options, &tdm_task_options,     &tdm_balance_options,
-        &tdm_optim_options, &tdm_schedule_options, &bench_table,
+        &train_table,           &device_table,        &tdm_data_options,  &tdm_model_options,
+        &tdm_task_options,      &tdm_balance_options, &tdm_optim_options, &tdm_schedule_options,
+        &tdm__protocol_options, &bench_table,
     };
     *tables = all;
     *n = sizeof all / sizeof *all;

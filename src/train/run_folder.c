@@ -131,6 +131,12 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
         for (size_t m = 0; m < task->n_metrics; m++)
             number(j, task->metrics[m].name, task->metrics[m].value);
         tdm__json_close(j, '}');
+        if (task->n_parts) {
+            tdm__json_key(j, "parts");
+            tdm__json_open(j, '[');
+            for (size_t p = 0; p < task->n_parts; p++) tdm__json_number(j, task->parts[p]);
+            tdm__json_close(j, ']');
+        }
         tdm__json_close(j, '}');
     }
     tdm__json_close(j, '}');

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "train/arrays.h"
 #include "train/step_graph.h"
 
 const char *const tdm__split_names[TDM__SPLITS] = {"train", "val", "test"};
@@ -182,19 +181,6 @@ done:
     return status;
 }
 
-/* Keeps what the network was built for, to be saved with its weights. */
-static tdm_status describe_arrays(tdm__session *s, const tdm__array_source *source)
-{
-    tdm_status status = TDM_OK;
-    tdm_array_info *infos = NULL;
-    TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *infos, &infos));
-    for (size_t i = 0; i < s->n_arrays; i++) infos[i] = *find_info(source, s->arrays[i].load.name);
-    TDM_TRY(tdm__arrays_describe(infos, s->n_arrays, &s->described));
-done:
-    free(infos);
-    return status;
-}
-
 /* Builds the network once to declare its segments, with the unused freezing patterns found out. */
 static tdm_status declare(tdm__session *s)
 {
@@ -243,7 +229,6 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     s->config = config;
     TDM_TRY(read_settings(s));
     TDM_TRY(read_tasks(s, source));
-    TDM_TRY(describe_arrays(s, source));
     TDM_TRY(tdm_device_spec_read(config, &device));
     TDM_TRY(tdm_device_open(&device, &s->device));
     TDM_TRY(tdm__flat_create(s->device, &s->flat));
@@ -278,7 +263,6 @@ void tdm__session_destroy(tdm__session *s)
     tdm__model_destroy(&s->model);
     tdm__tasks_destroy(s->device, &s->tasks, s->n_tasks);
     free(s->arrays);
-    free(s->described);
     free(s->targets);
     free(s->masks);
     tdm_device_destroy(&s->device);
@@ -370,12 +354,14 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
         for (size_t m = 0; m < task->n_metrics; m++)
             values[m] = (tdm_metric_value){task->metrics[m]->name,
                                            tdm__meter_metric(meter, t, task->metrics[m])};
-        tasks[n++] = (tdm_task_report){.name = task->name,
-                                       .loss = tdm__meter_loss(meter, t),
-                                       .weight = weight,
-                                       .samples = (uint64_t)tdm__meter_samples(meter, t),
-                                       .n_metrics = task->n_metrics,
-                                       .metrics = values};
+        tdm_task_report *report = &tasks[n++];
+        *report = (tdm_task_report){.name = task->name,
+                                    .loss = tdm__meter_loss(meter, t),
+                                    .weight = weight,
+                                    .samples = (uint64_t)tdm__meter_samples(meter, t),
+                                    .n_metrics = task->n_metrics,
+                                    .metrics = values};
+        report->parts = tdm__meter_parts(meter, t, &report->n_parts);
     }
     out->total = tdm__meter_total_loss(meter);
     out->n_tasks = n;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "train/protocol.h"
 
 enum { FAST_DEV_TRAIN = 4, FAST_DEV_EVAL = 2 };
 
@@ -56,11 +57,13 @@ static tdm_status open_session(tdm_trainer *t)
     tdm_array_info *infos = NULL;
     TDM_TRY(tdm__open_splits(t->config, t->splits));
     const tdm_dataset *data = tdm_split_dataset(t->splits[TDM__SPLIT_TRAIN]);
-    const tdm__array_source source = {tdm_dataset_arrays(data), NULL};
-    TDM_TRY(tdm__calloc_try(source.n, sizeof *infos, &infos));
-    for (size_t i = 0; i < source.n; i++) infos[i] = *tdm_dataset_array(data, i);
-    TDM_TRY(
-        tdm__session_create(t->config, &(tdm__array_source){source.n, infos}, true, &t->session));
+    const size_t n = tdm_dataset_arrays(data);
+    TDM_TRY(tdm__calloc_try(n, sizeof *infos, &infos));
+    for (size_t i = 0; i < n; i++) infos[i] = *tdm_dataset_array(data, i);
+    const tdm__array_source arrays = {n, infos};
+    TDM_TRY(tdm__protocol_expand(t->config, &arrays, &t->expanded));
+    if (t->expanded) t->config = t->expanded;
+    TDM_TRY(tdm__session_create(t->config, &arrays, true, &t->session));
 done:
     free(infos);
     return status;
@@ -103,7 +106,7 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     t->position.best_value = NAN;
     TDM_TRY(read_options(t));
     TDM_TRY(open_session(t));
-    TDM_TRY(tdm__selector_read(config, &t->session, &t->selector));
+    TDM_TRY(tdm__selector_read(t->config, &t->session, &t->selector));
     TDM_TRY(open_feeds(t));
     TDM_TRY(init_weights(t));
     TDM_TRY(tdm__optimizer_create(t->session.device, t->session.flat, &t->optim, &t->optimizer));
@@ -127,6 +130,7 @@ void tdm_trainer_destroy(tdm_trainer **trainer)
     for (int i = 0; i < TDM__SPLITS; i++) tdm__feed_destroy(&t->feeds[i]);
     tdm__optimizer_destroy(&t->optimizer);
     tdm__session_destroy(&t->session);
+    tdm_config_destroy(&t->expanded);
     for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&t->splits[i]);
     tdm__run_folder_close(&t->folder);
     free(t->task_reports);
