@@ -11,6 +11,7 @@
 #include <tandem/model.h>
 #include <tandem/ops.h>
 #include <tandem/optim.h>
+#include <tandem/predict.h>
 #include <tandem/status.h>
 #include <tandem/task.h>
 #include <tandem/train.h>

@@ -154,12 +154,20 @@ static int refuse_long(const cli_command *command, const char *word)
     return code;
 }
 
+/* "INPUT...": takes all the rest, at least one. */
+static bool takes_rest(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 3 && !strcmp(name + n - 3, "...");
+}
+
 static int check_positionals(const cli_args *args)
 {
     const char *const *names = args->command->positionals;
     size_t most = 0;
     while (names[most]) most++;
-    if (args->n_positionals > most)
+    const bool rest = most > 0 && takes_rest(names[most - 1]);
+    if (args->n_positionals > most && !rest)
         return cli_usage_error(args->command, "one argument too many: %s", args->positionals[most]);
     if (args->n_positionals < most && !may_be_left_out(names[args->n_positionals]))
         return cli_usage_error(args->command, "%s is missing", names[args->n_positionals]);

@@ -50,8 +50,9 @@ typedef struct cli_group {
 typedef struct cli_args cli_args;
 
 typedef struct cli_command {
-    const char *name;                 /* "train", "data import" */
-    const char *const *positionals;   /* "CONFIG", "[CONFIG]" where it may be left out; NULL ends */
+    const char *name;               /* "train", "data import" */
+    const char *const *positionals; /* "CONFIG", "[CONFIG]" where it may be left out; NULL ends */
+    /* (the last may be "INPUT...": one or more) */
     const char *summary;              /* one line of `tandem --help` */
     const char *details;              /* further text of `tandem NAME --help`; may be NULL */
     const cli_group *const *groups;   /* NULL ends; may be NULL */
@@ -166,6 +167,6 @@ tdm_status cli_signals_status(void);
 /* ---- the commands ---------------------------------------------------------------------------- */
 
 extern const cli_command cli_devices, cli_data_import, cli_data_info, cli_train, cli_eval,
-    cli_config_show, cli_bench_step, cli_bench_ops, cli_bench_conv;
+    cli_predict, cli_config_show, cli_bench_step, cli_bench_ops, cli_bench_conv;
 
 #endif

@@ -60,5 +60,6 @@ extern const tdm__importer tdm__import_fashion_mnist;
 extern const tdm__importer tdm__import_cifar10, tdm__import_cifar100;
 extern const tdm__importer tdm__import_omniglot;
 extern const tdm__importer tdm__import_nyuv2;
+extern const tdm__importer tdm__import_oxford_pets;
 
 #endif

@@ -110,16 +110,17 @@ static void taps_free(taps *t)
 
 static void taps_fill(taps *t, uint32_t i, double scale, double width, uint32_t from)
 {
-    double centre = (i + 0.5) * scale, total = 0;
+    /* A division more or less would change the last bit of some weights, and so of pixels. */
+    double centre = (i + 0.5) * scale, narrow = 1 / width, total = 0;
     double low = floor(centre - width + 0.5), high = floor(centre + width + 0.5);
     uint32_t begin = low > 0 ? (uint32_t)low : 0, end = high < from ? (uint32_t)high : from;
     int32_t *weight = t->weight + (size_t)i * t->most;
     for (uint32_t x = begin; x < end; x++) {
-        double far = fabs(x + 0.5 - centre) / width;
+        double far = fabs((x - centre + 0.5) * narrow);
         total += far < 1 ? 1 - far : 0;
     }
     for (uint32_t x = begin; x < end; x++) {
-        double far = fabs(x + 0.5 - centre) / width, w = far < 1 ? 1 - far : 0;
+        double far = fabs((x - centre + 0.5) * narrow), w = far < 1 ? 1 - far : 0;
         weight[x - begin] = (int32_t)(w / total * (1 << WEIGHT_BITS) + 0.5);
     }
     t->first[i] = begin;

@@ -44,4 +44,8 @@ tdm_status tdm__npy_load_bytes(const void *bytes, size_t size, const char *name,
                                tdm__npy_buffer *buffer, tdm__npy *out, const void **elements);
 void tdm__npy_buffer_free(tdm__npy_buffer *buffer);
 
+/* Writes elements (C order, of the host's type `elem`) to a version 1 file, atomically. */
+tdm_status tdm__npy_write(const char *path, tdm__elem elem, int rank, const uint64_t *dims,
+                          const void *elements);
+
 #endif

@@ -68,23 +68,32 @@ static tdm_status check_sides(const tdm__trunk *trunk, const tdm__trunk_spec *sp
     return TDM_OK;
 }
 
+/* A key that the trunk does not read may only hold its default: a checkpoint's configuration names
+ * every key. */
 static tdm_status reject_unread(const tdm_config *config, const tdm__trunk *trunk)
 {
     static const struct {
-        const char *key;
+        const char *key, *absent;
         unsigned bit;
-    } keys[] = {{"model.stem", TDM__TRUNK_READS_STEM}, {"model.norm", TDM__TRUNK_READS_NORM}};
-    const char *name;
-    tdm_status status = tdm_config_string(config, "model.trunk", &name);
-    if (status) return status;
-    if (!trunk && tdm_config_given(config, "model.filters"))
-        return tdm_config_reject(config, "model.filters", "has no meaning for the trunk '%s'",
-                                 name);
-    for (int i = 0; i < 2; i++)
-        if (!(trunk && trunk->reads & keys[i].bit) && tdm_config_given(config, keys[i].key))
-            return tdm_config_reject(config, keys[i].key, "has no meaning for the trunk '%s'",
-                                     name);
-    return TDM_OK;
+    } keys[] = {{"model.stem", "imagenet", TDM__TRUNK_READS_STEM},
+                {"model.norm", "batch", TDM__TRUNK_READS_NORM}};
+    const char *name, *value;
+    const int64_t *filters;
+    size_t n;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_string(config, "model.trunk", &name));
+    TDM_TRY(tdm_config_ints(config, "model.filters", &filters, &n));
+    if (!trunk && n > 0)
+        TDM_TRY(
+            tdm_config_reject(config, "model.filters", "has no meaning for the trunk '%s'", name));
+    for (int i = 0; i < 2; i++) {
+        TDM_TRY(tdm_config_string(config, keys[i].key, &value));
+        if (!(trunk && trunk->reads & keys[i].bit) && strcmp(value, keys[i].absent) != 0)
+            TDM_TRY(
+                tdm_config_reject(config, keys[i].key, "has no meaning for the trunk '%s'", name));
+    }
+done:
+    return status;
 }
 
 tdm_status tdm__trunk_spec_read(const tdm_config *config, const tdm__trunk *trunk,

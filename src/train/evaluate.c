@@ -17,26 +17,33 @@ struct tdm_evaluation {
     tdm_epoch_report report;
 };
 
-static tdm_status read_config(const char *file, const char *const *assignments, size_t n,
-                              tdm_config **out)
+tdm_status tdm__checkpoint_config(const tdm__st *st, const char *const *assignments, size_t n,
+                                  tdm_config **out)
 {
     tdm_status status = TDM_OK;
-    tdm__st *st = NULL;
     const tdm_opt_table *const *tables;
     size_t n_tables;
-    TDM_TRY(tdm__st_open(file, &st));
     const char *text = tdm__st_metadata(st, "tandem.config");
     if (!text)
         TDM_TRY(tdm__fail(TDM_ERR_DATA,
                           "%s: carries no configuration (hint: it was not written by "
                           "tandem; use `train --init-from`)",
-                          file));
+                          tdm__st_path(st)));
     tdm_schema(&tables, &n_tables);
     TDM_TRY(tdm_config_create(tables, n_tables, out));
-    TDM_TRY(tdm_config_load_text(*out, text, strlen(text), file));
+    TDM_TRY(tdm_config_load_text(*out, text, strlen(text), tdm__st_path(st)));
     for (size_t i = 0; i < n; i++) TDM_TRY(tdm_config_assign(*out, assignments[i], "--set"));
     TDM_TRY(tdm_config_resolve(*out));
 done:
+    return status;
+}
+
+static tdm_status read_config(const char *file, const char *const *assignments, size_t n,
+                              tdm_config **out)
+{
+    tdm__st *st = NULL;
+    tdm_status status = tdm__st_open(file, &st);
+    if (!status) status = tdm__checkpoint_config(st, assignments, n, out);
     tdm__st_close(&st);
     return status;
 }

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "train/arrays.h"
 #include "train/step_graph.h"
 
 const char *const tdm__split_names[TDM__SPLITS] = {"train", "val", "test"};
@@ -181,6 +182,19 @@ done:
     return status;
 }
 
+/* Keeps what the network was built for, to be saved with its weights. */
+static tdm_status describe_arrays(tdm__session *s, const tdm__array_source *source)
+{
+    tdm_status status = TDM_OK;
+    tdm_array_info *infos = NULL;
+    TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *infos, &infos));
+    for (size_t i = 0; i < s->n_arrays; i++) infos[i] = *find_info(source, s->arrays[i].load.name);
+    TDM_TRY(tdm__arrays_describe(infos, s->n_arrays, &s->described));
+done:
+    free(infos);
+    return status;
+}
+
 /* Builds the network once to declare its segments, with the unused freezing patterns found out. */
 static tdm_status declare(tdm__session *s)
 {
@@ -229,6 +243,7 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     s->config = config;
     TDM_TRY(read_settings(s));
     TDM_TRY(read_tasks(s, source));
+    TDM_TRY(describe_arrays(s, source));
     TDM_TRY(tdm_device_spec_read(config, &device));
     TDM_TRY(tdm_device_open(&device, &s->device));
     TDM_TRY(tdm__flat_create(s->device, &s->flat));
@@ -263,6 +278,7 @@ void tdm__session_destroy(tdm__session *s)
     tdm__model_destroy(&s->model);
     tdm__tasks_destroy(s->device, &s->tasks, s->n_tasks);
     free(s->arrays);
+    free(s->described);
     free(s->targets);
     free(s->masks);
     tdm_device_destroy(&s->device);

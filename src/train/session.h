@@ -70,6 +70,7 @@ typedef struct tdm__session {
     tdm_transforms transforms;
     const tdm_array_info *frame; /* while arrays are added: what the transforms move */
     size_t *targets, *masks;     /* per task, index into arrays; masks: SIZE_MAX = none */
+    char *described; /* the arrays as JSON, for checkpoints (arrays.h) */
     tdm__streams streams[TDM__PURPOSES];
     tdm__arena *arena;
     tdm__buffer step_buffer;
@@ -116,6 +117,9 @@ void tdm__streams_free(tdm__streams *streams);
 tdm_status tdm__session_feed(tdm__session *session, const tdm_split *split, tdm__purpose purpose,
                              tdm__feed **out);
 
+/* The configuration in a checkpoint's metadata, with assignments on top, resolved. */
+tdm_status tdm__checkpoint_config(const tdm__st *st, const char *const *assignments, size_t n,
+                                  tdm_config **out);
 /* Loads a checkpoint: `path` is a file, or a run folder (its best, else last). */
 tdm_status tdm__find_checkpoint(const char *path, char **out);
 

@@ -31,9 +31,11 @@ tdm_status tdm__save_checkpoint(tdm__session *s, const char *path)
     tdm_status status = TDM_OK;
     char *config = NULL;
     TDM_TRY(tdm_config_dump_results(s->config, &config));
-    const tdm__metadata metadata[] = {
-        {"format", "pt"}, {"tandem.version", TANDEM_VERSION}, {"tandem.config", config}};
-    TDM_TRY(tdm__checkpoint_write(path, s->flat, NULL, 0, metadata, 3));
+    const tdm__metadata metadata[] = {{"format", "pt"},
+                                      {"tandem.version", TANDEM_VERSION},
+                                      {"tandem.config", config},
+                                      {"tandem.arrays", s->described}};
+    TDM_TRY(tdm__checkpoint_write(path, s->flat, NULL, 0, metadata, 4));
 done:
     free(config);
     return status;

@@ -148,6 +148,13 @@ done:
     return status;
 }
 
+static void place_variables(step_graph *b)
+{
+    for (size_t i = 0; i < b->net.n_variables; i++)
+        tdm__graph_place(b->net.graph, b->net.variables[i].value,
+                         tdm__flat_value_view(b->s->flat, b->net.variables[i].segment));
+}
+
 tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
 {
     tdm_status status = TDM_OK;
@@ -156,9 +163,7 @@ tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
     b.tasks = plan->tasks;
     b.meter = s->meters[plan->training];
     TDM_TRY(build_forward(&b));
-    for (size_t i = 0; i < b.net.n_variables; i++)
-        tdm__graph_place(b.net.graph, b.net.variables[i].value,
-                         tdm__flat_value_view(s->flat, b.net.variables[i].segment));
+    place_variables(&b);
     if (plan->training) {
         TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
                                 &plan->has_gradient));
@@ -169,6 +174,30 @@ tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
     TDM_TRY(tdm__plan_create(b.net.graph, &spec, &plan->plan));
     plan->inputs = b.inputs;
     b.inputs = NULL;
+done:
+    step_graph_free(&b);
+    return status;
+}
+
+tdm_status tdm__step_build_prediction(tdm__session *s, int64_t count, tdm__plan **plan,
+                                      tdm_value *input, tdm_value *outputs, tdm_desc *descs)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    const tdm__plan_spec spec = {
+        .device = s->device, .arena = s->arena, .step = {&s->step_buffer, 0}};
+    TDM_TRY(step_graph_begin(&b, s, count, false));
+    tdm_graph *g = b.net.graph;
+    *input = b.inputs[s->input];
+    tdm__model_build(s->model, &b.net, *input, NULL, b.predictions);
+    for (size_t t = 0; t < s->n_tasks; t++) {
+        outputs[t] = tdm__task_output(&s->tasks[t], g, b.predictions[t]);
+        tdm_graph_keep(g, outputs[t]);
+    }
+    TDM_TRY(tdm_graph_status(g));
+    for (size_t t = 0; t < s->n_tasks; t++) descs[t] = *tdm_graph_desc(g, outputs[t]);
+    place_variables(&b);
+    TDM_TRY(tdm__plan_create(g, &spec, plan));
 done:
     step_graph_free(&b);
     return status;

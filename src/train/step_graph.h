@@ -9,6 +9,10 @@
 tdm_status tdm__step_declare(tdm__session *session, bool *used);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
+/* A plan of the network alone, in evaluation mode: *input is to be bound, outputs (n_tasks) are
+ * what tdm__task_output makes of the predictions, of the shapes `descs`. */
+tdm_status tdm__step_build_prediction(tdm__session *session, int64_t count, tdm__plan **plan,
+                                      tdm_value *input, tdm_value *outputs, tdm_desc *descs);
 /* The layer table of the network alone (model/model.h). free(*out). */
 tdm_status tdm__step_table(tdm__session *session, char **out);
 

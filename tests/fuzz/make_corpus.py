@@ -104,6 +104,17 @@ def make_npy():
     save("npy", "object", npy("|O", False, (1,), b"\x80\x04N."))
 
 
+def make_voc():
+    box = "<bndbox><xmin>%s</xmin><ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox>"
+    size = "<size><width>375</width><height>500</height><depth>3</depth></size>"
+    save("voc", "head", ("<annotation>" + size + "<object>" + box % (72, 105, 288, 291) +
+                         "</object></annotation>").encode())
+    save("voc", "bare", (box % (1, 1, 2, 2)).encode())
+    save("voc", "empty-box", (box % (5, 1, 2, 2)).encode())
+    save("voc", "outside", (size + box % (1, 1, 999, 2)).encode())
+    save("voc", "unclosed", b"<bndbox><xmin>1</xmin><ymin>")
+
+
 def fletcher32(data):
     a = b = 0
     for i in range(0, len(data) - 1, 2):
@@ -165,6 +176,7 @@ make_idx()
 make_safetensors()
 make_png()
 make_npy()
+make_voc()
 make_hdf5_chunk()
 make_cifar()
 make_transform()
