@@ -15,6 +15,7 @@
 static const tdm__importer *const importers[] = {
     &tdm__import_fashion_mnist, &tdm__import_cifar10, &tdm__import_cifar100,
     &tdm__import_omniglot,      &tdm__import_nyuv2,   &tdm__import_oxford_pets,
+    &tdm__import_cityscapes,
 };
 enum { N_IMPORTERS = sizeof importers / sizeof *importers };
 

@@ -61,5 +61,6 @@ extern const tdm__importer tdm__import_cifar10, tdm__import_cifar100;
 extern const tdm__importer tdm__import_omniglot;
 extern const tdm__importer tdm__import_nyuv2;
 extern const tdm__importer tdm__import_oxford_pets;
+extern const tdm__importer tdm__import_cityscapes;
 
 #endif
