@@ -91,8 +91,8 @@ typedef struct tdm_import_result {
 } tdm_import_result;
 
 /* Reads the original files of KIND under `source` and writes out_folder/{train,test,...}.h5, each
- * complete or not there at all. Unknown kind: TDM_ERR_USAGE with a suggestion. Bad source:
- * TDM_ERR_DATA. options and result may be NULL. */
+ * complete or not there at all; those that an earlier import has finished are kept. Unknown kind:
+ * TDM_ERR_USAGE with a suggestion. Bad source: TDM_ERR_DATA. options and result may be NULL. */
 tdm_status tdm_data_import(const char *kind, const char *source, const char *out_folder,
                            const tdm_import_options *options, tdm_import_result *result);
 /* The index-th kind, with a line of help in *help (which may be NULL). NULL past the last. Static

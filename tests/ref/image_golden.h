@@ -24,4 +24,17 @@ static const struct {
     {64, 48, 63, 47, 3, 0xdf768dd6},
 };
 
+static const struct {
+    const char *name; /* in tests/fuzz/corpus/png */
+    uint32_t width, height;
+    uint32_t crc[2]; /* as grey, as RGB */
+} image_png[] = {
+    {"grey1", 9, 3, {0x40a543a9, 0xf5ce4071}},
+    {"grey8", 5, 4, {0x7243c2dd, 0x24516c2a}},
+    {"rgb8", 4, 3, {0x2263b85c, 0xb3346ad7}},
+    {"palette", 4, 2, {0x5c4ce07b, 0x08b2b85e}},
+    {"palette-alpha", 4, 2, {0x5c4ce07b, 0x08b2b85e}},
+    {"interlaced", 1, 1, {0x3b614ab8, 0x57b862d2}},
+};
+
 static const uint32_t image_luma_60x41 = 0xb7b0d945;

@@ -6,7 +6,7 @@
 
 #include "../ref/image_golden.h"
 #include "base/mem.h"
-#include "format/image.h"
+#include "format/png.h"
 #include "support/support.h"
 
 static tdm__image picture(uint32_t width, uint32_t height, unsigned channels, unsigned bits)
@@ -109,6 +109,28 @@ START_TEST(convert)
 }
 END_TEST
 
+/* PNG files of every form, as grey and as colours. */
+START_TEST(png_forms)
+{
+    for (size_t i = 0; i < sizeof image_png / sizeof *image_png; i++) {
+        char path[4096];
+        tdm__image in, out;
+        snprintf(path, sizeof path, "%s/tests/fuzz/corpus/png/%s", getenv("TANDEM_SOURCE_DIR"),
+                 image_png[i].name);
+        support_ok(tdm__png_read(path, &in));
+        for (unsigned k = 0; k < 2; k++) {
+            support_ok(tdm__image_convert(&in, k ? 3 : 1, &out));
+            ck_assert_uint_eq(out.width, image_png[i].width);
+            ck_assert_uint_eq(out.height, image_png[i].height);
+            ck_assert_msg(checksum(&out) == image_png[i].crc[k], "%s: channels %u differ",
+                          image_png[i].name, out.channels);
+            tdm__image_free(&out);
+        }
+        tdm__image_free(&in);
+    }
+}
+END_TEST
+
 START_TEST(refuses)
 {
     tdm__image in = picture(4, 4, 1, 16), out;
@@ -141,6 +163,7 @@ int main(void)
     tcase_add_test(tc, resize_keeps_constants);
     tcase_add_test(tc, resize_nearest);
     tcase_add_test(tc, convert);
+    tcase_add_test(tc, png_forms);
     tcase_add_test(tc, refuses);
     suite_add_tcase(suite, tc);
     return support_run(suite);
