@@ -48,10 +48,10 @@ static tdm_status find_importer(const char *kind, const tdm__importer **out)
 }
 
 /* The side that the images of an import have: files of kinds that resize say it. */
-static unsigned size_of(const tdm_dataset *ds, const tdm__importer *importer)
+static double size_of(const tdm_dataset *ds, const tdm__importer *importer)
 {
     const tdm__h5_attr *size = tdm__dataset_file_attr(ds, "size");
-    return size && size->numbers ? (unsigned)size->numbers[0] : importer->side;
+    return size && size->numbers ? size->numbers[0] : importer->side;
 }
 
 /* Sets *kept when this import, and not just some of it, is there. Fails when it is another one. */
@@ -72,7 +72,7 @@ static tdm_status look_at_split(const tdm__import_job *job, const char *split, b
                            job->out, split, ours ? source->texts[0] : "not imported by tandem");
     else if (same && size_of(ds, importer) != job->size)
         status = tdm__hint(tdm__fail(TDM_ERR_DATA,
-                                     "%s: %s holds images of size %u, not %u: nothing was changed",
+                                     "%s: %s holds images of size %g, not %u: nothing was changed",
                                      job->out, split, size_of(ds, importer), job->size),
                            "choose another folder");
     *kept = !status && same;
