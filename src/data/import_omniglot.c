@@ -1,8 +1,11 @@
 /* Omniglot (Lake, Salakhutdinov, Tenenbaum, Science 2015): pictures of characters from 50
- * alphabets, each character drawn by 20 people, to train.h5 and test.h5 with images (N, S, S, 1)
- * u8, as in the files: ink 0 on 255; character (N) u16, classes "Alphabet/characterNN" in the order
- * of the names, and which alphabet each belongs to; alphabet (N) u8; drawer (N) u8, 0..19. The
- * first 80 % of a character's pictures, by file name, are for training: 16 of 20.
+ * alphabets, each character drawn by 20 people, to train.h5 and test.h5 with
+ * - images (N, S, S, 1) u8, as in the files: ink 0 on 255;
+ * - character (N) u16, classes "Alphabet/characterNN" in the order of the names, grouped by
+ *   alphabet;
+ * - alphabet (N) u8; drawer (N) u8, 0..19.
+ * The first 80 % of a character's pictures, by file name, are for training: 16 of 20, and 3 of 4. A
+ * character needs two at least.
  *
  * Originals are images_background and images_evaluation, each a zip archive or a folder, with
  * <Alphabet>/characterNN/XXXX_DD.png below; DD is the drawer. Other entries are passed over.
