@@ -22,7 +22,7 @@ make_zip *make_zip_begin(const char *path)
 
 void make_zip_add(make_zip *zip, const char *name, const void *bytes, size_t n)
 {
-    void *copy = malloc(n + 1);
+    void *copy = n ? malloc(n) : NULL; /* libzip does not free an empty one */
     if (n) memcpy(copy, bytes, n);
     zip_source_t *source = zip_source_buffer(zip->archive, copy, n, 1);
     ck_assert(zip_file_add(zip->archive, name, source, 0) >= 0);
