@@ -137,6 +137,9 @@ tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json
  * "direction/algorithm/shape", NULL: all. gflops counts the direct sums. */
 tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter, bool json,
                           char **out);
+/* Reading the training split: batches of every array into host memory, as data.* and
+ * train.batch_size say. Means per batch, samples per second. */
+tdm_status tdm_bench_load(const tdm_config *config, bool json, char **out);
 
 #ifdef __cplusplus
 }

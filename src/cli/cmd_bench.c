@@ -1,4 +1,4 @@
-/* cmd_bench.c: `tandem bench step`, `tandem bench ops` and `tandem bench conv`. */
+/* cmd_bench.c: `tandem bench step`, `ops`, `conv` and `load`. */
 #include "cli.h"
 
 #include <stdlib.h>
@@ -24,12 +24,13 @@ static const cli_group *const step_groups[] = {&step_group, &cli_set_group, &cli
 static const cli_group *const ops_groups[] = {&ops_group, &cli_set_group, &cli_device_group, NULL};
 static const cli_group *const conv_groups[] = {&conv_group, &cli_set_group, &cli_device_group,
                                                NULL};
+static const cli_group *const load_groups[] = {&step_group, &cli_set_group, NULL};
 static const char *const step_positionals[] = {"CONFIG", NULL};
 static const char *const ops_positionals[] = {"[CONFIG]", NULL};
 
 static const char json_fields[] =
     "With --json, numbers are named wall_ms, cpu_ms, gflops, gbps, peak_bytes, launches, host_us, "
-    "runs, where they apply. bench.steps and bench.warmup set how much is measured.";
+    "runs, samples_per_s, where they apply. bench.steps and bench.warmup set how much is measured.";
 
 static const char conv_fields[] =
     "Forward, data gradient and filter gradient, each by every algorithm that can run it. GFLOP/s "
@@ -52,6 +53,16 @@ static int run_step(const cli_args *args)
     const int code = cli_config(args, cli_positional(args, 0), &config);
     if (code >= 0) return code;
     const tdm_status status = tdm_bench_step(config, cli_has(args, "json"), &text);
+    return finish(args, config, status, text);
+}
+
+static int run_load(const cli_args *args)
+{
+    tdm_config *config = NULL;
+    char *text = NULL;
+    const int code = cli_config(args, cli_positional(args, 0), &config);
+    if (code >= 0) return code;
+    const tdm_status status = tdm_bench_load(config, cli_has(args, "json"), &text);
     return finish(args, config, status, text);
 }
 
@@ -80,6 +91,13 @@ static int run_conv(const cli_args *args)
 const cli_command cli_bench_step = {
     "bench step", step_positionals, "time a configuration's training steps on made-up data",
     json_fields,  step_groups,      run_step};
+const cli_command cli_bench_load = {
+    "bench load",
+    step_positionals,
+    "time reading a configuration's training data, without a device",
+    json_fields,
+    load_groups,
+    run_load};
 const cli_command cli_bench_ops = {
     "bench ops", ops_positionals, "time the operations on their own samples, kernel by kernel",
     json_fields, ops_groups,      run_ops};

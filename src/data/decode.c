@@ -1,11 +1,13 @@
 /* data/decode.c: see decode.h. */
 #include "data/decode.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/simd.h"
 
 /* Bytes (and samples) read at a time where a whole array goes into memory, or through the library.
  */
@@ -98,10 +100,38 @@ static double value_at(const tdm__decode_array *a, const void *sample, uint64_t 
     }
 }
 
+/* Whether all values are allowed, without a branch per value: a mask has as many as a picture has
+ * pixels. */
+TDM__WIDE static bool all_allowed(const tdm__decode_array *a, const void *sample)
+{
+    const tdm_loader_array *want = &a->want;
+    const uint64_t n = a->info->elems;
+    const uint8_t *bytes = sample;
+    const int32_t *wholes = sample;
+    const float *reals = sample;
+    const double least = fmax(ceil(want->min), INT32_MIN), most = fmin(floor(want->max), INT32_MAX);
+    const double other = want->has_ignore ? want->ignore : want->max;
+    /* odd bounds are left to the other check */
+    if (!(least <= most) || !(fabs(other) < INT32_MAX || !want->has_ignore)) return false;
+    const int32_t low = (int32_t)least, high = (int32_t)most;
+    const int32_t ignore = want->has_ignore && other == floor(other) ? (int32_t)other : high;
+    int wrong = 0;
+    if (a->dtype == TDM_U8)
+        for (uint64_t i = 0; i < n; i++)
+            wrong |= ((bytes[i] < low) | (bytes[i] > high)) & (bytes[i] != ignore);
+    else if (a->dtype == TDM_I32)
+        for (uint64_t i = 0; i < n; i++)
+            wrong |= ((wholes[i] < low) | (wholes[i] > high)) & (wholes[i] != ignore);
+    else
+        for (uint64_t i = 0; i < n; i++)
+            wrong |= !(((reals[i] >= want->min) & (reals[i] <= want->max)) | (reals[i] == other));
+    return !wrong;
+}
+
 static tdm_status check_sample(const tdm__decoder *d, const tdm__decode_array *a, uint64_t index,
                                const void *sample)
 {
-    if (!a->want.check) return TDM_OK;
+    if (!a->want.check || all_allowed(a, sample)) return TDM_OK;
     for (uint64_t i = 0; i < a->info->elems; i++) {
         double v = value_at(a, sample, i);
         if (allowed(&a->want, v)) continue;

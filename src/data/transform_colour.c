@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "base/simd.h"
 #include "data/transform.h"
 
 /* Values that are summed in float before they go to the double total. */
@@ -35,13 +36,13 @@ static inline float grey(float r, float g, float b)
     return 0.2989f * r + 0.587f * g + 0.114f * b;
 }
 
-static void brighten(float *restrict plane, size_t n, float factor, float top)
+static inline void brighten(float *restrict plane, size_t n, float factor, float top)
 {
     for (size_t i = 0; i < n; i++) plane[i] = limit(plane[i] * factor, top);
 }
 
 /* Eight partial sums, always the same ones. */
-static float sum_run(const picture *p, size_t first, size_t n)
+static inline float sum_run(const picture *p, size_t first, size_t n)
 {
     float sums[8] = {0};
     for (size_t i = 0; i + 8 <= n; i += 8)
@@ -57,7 +58,7 @@ static float sum_run(const picture *p, size_t first, size_t n)
            ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-static float mean_of(const picture *p)
+static inline float mean_of(const picture *p)
 {
     double total = 0;
     for (size_t at = 0; at < p->n; at += RUN)
@@ -65,12 +66,12 @@ static float mean_of(const picture *p)
     return (float)(total / (double)p->n);
 }
 
-static void blend(float *restrict plane, size_t n, float factor, float other, float top)
+static inline void blend(float *restrict plane, size_t n, float factor, float other, float top)
 {
     for (size_t i = 0; i < n; i++) plane[i] = limit(factor * plane[i] + (1 - factor) * other, top);
 }
 
-static void saturate(const picture *p, float factor)
+static inline void saturate(const picture *p, float factor)
 {
     float *restrict r = p->red, *restrict g = p->green, *restrict b = p->blue;
     const float top = p->top;
@@ -94,7 +95,7 @@ static inline float channel_of(float hue, float value, float chroma, float corne
     return value - chroma * limit(part, 1);
 }
 
-static void turn_hue(const picture *p, float turns)
+static inline void turn_hue(const picture *p, float turns)
 {
     float *restrict r = p->red, *restrict g = p->green, *restrict b = p->blue;
     const float shift = 6 * turns;
@@ -114,7 +115,7 @@ static void turn_hue(const picture *p, float turns)
     }
 }
 
-static void carry_out(const picture *p, const tdm__colour_step *step)
+TDM__WIDE static void carry_out(const picture *p, const tdm__colour_step *step)
 {
     float *const planes[3] = {p->red, p->green, p->blue};
     const float mean = step->what == TDM__COLOUR_CONTRAST ? mean_of(p) : 0;
@@ -140,7 +141,7 @@ static void carry_out(const picture *p, const tdm__colour_step *step)
 /* ---- pixels to planes and back ----------------------------------------------------------------
  */
 
-static void planes_from(const void *pixels, tdm_dtype dtype, const picture *p)
+TDM__WIDE static void planes_from(const void *pixels, tdm_dtype dtype, const picture *p)
 {
     const uint8_t *bytes = pixels;
     const float *values = pixels;
@@ -163,7 +164,7 @@ static inline uint8_t to_byte(float v)
     return (uint8_t)(int)(v + 0.5f);
 }
 
-static void planes_to(const picture *p, tdm_dtype dtype, void *pixels)
+TDM__WIDE static void planes_to(const picture *p, tdm_dtype dtype, void *pixels)
 {
     uint8_t *bytes = pixels;
     float *values = pixels;

@@ -37,7 +37,7 @@ struct tdm__h5_raw {
 };
 
 typedef struct column {
-    uint8_t *decoded; /* coding.size bytes, or NULL */
+    uint8_t *decoded; /* a work buffer, or NULL */
     uint64_t block;   /* which chunk along the first axis; UINT64_MAX: none */
 } column;
 
@@ -295,6 +295,19 @@ static void fill_with(const tdm__h5_raw *raw, uint8_t *out, size_t bytes)
     for (size_t i = 0; i < bytes; i += size) memcpy(out + i, raw->fill, size);
 }
 
+/* The column takes over the work buffer that holds the chunk and gives its own for it: no copy. */
+static void keep_decoded(tdm__h5_cursor *c, const void *decoded, column *col)
+{
+    uint8_t **buffer = decoded == c->a ? &c->a : decoded == c->b ? &c->b : NULL;
+    if (!buffer) { /* stored as it is */
+        memcpy(col->decoded, decoded, c->raw->coding.size);
+        return;
+    }
+    uint8_t *mine = col->decoded;
+    col->decoded = *buffer;
+    *buffer = mine;
+}
+
 /* Decodes chunk `index` into the column and remembers it as `block`. */
 static tdm_status decode_chunk(tdm__h5_cursor *c, uint64_t index, uint64_t block, column *col)
 {
@@ -302,7 +315,8 @@ static tdm_status decode_chunk(tdm__h5_cursor *c, uint64_t index, uint64_t block
     const tdm__h5_chunk *chunk = &raw->table[index];
     tdm_status status = TDM_OK;
     col->block = UINT64_MAX;
-    if (!col->decoded) TDM_TRY(tdm__aligned_try(1, raw->coding.size, &col->decoded));
+    if (!col->decoded)
+        TDM_TRY(tdm__aligned_try(1, tdm__h5_coding_room(&raw->coding), &col->decoded));
     if (!chunk->size) {
         fill_with(raw, col->decoded, raw->coding.size);
     } else {
@@ -316,7 +330,7 @@ static tdm_status decode_chunk(tdm__h5_cursor *c, uint64_t index, uint64_t block
                                (unsigned long long)index, wrong);
             goto done;
         }
-        memcpy(col->decoded, decoded, raw->coding.size);
+        keep_decoded(c, decoded, col);
     }
     col->block = block;
 done:
@@ -420,6 +434,6 @@ tdm_status tdm__h5_cursor_read(tdm__h5_cursor *c, uint64_t row, tdm__to to, void
     size_t ok = tdm__elem_convert(info->elem, from, (size_t)info->row_elems, to, out);
     if (ok < info->row_elems)
         status = tdm__elem_bad_value(c->raw->path, c->raw->name, row, info->elem,
-                                   from + ok * info->elem.size, to);
+                                     from + ok * info->elem.size, to);
     return status;
 }

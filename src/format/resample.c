@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/simd.h"
+
 /* 255 * 2^22 and the half for rounding fit 31 bits. */
 enum { WEIGHT_BITS = 22, BLOCK = 256 };
 
@@ -106,7 +108,8 @@ static void row_u8_any(const uint8_t *in, unsigned channels, const tdm__taps *t,
         }
 }
 
-static void rows_u8(const uint8_t *in, unsigned channels, const tdm__taps *t, uint8_t *out)
+TDM__WIDE static void rows_u8(const uint8_t *in, unsigned channels, const tdm__taps *t,
+                              uint8_t *out)
 {
     switch (channels) {
     case 1:
@@ -124,8 +127,8 @@ static void rows_u8(const uint8_t *in, unsigned channels, const tdm__taps *t, ui
 }
 
 /* Output row y: a weighted sum of whole rows, some columns at a time. */
-static void column_u8(const uint8_t *in, size_t stride, const tdm__taps *t, uint32_t y,
-                      uint8_t *out)
+TDM__WIDE static void column_u8(const uint8_t *in, size_t stride, const tdm__taps *t, uint32_t y,
+                                uint8_t *out)
 {
     const int32_t *weight = t->fixed + (size_t)y * t->most;
     const uint8_t *from = in + t->first[y] * stride;
@@ -163,7 +166,7 @@ void tdm__resample_u8(const uint8_t *in, uint32_t width, unsigned channels, cons
 
 /* ---- floats ---------------------------------------------------------------------------------- */
 
-static void row_f32(const float *in, unsigned channels, const tdm__taps *t, float *out)
+TDM__WIDE static void row_f32(const float *in, unsigned channels, const tdm__taps *t, float *out)
 {
     for (uint32_t x = 0; x < t->n; x++)
         for (unsigned c = 0; c < channels; c++) {
@@ -175,7 +178,8 @@ static void row_f32(const float *in, unsigned channels, const tdm__taps *t, floa
         }
 }
 
-static void column_f32(const float *in, size_t stride, const tdm__taps *t, uint32_t y, float *out)
+TDM__WIDE static void column_f32(const float *in, size_t stride, const tdm__taps *t, uint32_t y,
+                                 float *out)
 {
     const float *from = in + t->first[y] * stride, *weight = t->real + (size_t)y * t->most;
     memset(out, 0, stride * sizeof *out);

@@ -43,6 +43,7 @@ static void add_json(tdm__str *text, const tdm__bench_row *row)
     add_number(&j, "cpu_ms", row->cpu_ms);
     add_number(&j, "gflops", row->gflops);
     add_number(&j, "gbps", row->gbps);
+    add_number(&j, "samples_per_s", row->samples_per_s);
     add_count(&j, "peak_bytes", row->peak_bytes);
     add_count(&j, "launches", row->launches);
     add_number(&j, "host_us", row->host_us);

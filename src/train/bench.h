@@ -10,7 +10,7 @@
 /* Zero (or negative) fields do not apply and are left out of JSON. */
 typedef struct tdm__bench_row {
     const char *name;
-    double wall_ms, cpu_ms, gflops, gbps, host_us, first_step_s;
+    double wall_ms, cpu_ms, gflops, gbps, host_us, first_step_s, samples_per_s;
     uint64_t peak_bytes, launches, runs, programs;
     double error_rms, error_max; /* against a double reference, relative to its rms and maximum */
     bool is_default;             /* the algorithm that would be taken */

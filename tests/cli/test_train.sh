@@ -142,6 +142,12 @@ err "device "
 out '"wall_ms"'
 run 0 bench ops --filter scale --json --set bench.steps=1 --set bench.warmup=1
 out '"wall_ms"'
+run 0 bench load a.yaml --json --set bench.steps=4 --set data.workers=2
+same "$(wc -l < .out)" 1
+out '"samples_per_s"'
+no_err "device "
+run 0 bench load a.yaml
+out "samples/s"
 run 2 bench ops --filter nonesuch --json
 no_data
 err "nonesuch"
