@@ -125,6 +125,7 @@ static tdm_status plan_table(tdm__h5_raw *raw, tdm__h5_io *io, const tdm__h5_set
         status = locate_chunk(raw, io, set, at, &raw->table[i]);
         found += raw->table[i].size != 0;
     }
+    H5garbage_collect(); /* free lists that looking so many chunks up has filled */
     if (status || found == n) return status;
     /* Some were not found: either they were never written, or the index is damaged. */
     hid_t space = H5Dget_space(set->id);

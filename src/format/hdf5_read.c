@@ -150,12 +150,25 @@ static tdm_status open_bytes(const char *path, tdm__h5_io *io)
     return TDM_OK;
 }
 
+/* The library keeps up to 32 MiB of a file's chunk index, once it has looked every chunk up; the
+ * table made of it is all that is needed. */
+static void limit_index(hid_t access)
+{
+    H5AC_cache_config_t config = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
+    if (H5Pget_mdc_config(access, &config) < 0) return;
+    config.set_initial_size = true;
+    config.initial_size = config.min_size = (size_t)256 << 10;
+    config.max_size = (size_t)1 << 20;
+    if (H5Pset_mdc_config(access, &config) < 0) H5Eclear2(H5E_DEFAULT); /* only memory is lost */
+}
+
 static tdm_status open_locked(tdm__h5 *file)
 {
     hid_t access = tdm__h5_access(&file->io);
     if (access < 0) return tdm__h5_fail(TDM_ERR_RUNTIME, "%s", file->path);
     /* Room for the chunks that a row of a badly chunked file crosses. */
     H5Pset_cache(access, 0, 4099, (size_t)16 << 20, 1.0);
+    limit_index(access);
     tdm_status status = TDM_OK;
     file->id = H5Fopen(file->path, H5F_ACC_RDONLY, access);
     if (file->id < 0)
@@ -333,7 +346,7 @@ static tdm_status read_by_library(const tdm__h5 *file, const tdm__h5_set *set, c
         size_t ok = tdm__elem_convert(info->elem, from, elems, to, dest);
         if (ok < elems) {
             status = tdm__elem_bad_value(file->path, info->name, rows[i] + ok / info->row_elems,
-                                       info->elem, from + ok * info->elem.size, to);
+                                         info->elem, from + ok * info->elem.size, to);
             goto done;
         }
         dest += run * row_out;
