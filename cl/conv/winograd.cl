@@ -120,29 +120,31 @@ CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C,
 // ---- one tile --------------------------------------------------------------------------------
 
 // v [36] at distance step = B' d B of VW channels of 6x6 pixels.
-static void input_tile(global float *v, size_t step, const global float *d, size_t row,
-                       size_t column)
-{
-    FLOATV t[6][6];
-#define PIXEL(i) VLOAD(0, d + (i)*row + j * column)
-    for (int j = 0; j < 6; j++)
-        INPUT_TRANSFORM(PIXEL(0), PIXEL(1), PIXEL(2), PIXEL(3), PIXEL(4), PIXEL(5), t[0][j],
-                        t[1][j], t[2][j], t[3][j], t[4][j], t[5][j]);
-#undef PIXEL
-    for (int i = 0; i < 6; i++, v += 6 * step) {
-        FLOATV o[6];
-        INPUT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1], o[2],
-                        o[3], o[4], o[5]);
-        _Pragma("unroll") for (int j = 0; j < 6; j++) VSTORE(o[j], 0, v + j * step);
+#define DEFINE_INPUT_TILE(name, space)                                                             \
+    static void name(global float *v, size_t step, const space float *d, size_t row,               \
+                     size_t column)                                                                \
+    {                                                                                              \
+        FLOATV t[6][6];                                                                            \
+        for (int j = 0; j < 6; j++, d += column)                                                   \
+            INPUT_TRANSFORM(VLOAD(0, d), VLOAD(0, d + row), VLOAD(0, d + 2 * row),                 \
+                            VLOAD(0, d + 3 * row), VLOAD(0, d + 4 * row), VLOAD(0, d + 5 * row),   \
+                            t[0][j], t[1][j], t[2][j], t[3][j], t[4][j], t[5][j]);                 \
+        for (int i = 0; i < 6; i++, v += 6 * step) {                                               \
+            FLOATV o[6];                                                                           \
+            INPUT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1],      \
+                            o[2], o[3], o[4], o[5]);                                               \
+            _Pragma("unroll") for (int j = 0; j < 6; j++) VSTORE(o[j], 0, v + j * step);           \
+        }                                                                                          \
     }
-}
+DEFINE_INPUT_TILE(input_tile, global)
+DEFINE_INPUT_TILE(input_tile_staged, private)
 
-// patch [6][6][VW] = n channels of the pixels from (top, left) on; zero outside the image.
-static void stage_pixels(global float *patch, const global float *image, int top, int left, int H,
-                         int W, int C, int n)
+// patch [size][size][VW] = n channels of the pixels from (top, left) on; zero outside the image.
+static void stage_pixels(float *patch, int size, const global float *image, int top, int left,
+                         int H, int W, int C, int n)
 {
-    for (int i = 0; i < 6; i++)
-        for (int j = 0; j < 6; j++, patch += VW) {
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++, patch += VW) {
             const int y = top + i, x = left + j;
             const int inside = y >= 0 && y < H && x >= 0 && x < W;
             FLOATV d = (FLOATV)(0.0f);
@@ -157,15 +159,14 @@ struct image {
     int tiles_h, tiles_w;
 };
 
-// v [36][tiles][channels] of `tiles` tiles from number `first` on, channels c0 .. c0 + cc - 1; the
-// last group of channels is filled up with zeros.
-static void input_block(global float *v, size_t step, global float *patch, const global float *x,
+// v [36][tiles][row] of `tiles` tiles from number `first` on, channels c0 .. c0 + cc - 1; the last
+// group of channels is filled up with zeros.
+static void input_block(global float *v, size_t step, int row, const global float *x,
                         struct image g, int first, int tiles, int c0, int cc)
 {
-    const int width = (cc + VW - 1) / VW * VW;
     int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
     const global float *image = x + (size_t)(first / g.tiles_w / g.tiles_h) * g.H * g.W * g.C + c0;
-    for (int t = 0; t < tiles; t++, v += width) {
+    for (int t = 0; t < tiles; t++, v += row) {
         const int top = th * 4 - g.pad_h, left = tw * 4 - g.pad_w;
         const int inside = top >= 0 && top + 6 <= g.H && left >= 0 && left + 6 <= g.W;
         for (int c = 0; c < cc; c += VW) {
@@ -173,8 +174,9 @@ static void input_block(global float *v, size_t step, global float *patch, const
                 input_tile(v + c, step, image + ((size_t)top * g.W + left) * g.C + c,
                            (size_t)g.W * g.C, g.C);
             } else {
-                stage_pixels(patch, image + c, top, left, g.H, g.W, g.C, min(VW, cc - c));
-                input_tile(v + c, step, patch, 6 * VW, VW);
+                float patch[36 * VW];
+                stage_pixels(patch, 6, image + c, top, left, g.H, g.W, g.C, min(VW, cc - c));
+                input_tile_staged(v + c, step, patch, 6 * VW, VW);
             }
         }
         if (++tw < g.tiles_w) continue;
@@ -253,8 +255,8 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
     const int groups = (panels + group_panels - 1) / group_panels;
     const int width = (C + VW - 1) / VW * VW;
     const size_t u_step = FILTER_STEP(C, K);
-    global float *v = scratch + get_group_id(0) * (size_t)(POINTS * (v_step + m_step + VW));
-    global float *m = v + (size_t)POINTS * v_step, *patch = m + (size_t)POINTS * m_step;
+    global float *v = scratch + get_group_id(0) * (size_t)(POINTS * (v_step + m_step));
+    global float *m = v + (size_t)POINTS * v_step;
 
     // The common epilogues without a branch: bias or none, relu or none (nothing is below `least`).
     const int simple = !(epi_parts & ~EPI_BIAS) && !accumulate &&
@@ -267,7 +269,7 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
         const int first = item % blocks * block_tiles, panel0 = item / blocks * group_panels;
         const int rows = min(block_tiles, tiles - first);
         const int panel_end = min(panel0 + group_panels, panels);
-        input_block(v, v_step, patch, x, g, first, rows, 0, C);
+        input_block(v, v_step, width, x, g, first, rows, 0, C);
         for (int panel = panel0; panel < panel_end; panel += chunk_panels) {
             const int chunk = min(chunk_panels, panel_end - panel), columns = chunk * NR;
             for (int xi = 0; xi < POINTS; xi++)
@@ -317,5 +319,213 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
                 n++;
             }
         }
+    }
+}
+
+// ---- filter from images ----------------------------------------------------------------------
+
+// dw = G' [ sum over tiles of (B' d B) . (A dy A') ] G: products [36] of (C x tiles) (tiles x K). The
+// tiles are taken in chunks whose transforms stay in the cache: v [36][panel of C][tiles][NR] and
+// z [36][panel of K][tiles][NR], sums du [36][panel of K][C, to a whole register tile][NR].
+
+// o = A y: the rows 1 0 0 0 | 1 1 1 1 | 1 -1 1 -1 | 1 2 4 8 | 1 -2 4 -8 | 0 0 0 1
+#define GRADIENT_TRANSFORM(y0, y1, y2, y3, o0, o1, o2, o3, o4, o5)                                 \
+    do {                                                                                           \
+        const FLOATV e_ = y0 + y2, f_ = y1 + y3;                                                   \
+        const FLOATV g_ = fma((FLOATV)(4.0f), y2, y0);                                             \
+        const FLOATV h_ = fma((FLOATV)(8.0f), y3, 2.0f * y1);                                      \
+        o0 = y0;                                                                                   \
+        o1 = e_ + f_;                                                                              \
+        o2 = e_ - f_;                                                                              \
+        o3 = g_ + h_;                                                                              \
+        o4 = g_ - h_;                                                                              \
+        o5 = y3;                                                                                   \
+    } while (0)
+
+// z [36] at distance step = A dy A' of VW channels of 4x4 pixels.
+#define DEFINE_GRADIENT_TILE(name, space)                                                          \
+    static void name(global float *z, size_t step, const space float *d, size_t row,               \
+                     size_t column)                                                                \
+    {                                                                                              \
+        FLOATV t[6][4];                                                                            \
+        for (int j = 0; j < 4; j++, d += column) {                                                 \
+            const FLOATV d0 = VLOAD(0, d), d1 = VLOAD(0, d + row);                                 \
+            const FLOATV d2 = VLOAD(0, d + 2 * row), d3 = VLOAD(0, d + 3 * row);                   \
+            GRADIENT_TRANSFORM(d0, d1, d2, d3, t[0][j], t[1][j], t[2][j], t[3][j], t[4][j],        \
+                               t[5][j]);                                                           \
+        }                                                                                          \
+        for (int i = 0; i < 6; i++, z += 6 * step) {                                               \
+            FLOATV o[6];                                                                           \
+            GRADIENT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], o[0], o[1], o[2], o[3], o[4],   \
+                               o[5]);                                                              \
+            _Pragma("unroll") for (int j = 0; j < 6; j++) VSTORE(o[j], 0, z + j * step);           \
+        }                                                                                          \
+    }
+DEFINE_GRADIENT_TILE(gradient_tile, global)
+DEFINE_GRADIENT_TILE(gradient_tile_staged, private)
+
+// z [36][tiles][NR] of one panel of dy (P,Q,K), from channel k0 on; zeros beyond K.
+static void gradient_block(global float *z, size_t step, const global float *dy, struct image g,
+                           int first, int tiles, int k0)
+{
+    int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
+    const global float *image = dy + (size_t)(first / g.tiles_w / g.tiles_h) * g.H * g.W * g.C + k0;
+    for (int t = 0; t < tiles; t++, z += NR) {
+        const int top = th * 4, left = tw * 4, inside = top + 4 <= g.H && left + 4 <= g.W;
+        for (int k = 0; k < NR; k += VW) {
+            if (inside && k0 + k + VW <= g.C) {
+                gradient_tile(z + k, step, image + ((size_t)top * g.W + left) * g.C + k,
+                              (size_t)g.W * g.C, g.C);
+            } else {
+                float patch[16 * VW];
+                stage_pixels(patch, 4, image + k, top, left, g.H, g.W, g.C,
+                             clamp(g.C - k0 - k, 0, VW));
+                gradient_tile_staged(z + k, step, patch, 4 * VW, VW);
+            }
+        }
+        if (++tw < g.tiles_w) continue;
+        tw = 0;
+        if (++th < g.tiles_h) continue;
+        th = 0;
+        image += (size_t)g.H * g.W * g.C;
+    }
+}
+
+// Group 0: `block` of the chunk's tiles, 1: panel of x, then panels of dy.
+CPU_KERNEL void winograd_filter_tiles(ARG(const float, x), ARG(const float, dy), ARG(float, v),
+                                      ARG(float, z), const int H, const int W, const int C,
+                                      const int P, const int Q, const int K, const int pad_h,
+                                      const int pad_w, const int first, const int count,
+                                      const int block, const int stride, const int v_step,
+                                      const int z_step)
+{
+    VIEW(x);
+    VIEW(dy);
+    VIEW(v);
+    VIEW(z);
+    const int tiles_h = (P + 3) / 4, tiles_w = (Q + 3) / 4, x_panels = (C + NR - 1) / NR;
+    const int from = get_group_id(0) * block, tiles = min(block, count - from);
+    const int panel = get_group_id(1);
+    if (panel < x_panels) {
+        const struct image g = {H, W, C, pad_h, pad_w, tiles_h, tiles_w};
+        input_block(v + ((size_t)panel * stride + from) * NR, v_step, NR, x, g, first + from, tiles,
+                    panel * NR, min(NR, C - panel * NR));
+    } else {
+        const struct image g = {P, Q, K, 0, 0, tiles_h, tiles_w};
+        gradient_block(z + ((size_t)(panel - x_panels) * stride + from) * NR, z_step, dy, g,
+                       first + from, tiles, (panel - x_panels) * NR);
+    }
+}
+
+// sums [MR][NR] (+)= over n tiles: MR channels of v times a panel of z.
+static void filter_tile(global float *sums, const global float *v, const int *at,
+                        const global float *z, int n, int fresh)
+{
+    FLOATV sum[MR][2];
+    const global float *a[MR];
+    _Pragma("unroll") for (int i = 0; i < MR; i++)
+    {
+        a[i] = v + at[i];
+        sum[i][0] = fresh ? (FLOATV)(0.0f) : VLOAD(2 * i, sums);
+        sum[i][1] = fresh ? (FLOATV)(0.0f) : VLOAD(2 * i + 1, sums);
+    }
+    for (int t = 0; t < n * NR; t += NR) {
+        const FLOATV b0 = VLOAD(0, z + t), b1 = VLOAD(1, z + t);
+        _Pragma("unroll") for (int i = 0; i < MR; i++)
+        {
+            const FLOATV av = (FLOATV)(a[i][t]);
+            sum[i][0] = fma(av, b0, sum[i][0]);
+            sum[i][1] = fma(av, b1, sum[i][1]);
+        }
+    }
+    _Pragma("unroll") for (int i = 0; i < MR; i++)
+    {
+        VSTORE(sum[i][0], 2 * i, sums);
+        VSTORE(sum[i][1], 2 * i + 1, sums);
+    }
+}
+
+// Tiles of one pass: their panel of z stays in the first-level cache.
+#define PASS 192
+
+// Group 0: position, 1: group of panels of K. Position (1,1) of A dy A' is the sum of a tile's 16
+// gradients: from it comes the bias gradient db [panel][NR].
+CPU_KERNEL void winograd_filter_sums(ARG(const float, v), ARG(const float, z), ARG(float, du),
+                                     ARG(float, db), const int C, const int K, const int count,
+                                     const int stride, const int v_step, const int z_step,
+                                     const int group_panels, const int fresh)
+{
+    VIEW(v);
+    VIEW(z);
+    VIEW(du);
+    VIEW(db);
+    const int xi = get_group_id(0), panels = (K + NR - 1) / NR, rows = (C + MR - 1) / MR * MR;
+    const int begin = get_group_id(1) * group_panels, end = min(begin + group_panels, panels);
+    v += (size_t)xi * v_step;
+    z += (size_t)xi * z_step;
+    for (int t = 0; t < count; t += PASS) {
+        const int n = min(PASS, count - t);
+        for (int panel = begin; panel < end; panel++) {
+            const global float *b = z + ((size_t)panel * stride + t) * NR;
+            global float *sums = du + ((size_t)xi * panels + panel) * rows * NR;
+            for (int c = 0; c < C; c += MR, sums += MR * NR) {
+                int at[MR];
+                for (int i = 0; i < MR; i++) {
+                    const int ci = min(c + i, C - 1);
+                    at[i] = ci / NR * stride * NR + ci % NR;
+                }
+                filter_tile(sums, v + (size_t)t * NR, at, b, n, fresh && t == 0);
+            }
+            if (xi != 7) continue;
+            FLOATV s0 = (FLOATV)(0.0f), s1 = (FLOATV)(0.0f);
+            if (!fresh || t > 0) s0 = VLOAD(2 * panel, db), s1 = VLOAD(2 * panel + 1, db);
+            for (int i = 0; i < n; i++, b += NR) {
+                s0 += VLOAD(0, b);
+                s1 += VLOAD(1, b);
+            }
+            VSTORE(s0, 2 * panel, db);
+            VSTORE(s1, 2 * panel + 1, db);
+        }
+    }
+}
+
+// o = G' u
+#define FILTER_TRANSFORM_BACK(u0, u1, u2, u3, u4, u5, o0, o1, o2)                                  \
+    do {                                                                                           \
+        const FLOATV p_ = (u1 + u2) * (-1.0f / 6.0f), q_ = (u2 - u1) * (1.0f / 6.0f);              \
+        const FLOATV r_ = u3 + u4, s_ = u3 - u4;                                                   \
+        o0 = fma((FLOATV)(0.25f), u0, fma((FLOATV)(1.0f / 24.0f), r_, p_));                        \
+        o1 = fma((FLOATV)(1.0f / 12.0f), s_, q_);                                                  \
+        o2 = fma((FLOATV)(1.0f / 6.0f), r_, p_) + u5;                                              \
+    } while (0)
+
+// One work-item per input channel: dw [3][3][C][K] from du, and once the bias gradient.
+CPU_KERNEL void winograd_filter_finish(ARG(const float, du), ARG(const float, sums),
+                                       ARG(float, dw), ARG(float, db), const int C, const int K,
+                                       const int has_bias, const int accumulate)
+{
+    VIEW(du);
+    VIEW(sums);
+    VIEW(dw);
+    VIEW(db);
+    const int c = get_group_id(0), panels = (K + NR - 1) / NR, rows = (C + MR - 1) / MR * MR;
+    const size_t step = (size_t)panels * rows * NR;
+    for (int k = 0; k < K; k += VW) {
+        const int n = min(VW, K - k);
+        const global float *u = du + ((size_t)(k / NR) * rows + c) * NR + k % NR;
+        FLOATV t[3][6];
+#define POINT(i) VLOAD(0, u + ((i)*6 + j) * step)
+        for (int j = 0; j < 6; j++)
+            FILTER_TRANSFORM_BACK(POINT(0), POINT(1), POINT(2), POINT(3), POINT(4), POINT(5),
+                                  t[0][j], t[1][j], t[2][j]);
+#undef POINT
+        for (int i = 0; i < 3; i++) {
+            FLOATV o[3];
+            FILTER_TRANSFORM_BACK(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1],
+                                  o[2]);
+            for (int j = 0; j < 3; j++)
+                put_lanes(o[j], dw + ((size_t)(i * 3 + j) * C + c) * K + k, n, accumulate);
+        }
+        if (has_bias && c == 0) store_lanes(VLOAD(0, sums + k), db + k, n);
     }
 }

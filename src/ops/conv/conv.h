@@ -68,6 +68,8 @@ tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,
 enum { TDM__N_CONV_VARIANTS = 3 };
 extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_VARIANTS];
 extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_VARIANTS];
+/* Of the filter gradients: inputs big, small. */
+extern const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_VARIANTS];
 
 /* ---- implicit matrix product, CPU style (implicit.c) ------------------------------------------
  */
@@ -94,5 +96,7 @@ tdm_status tdm__conv_filter_gpu_prepare(tdm__build *b, const tdm__conv *c);
 bool tdm__conv_winograd_can_run(const tdm__conv *c);
 uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big);
 tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);
+uint64_t tdm__conv_winograd_filter_workspace(const tdm__traits *traits, const tdm__conv *c);
+tdm_status tdm__conv_winograd_filter_prepare(tdm__build *b, const tdm__conv *c);
 
 #endif

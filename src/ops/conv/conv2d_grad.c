@@ -215,42 +215,6 @@ static double filter_macs(const tdm__io *io)
     return tdm__conv_macs(&c);
 }
 
-static bool filter_can_run(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = filter_of(io);
-    return tdm__conv_filter_can_run(traits, &c);
-}
-
-static uint64_t filter_workspace(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = filter_of(io);
-    return tdm__conv_filter_workspace(traits, &c);
-}
-
-static tdm_status filter_prepare(tdm__build *b)
-{
-    tdm__conv c = filter_of(tdm__build_io(b));
-    return tdm__conv_filter_prepare(b, &c);
-}
-
-static uint64_t filter_workspace_gpu(const tdm__traits *traits, const tdm__io *io)
-{
-    tdm__conv c = filter_of(io);
-    return tdm__conv_filter_gpu_workspace(traits, &c);
-}
-
-static tdm_status filter_prepare_gpu(tdm__build *b)
-{
-    tdm__conv c = filter_of(tdm__build_io(b));
-    return tdm__conv_filter_gpu_prepare(b, &c);
-}
-
-static const tdm__variant filter_variants[] = {
-    {"implicit", TDM__ON_CPU, .can_run = filter_can_run, .workspace = filter_workspace,
-     .prepare = filter_prepare},
-    {"implicit", TDM__ON_GPU, .workspace = filter_workspace_gpu, .prepare = filter_prepare_gpu},
-};
-
 static const tdm__sample filter_samples[] = {
     {"3x3", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(2, 7, 7, 5), F(2, 7, 7, 6)}},
     {"3x3 tile less one", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 3, 3, 3), F(1, 3, 3, 4)}},
@@ -333,7 +297,7 @@ const tdm_op tdm__op_conv2d_grad_filter = {
     .infer = filter_infer,
     .reference = filter_reference,
     .macs = filter_macs,
-    TDM__TABLES(filter_variants, filter_samples, filter_rejects),
+    TDM__TABLES(tdm__conv_filter_variants, filter_samples, filter_rejects),
 };
 
 const tdm_op tdm__op_conv2d_grad_filter_bias = {
@@ -348,7 +312,7 @@ const tdm_op tdm__op_conv2d_grad_filter_bias = {
     .infer = filter_infer,
     .reference = filter_reference,
     .macs = filter_macs,
-    TDM__TABLES(filter_variants, filter_samples, filter_rejects),
+    TDM__TABLES(tdm__conv_filter_variants, filter_samples, filter_rejects),
 };
 
 tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,

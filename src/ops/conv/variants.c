@@ -80,3 +80,75 @@ static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c)
 
 DEFINE_DIRECTION(to_small, false);
 DEFINE_DIRECTION(to_big, true);
+
+/* ---- filter gradient --------------------------------------------------------------------------
+ */
+
+static tdm__conv filter_of(const tdm__io *io)
+{
+    return tdm__conv_of_images(io->attrs, &io->in[0], &io->in[1]);
+}
+
+static bool filter_implicit_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return tdm__conv_filter_can_run(traits, &c);
+}
+
+static uint64_t filter_implicit_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return tdm__conv_filter_workspace(traits, &c);
+}
+
+static tdm_status filter_implicit_prepare(tdm__build *b)
+{
+    tdm__conv c = filter_of(tdm__build_io(b));
+    return tdm__conv_filter_prepare(b, &c);
+}
+
+static uint64_t filter_implicit_gpu_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return tdm__conv_filter_gpu_workspace(traits, &c);
+}
+
+static tdm_status filter_implicit_gpu_prepare(tdm__build *b)
+{
+    tdm__conv c = filter_of(tdm__build_io(b));
+    return tdm__conv_filter_gpu_prepare(b, &c);
+}
+
+static bool filter_winograd_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    tdm__conv c = filter_of(io);
+    return tdm__conv_winograd_can_run(&c);
+}
+
+static bool filter_winograd_prefer(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return winograd_pays(traits, &c);
+}
+
+static uint64_t filter_winograd_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return tdm__conv_winograd_filter_workspace(traits, &c);
+}
+
+static tdm_status filter_winograd_prepare(tdm__build *b)
+{
+    tdm__conv c = filter_of(tdm__build_io(b));
+    return tdm__conv_winograd_filter_prepare(b, &c);
+}
+
+const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_VARIANTS] = {
+    {"winograd", TDM__ON_CPU, .can_run = filter_winograd_can_run, .prefer = filter_winograd_prefer,
+     .workspace = filter_winograd_workspace, .prepare = filter_winograd_prepare},
+    {"implicit", TDM__ON_CPU, .can_run = filter_implicit_can_run,
+     .workspace = filter_implicit_workspace, .prepare = filter_implicit_prepare},
+    {"implicit", TDM__ON_GPU, .workspace = filter_implicit_gpu_workspace,
+     .prepare = filter_implicit_gpu_prepare},
+};

@@ -27,6 +27,11 @@ static int64_t round_up(int64_t a, int64_t b)
     return ceil_div(a, b) * b;
 }
 
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int64_t min64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -38,6 +43,8 @@ bool tdm__conv_winograd_can_run(const tdm__conv *c)
         if (c->kernel[i] != 3 || c->stride[i] != 1 || c->dilation[i] != 1) return false;
     return true;
 }
+
+/* ---- image from image ------------------------------------------------------------------------ */
 
 /* The kernel's view of one direction, and how its work is cut. */
 typedef struct gather {
@@ -83,7 +90,7 @@ static uint64_t filter_floats(const gather *g, const tdm__traits *traits)
 uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big)
 {
     gather g = gather_of(traits, c, to_big);
-    int64_t slot = POINTS * (g.v_step + g.m_step + traits->vector_width);
+    int64_t slot = POINTS * (g.v_step + g.m_step);
     return 4 * (filter_floats(&g, traits) + (uint64_t)(g.slots * slot));
 }
 
@@ -119,5 +126,98 @@ tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to
              15);
     tdm__range_1(k, (uint64_t)g.slots, 1);
     tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
+    return TDM_OK;
+}
+
+/* ---- filter from images ---------------------------------------------------------------------- */
+
+/* Floats of a chunk's transforms: they stay in the last-level cache. Tiles that a work-item
+ * transforms. Panels of output channels that a work-item sums. */
+enum { CHUNK_FLOATS = 4 << 20, FILTER_BLOCK = 16, FILTER_PANELS = 4 };
+
+typedef struct filter {
+    int64_t tiles, chunk, chunks; /* of tiles */
+    int64_t x_panels, panels;     /* of C and of K */
+    int64_t v_step, z_step;       /* floats from one position to the next */
+    int64_t v, z, du, db;         /* floats of each, in this order in the workspace */
+} filter;
+
+static filter filter_of(const tdm__traits *traits, const tdm__conv *c)
+{
+    int64_t nr = 2 * traits->vector_width, mr = traits->vector_width == 16 ? 12 : 6;
+    filter f = {.x_panels = ceil_div(c->c, nr), .panels = ceil_div(c->k, nr)};
+    f.tiles = c->n * ceil_div(c->small[0], TILE) * ceil_div(c->small[1], TILE);
+    /* at least so many that the sums are not moved more often than the transforms */
+    int64_t both = (f.x_panels + f.panels) * nr;
+    int64_t most = max64(CHUNK_FLOATS / (POINTS * both), c->c * c->k / both);
+    f.chunks = ceil_div(f.tiles, max64(most, FILTER_BLOCK));
+    f.chunk = round_up(ceil_div(f.tiles, f.chunks), FILTER_BLOCK);
+    f.chunks = ceil_div(f.tiles, f.chunk);
+    f.v_step = f.x_panels * f.chunk * nr + 16; /* an odd number of cache lines */
+    f.z_step = f.panels * f.chunk * nr + 16;
+    f.v = round_up(POINTS * f.v_step, 32);
+    f.z = round_up(POINTS * f.z_step, 32);
+    f.du = round_up(POINTS * f.panels * round_up(c->c, mr) * nr, 32);
+    f.db = f.panels * nr;
+    return f;
+}
+
+uint64_t tdm__conv_winograd_filter_workspace(const tdm__traits *traits, const tdm__conv *c)
+{
+    filter f = filter_of(traits, c);
+    return 4 * (uint64_t)(f.v + f.z + f.du + f.db);
+}
+
+/* v, z, du, db of the workspace: the first `n` from `from` on. */
+static void arg_parts(tdm__kernel *k, const filter *f, int from, int n)
+{
+    int64_t at = 0, size[] = {f->v, f->z, f->du, f->db};
+    for (int i = 0; i < from + n; i++) {
+        if (i >= from) tdm__arg_workspace(k, 4 * (uint64_t)at, sizeof(float));
+        at += size[i];
+    }
+}
+
+static void emit_chunk(tdm__build *b, const tdm__conv *c, const filter *f, int64_t chunk)
+{
+    int64_t first = chunk * f->chunk, count = min64(f->chunk, f->tiles - first);
+    uint64_t one[2] = {1, 1};
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_filter_tiles", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_in(k, 1);
+    arg_parts(k, f, 0, 2);
+    arg_ints(k, (int64_t[]){c->big[0], c->big[1], c->c, c->small[0], c->small[1], c->k}, 6);
+    arg_ints(k, c->padding, 2);
+    arg_ints(k, (int64_t[]){first, count, FILTER_BLOCK, f->chunk, f->v_step, f->z_step}, 6);
+    tdm__range(
+        k, 2,
+        (uint64_t[]){(uint64_t)ceil_div(count, FILTER_BLOCK), (uint64_t)(f->x_panels + f->panels)},
+        one);
+    tdm__cost(k, 0, tdm__conv_bytes(c) * (double)count / (double)f->tiles);
+
+    k = tdm__emit(b, FILE_CL, "winograd_filter_sums", "");
+    arg_parts(k, f, 0, 4);
+    arg_ints(
+        k,
+        (int64_t[]){c->c, c->k, count, f->chunk, f->v_step, f->z_step, FILTER_PANELS, chunk == 0},
+        8);
+    tdm__range(k, 2, (uint64_t[]){POINTS, (uint64_t)ceil_div(f->panels, FILTER_PANELS)}, one);
+    tdm__cost(k, 2.0 * POINTS * (double)count * (double)(c->c * c->k),
+              4.0 * POINTS * (double)(count * (c->c + c->k)));
+}
+
+tdm_status tdm__conv_winograd_filter_prepare(tdm__build *b, const tdm__conv *c)
+{
+    const tdm__io *io = tdm__build_io(b);
+    bool has_bias = io->n_out == 2;
+    filter f = filter_of(tdm__build_traits(b), c);
+    for (int64_t i = 0; i < f.chunks; i++) emit_chunk(b, c, &f, i);
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_filter_finish", "");
+    arg_parts(k, &f, 2, 2);
+    tdm__arg_out(k, 0);
+    tdm__arg_out(k, has_bias ? 1 : 0);
+    arg_ints(k, (int64_t[]){c->c, c->k, has_bias, io->accumulate}, 4);
+    tdm__range_1(k, (uint64_t)c->c, 1);
+    tdm__cost(k, 0, 4.0 * (POINTS + 9) * (double)(c->c * c->k));
     return TDM_OK;
 }
