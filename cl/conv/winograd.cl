@@ -196,8 +196,7 @@ static void multiply_tile(global float *m, int columns, const global float *v, i
     _Pragma("unroll") for (int i = 0; i < MR; i++)
     {
         a[i] = v + (size_t)min(i, rows - 1) * width;
-        sum[i][0] = fresh ? (FLOATV)(0.0f) : VLOAD(0, m + i * columns);
-        sum[i][1] = fresh ? (FLOATV)(0.0f) : VLOAD(1, m + i * columns);
+        sum[i][0] = sum[i][1] = (FLOATV)(0.0f);
     }
     for (int c = 0; c < depth; c++, u += NR) {
         const FLOATV b0 = VLOAD(0, u), b1 = VLOAD(1, u);
@@ -210,8 +209,8 @@ static void multiply_tile(global float *m, int columns, const global float *v, i
     }
     _Pragma("unroll") for (int i = 0; i < MR; i++)
     {
-        VSTORE(sum[i][0], 0, m + i * columns);
-        VSTORE(sum[i][1], 1, m + i * columns);
+        VSTORE(fresh ? sum[i][0] : sum[i][0] + VLOAD(0, m + i * columns), 0, m + i * columns);
+        VSTORE(fresh ? sum[i][1] : sum[i][1] + VLOAD(1, m + i * columns), 1, m + i * columns);
     }
 }
 
@@ -417,7 +416,8 @@ CPU_KERNEL void winograd_filter_tiles(ARG(const float, x), ARG(const float, dy),
     }
 }
 
-// sums [MR][NR] (+)= over n tiles: MR channels of v times a panel of z.
+// sums [MR][NR] (+)= over n tiles: MR channels of v times a panel of z. Added up by themselves first:
+// one long sum over all tiles is less exact.
 static void filter_tile(global float *sums, const global float *v, const int *at,
                         const global float *z, int n, int fresh)
 {
@@ -426,8 +426,7 @@ static void filter_tile(global float *sums, const global float *v, const int *at
     _Pragma("unroll") for (int i = 0; i < MR; i++)
     {
         a[i] = v + at[i];
-        sum[i][0] = fresh ? (FLOATV)(0.0f) : VLOAD(2 * i, sums);
-        sum[i][1] = fresh ? (FLOATV)(0.0f) : VLOAD(2 * i + 1, sums);
+        sum[i][0] = sum[i][1] = (FLOATV)(0.0f);
     }
     for (int t = 0; t < n * NR; t += NR) {
         const FLOATV b0 = VLOAD(0, z + t), b1 = VLOAD(1, z + t);
@@ -440,8 +439,8 @@ static void filter_tile(global float *sums, const global float *v, const int *at
     }
     _Pragma("unroll") for (int i = 0; i < MR; i++)
     {
-        VSTORE(sum[i][0], 2 * i, sums);
-        VSTORE(sum[i][1], 2 * i + 1, sums);
+        VSTORE(fresh ? sum[i][0] : sum[i][0] + VLOAD(2 * i, sums), 2 * i, sums);
+        VSTORE(fresh ? sum[i][1] : sum[i][1] + VLOAD(2 * i + 1, sums), 2 * i + 1, sums);
     }
 }
 
