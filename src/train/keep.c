@@ -1,10 +1,13 @@
 /* train/keep.c: what a run keeps on disk while it goes on: checkpoints, its state, its summary; and
  * when it is to stop. */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "train/lines.h"
 #include "train/trainer.h"
 
 bool tdm__trainer_should_stop(tdm_trainer *t)
@@ -34,6 +37,59 @@ tdm_status tdm__trainer_save_state(tdm_trainer *t)
     TDM_TRY(tdm__run_folder_file(&t->folder, "state.safetensors", &path));
     TDM_TRY(tdm__save_state(&t->session, t->optimizer, &t->position, path));
 done:
+    free(path);
+    return status;
+}
+
+tdm_status tdm__trainer_drop_weights(tdm_trainer *t)
+{
+    static const char *const names[] = {"best.safetensors", "last.safetensors",
+                                        "state.safetensors"};
+    tdm_status status = TDM_OK;
+    char *path = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        free(path);
+        TDM_TRY(tdm__run_folder_file(&t->folder, names[i], &path));
+        if (remove(path) && errno != ENOENT)
+            TDM_TRY(tdm__fail_errno(TDM_ERR_IO, "%s: cannot be removed", path));
+    }
+done:
+    free(path);
+    return status;
+}
+
+tdm_status tdm__trainer_tell_epoch(tdm_trainer *t, const tdm_epoch_report *train,
+                                   const tdm_epoch_report *val)
+{
+    tdm_status status = TDM_OK;
+    tdm__str line = {0};
+    if (*t->log_format) {
+        TDM_TRY(tdm__line_format(t->log_format, &(tdm__line_data){train, val, NULL}, &line));
+        tdm__log(TDM_LOG_INFO, "%s", tdm__str_text(&line));
+    }
+    if (t->verbose) {
+        line.length = 0;
+        tdm__line_accuracy(val ? val : train, &line);
+        TDM_TRY(tdm__str_status(&line));
+        tdm__log(TDM_LOG_INFO, "%s", tdm__str_text(&line));
+    }
+    if (t->history) TDM_TRY(tdm__history_write(t->folder.path));
+done:
+    tdm__str_free(&line);
+    return status;
+}
+
+tdm_status tdm__trainer_tell_save(tdm_trainer *t, const tdm_epoch_report *report)
+{
+    tdm_status status = TDM_OK;
+    tdm__str line = {0};
+    char *path = NULL;
+    if (!*t->save_format) return TDM_OK;
+    TDM_TRY(tdm__run_folder_file(&t->folder, "best.safetensors", &path));
+    TDM_TRY(tdm__line_format(t->save_format, &(tdm__line_data){report, report, path}, &line));
+    tdm__log(TDM_LOG_INFO, "%s", tdm__str_text(&line));
+done:
+    tdm__str_free(&line);
     free(path);
     return status;
 }

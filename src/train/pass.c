@@ -247,18 +247,18 @@ done:
 
 tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, bool *finished)
 {
-    const tdm__eval_spec spec = {.session = &t->session,
-                                 .feed = t->feeds[split],
-                                 .purpose =
-                                     split == TDM__SPLIT_TEST ? TDM__FOR_TEST : TDM__FOR_VALIDATION,
-                                 .split = tdm__split_names[split],
-                                 .limit = t->limit_eval,
-                                 .events = &t->events,
-                                 .tasks = t->task_reports,
-                                 .metrics = t->metric_values,
-                                 .names = t->task_names,
-                                 .losses = t->task_losses,
-                                 .stop = &t->stop};
+    const tdm__eval_spec spec = {
+        .session = &t->session,
+        .feed = t->feeds[split],
+        .purpose = split == TDM__SPLIT_TEST ? TDM__FOR_TEST : TDM__FOR_VALIDATION,
+        .split = tdm__split_names[split],
+        .limit = t->limit_eval,
+        .events = &t->events,
+        .tasks = t->task_reports + t->session.n_tasks,
+        .metrics = t->metric_values + t->session.n_tasks * TDM__TASK_METRICS,
+        .names = t->task_names,
+        .losses = t->task_losses,
+        .stop = &t->stop};
     report->epoch = t->position.epoch + 1;
     report->epochs = t->epochs;
     report->step = t->position.step;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "train/lines.h"
 #include "train/protocol.h"
 
 enum { FAST_DEV_TRAIN = 4, FAST_DEV_EVAL = 2 };
@@ -35,6 +36,9 @@ static tdm_status read_options(tdm_trainer *t)
     TDM_TRY(tdm_config_int(c, "train.overfit_batches", &overfit));
     TDM_TRY(tdm_config_float(c, "train.max_time", &t->max_time));
     TDM_TRY(tdm_config_bool(c, "train.test", &t->test));
+    TDM_TRY(tdm_config_bool(c, "train.verbose", &t->verbose));
+    TDM_TRY(tdm_config_bool(c, "train.history", &t->history));
+    TDM_TRY(tdm_config_bool(c, "train.save_model", &t->save_model));
     TDM_TRY(tdm_config_bool(c, "train.fast_dev_run", &fast));
     TDM_TRY(tdm__optim_spec_read(c, &t->optim));
     TDM_TRY(tdm__schedule_read(c, &t->schedule));
@@ -107,12 +111,16 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     TDM_TRY(read_options(t));
     TDM_TRY(open_session(t));
     TDM_TRY(tdm__selector_read(t->config, &t->session, &t->selector));
+    TDM_TRY(tdm__lines_check(t->config, &t->session));
+    TDM_TRY(tdm_config_string(t->config, "train.log_format", &t->log_format));
+    TDM_TRY(tdm_config_string(t->config, "train.save_format", &t->save_format));
     TDM_TRY(open_feeds(t));
     TDM_TRY(init_weights(t));
     TDM_TRY(tdm__optimizer_create(t->session.device, t->session.flat, &t->optim, &t->optimizer));
     const size_t n = t->session.n_tasks;
-    TDM_TRY(tdm__calloc_try(n, sizeof *t->task_reports, &t->task_reports));
-    TDM_TRY(tdm__calloc_try(n * TDM__TASK_METRICS, sizeof *t->metric_values, &t->metric_values));
+    TDM_TRY(tdm__calloc_try(2 * n, sizeof *t->task_reports, &t->task_reports));
+    TDM_TRY(
+        tdm__calloc_try(2 * n * TDM__TASK_METRICS, sizeof *t->metric_values, &t->metric_values));
     TDM_TRY(tdm__calloc_try(n, sizeof *t->task_names, &t->task_names));
     TDM_TRY(tdm__calloc_try(n, sizeof *t->task_losses, &t->task_losses));
     *out = t;
@@ -206,14 +214,16 @@ static tdm_status select_best(tdm_trainer *t, tdm_epoch_report *report)
     p->best_value = value;
     p->epochs_without_gain = 0;
     report->best = true;
-    return tdm__trainer_save_weights(t, "best.safetensors");
+    const tdm_status status = tdm__trainer_save_weights(t, "best.safetensors");
+    return status ? status : tdm__trainer_tell_save(t, report);
 }
 
 static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
 {
     tdm_status status = TDM_OK;
-    if (t->feeds[TDM__SPLIT_VAL]) {
-        tdm_epoch_report val = {0};
+    tdm_epoch_report val = {0};
+    const bool has_val = t->feeds[TDM__SPLIT_VAL] != NULL;
+    if (has_val) {
         bool finished;
         TDM_TRY(publish(t, train));
         TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_VAL, &val, &finished));
@@ -230,6 +240,7 @@ static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
     t->position.epoch_step = 0;
     TDM_TRY(tdm__trainer_save_weights(t, "last.safetensors"));
     TDM_TRY(tdm__trainer_save_state(t));
+    TDM_TRY(tdm__trainer_tell_epoch(t, train, has_val ? &val : NULL));
     if (t->patience && t->position.epochs_without_gain >= t->patience) t->reason = TDM_STOP_EARLY;
 done:
     return status;
@@ -321,6 +332,8 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
                           after));
     TDM_TRY(final_test(t, &test, &tested));
     TDM_TRY(tdm__trainer_write_summary(t, tested ? &test : NULL, before, after));
+    const bool over = t->reason == TDM_STOP_EPOCHS || t->reason == TDM_STOP_EARLY;
+    if (!t->save_model && over) TDM_TRY(tdm__trainer_drop_weights(t));
     if (t->reason == TDM_STOP_REQUESTED)
         status = tdm__fail((tdm_status)t->stop, "stopped in epoch %lld; the state is saved in %s",
                            (long long)t->position.epoch + 1, t->folder.path);

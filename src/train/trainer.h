@@ -23,10 +23,12 @@ struct tdm_trainer {
     int64_t epochs, limit_train, limit_eval; /* limits: batches a pass, 0 = all */
     int64_t patience, checkpoint_steps;
     double max_time, started;
-    bool overfit, test;
-    volatile sig_atomic_t stop; /* a tdm_status */
+    bool overfit, test, verbose, history, save_model;
+    const char *log_format, *save_format; /* "": none */
+    volatile sig_atomic_t stop;           /* a tdm_status */
     tdm_stop_reason reason;
-    /* Scratch for reports: n_tasks, n_tasks * TDM__TASK_METRICS, n_tasks. */
+    /* Scratch for reports: n_tasks, n_tasks * TDM__TASK_METRICS, n_tasks; the first two twice: of
+     * training, then of measuring. */
     tdm_task_report *task_reports;
     tdm_metric_value *metric_values;
     const char **task_names;
@@ -43,6 +45,12 @@ bool tdm__trainer_should_stop(tdm_trainer *t);
 /* Writes state.safetensors of the run folder. */
 tdm_status tdm__trainer_save_state(tdm_trainer *t);
 tdm_status tdm__trainer_save_weights(tdm_trainer *t, const char *name);
+/* Removes checkpoints and state from the run folder (train.save_model: false). */
+tdm_status tdm__trainer_drop_weights(tdm_trainer *t);
+/* What is said and kept about an epoch in the user's own form; val may be NULL. */
+tdm_status tdm__trainer_tell_epoch(tdm_trainer *t, const tdm_epoch_report *train,
+                                   const tdm_epoch_report *val);
+tdm_status tdm__trainer_tell_save(tdm_trainer *t, const tdm_epoch_report *report);
 /* summary.json; test may be NULL, the hashes of the frozen part "" when nothing is frozen. */
 tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test,
                                       const char *before, const char *after);

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "format/hdf5.h"
+#include "format/json.h"
 #include "support/small_run.h"
+#include "train/lines.h"
 #include "train/protocol.h"
 
 enum { SIDE = 8, PIXELS = SIDE * SIDE, FINE = 6, COARSE = 3, BATCH = 8 };
@@ -322,6 +325,131 @@ START_TEST(a_checkpoint_knows_its_tasks)
 }
 END_TEST
 
+/* ---- lines and files --------------------------------------------------------------------------
+ */
+
+START_TEST(lines_follow_their_form)
+{
+    const tdm_metric_value metric = {"miou", 0.25};
+    const tdm_task_report task[] = {
+        {.name = "semantic", .loss = 1.5, .n_metrics = 1, .metrics = &metric, .weight = 1},
+        {.name = "a.b", .loss = 2}};
+    const tdm_epoch_report train = {
+        .epoch = 7, .epochs = 10, .total = 3.25, .lr = 1e-4, .n_tasks = 2, .tasks = task};
+    const tdm_epoch_report val = {.epoch = 7, .total = 0.12345, .n_tasks = 2, .tasks = task};
+    static const struct {
+        const char *form, *text;
+    } cases[] = {
+        {"Epoch: {epoch:04d} | Train: Semantic Loss {train.semantic.loss:.4f} ||Eval: "
+         "{val.total:.4f}",
+         "Epoch: 0007 | Train: Semantic Loss 1.5000 ||Eval: 0.1235"},
+        {"{{{epoch}/{epochs}} {val.semantic.miou:6.2f}|{train.a.b.loss:e}", "{7/10} "
+                                                                            "  0.25|2.000000e+00"},
+        {"saved {path}", "saved here"},
+        {"{lr:g}", "0.0001"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tdm__str out = {0};
+        support_ok(tdm__line_format(cases[i].form, &(tdm__line_data){&train, &val, "here"}, &out));
+        ck_assert_str_eq(tdm__str_text(&out), cases[i].text);
+        tdm__str_free(&out);
+    }
+    tdm__str none = {0};
+    support_ok(tdm__line_format("{val.total}", &(tdm__line_data){&train, NULL, NULL}, &none));
+    ck_assert_str_eq(tdm__str_text(&none), "nan");
+    static const char *const bad[] = {
+        "{epoch",     "{}",         "{val.depth.loss}", "{train.semantic.iou}",
+        "{epoch:%n}", "{epoch:*d}", "{epoch:5s}",       "{epoch:123d}",
+        "{path:d}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        support_fails(tdm__line_format(bad[i], &(tdm__line_data){&train, &val, "here"}, &none),
+                      TDM_ERR_CONFIG, "");
+    tdm__str_free(&none);
+}
+END_TEST
+
+/* Checks a list of `n` numbers in [0, 1]. */
+static void check_history(const char *run, const char *name, size_t n)
+{
+    size_t size, i;
+    json_t *list, *value;
+    char *path = support_path(folder, run), *file = support_path(path, name);
+    char *json = support_read(file, &size);
+    support_ok(tdm__json_parse(json, size, name, &list));
+    ck_assert_uint_eq(json_array_size(list), n);
+    json_array_foreach(list, i, value)
+    {
+        ck_assert(json_is_number(value));
+        ck_assert_double_ge(json_number_value(value), 0);
+        ck_assert_double_le(json_number_value(value), 1);
+    }
+    json_decref(list);
+    free(json);
+    free(file);
+    free(path);
+}
+
+static bool is_there(const char *run, const char *name)
+{
+    char *path = support_path(folder, run), *file = support_path(path, name);
+    const bool there = tdm__path_exists(file);
+    free(file);
+    free(path);
+    return there;
+}
+
+START_TEST(histories_are_kept_per_task)
+{
+    seen s;
+    TRAIN("groups", &s, "protocol.setting=3", output("m"), "train.history=true", "train.epochs=2");
+    check_history("m", "history_class0.json", 2);
+    check_history("m", "history_class2.json", 2);
+    ck_assert(!is_there("m", "history.json"));
+    TRAIN("groups", &s, "protocol.setting=3", output("m"), "train.history=true", "train.epochs=3",
+          "train.resume=auto");
+    check_history("m", "history_class1.json", 3); /* all of it after resuming */
+    TRAIN("one-vs-rest", &s, "protocol.setting=1", output("p"), "train.history=true",
+          "train.epochs=2", "train.save_model=false");
+    check_history("p", "history.json", 2);
+    check_history("p", "history_class5.json", 2);
+    ck_assert(!is_there("p", "best.safetensors"));
+    ck_assert(!is_there("p", "state.safetensors"));
+    ck_assert(is_there("p", "summary.json"));
+    TRAIN("groups", &s, "protocol.setting=0", output("q"), "train.epochs=1");
+    ck_assert(!is_there("q", "history.json"));
+}
+END_TEST
+
+static char log_text[4096];
+
+static void keep_log(void *user, tdm_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    strncat(log_text, line, sizeof log_text - strlen(log_text) - 2);
+    strcat(log_text, "\n");
+}
+
+START_TEST(epochs_are_told_as_asked_for)
+{
+    seen s;
+    log_text[0] = 0;
+    tdm_set_log(keep_log, NULL, TDM_LOG_INFO);
+    TRAIN("none", &s, output("a"), "train.log_format=E {epoch:04d} {train.class.loss:.0f}",
+          "train.save_format=Model save: {path}", "train.verbose=true");
+    tdm_set_log(NULL, NULL, TDM_LOG_INFO);
+    ck_assert_ptr_nonnull(strstr(log_text, "E 0001 "));
+    ck_assert_ptr_nonnull(strstr(log_text, "Model save: "));
+    ck_assert_ptr_nonnull(strstr(log_text, "a/best.safetensors\n"));
+    ck_assert_ptr_nonnull(strstr(log_text, "[Epoch 1] Accuracy: 0."));
+    tdm_config *config =
+        config_of("none", (const char *const[]){"train.log_format={val.clas.loss}", NULL});
+    tdm_trainer *trainer = NULL;
+    support_fails(tdm_trainer_create(config, NULL, &trainer), TDM_ERR_CONFIG, "{val.clas.loss}");
+    tdm_config_destroy(&config);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("protocol");
@@ -334,6 +462,9 @@ int main(void)
     tcase_add_test(tc, every_setting_runs);
     tcase_add_test(tc, the_standard_setting_can_tell_about_each_task);
     tcase_add_test(tc, a_checkpoint_knows_its_tasks);
+    tcase_add_test(tc, lines_follow_their_form);
+    tcase_add_test(tc, histories_are_kept_per_task);
+    tcase_add_test(tc, epochs_are_told_as_asked_for);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }
