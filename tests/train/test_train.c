@@ -164,6 +164,21 @@ START_TEST(killed_runs_resume_to_the_same_bits)
 }
 END_TEST
 
+START_TEST(validating_changes_nothing_that_is_learnt)
+{
+    char with[33], without[33];
+    support_ok(TRAIN(NULL, output("with")));
+    small_hash(run_path("with"), "last.safetensors", with);
+    char *val = support_path(folder, "val.h5"), *away = support_path(folder, "val.away");
+    ck_assert_int_eq(rename(val, away), 0);
+    support_ok(TRAIN(NULL, output("without")));
+    small_hash(run_path("without"), "last.safetensors", without);
+    ck_assert_str_eq(with, without); /* weights and running statistics */
+    free(away);
+    free(val);
+}
+END_TEST
+
 START_TEST(a_stopped_run_resumes_within_the_epoch)
 {
     char straight[33], resumed[33];
@@ -357,6 +372,7 @@ int main(void)
     tcase_add_test(tc, same_bits_whatever_the_workers);
     tcase_add_test(tc, transformed_samples_train_and_evaluate);
     tcase_add_test(tc, killed_runs_resume_to_the_same_bits);
+    tcase_add_test(tc, validating_changes_nothing_that_is_learnt);
     tcase_add_test(tc, a_stopped_run_resumes_within_the_epoch);
     tcase_add_test(tc, a_finished_run_can_go_on);
     tcase_add_test(tc, frozen_parts_stand_still);
