@@ -56,6 +56,15 @@ static void add_scaled(tdm__str *s, double n, double unit, const char *prefixes)
         tdm__str_addf(s, " %9.2f %c", n, *prefixes);
 }
 
+/* A node is named after its layer and operation; the operation has a column of its own. */
+static int layer_length(const tdm__node_info *node)
+{
+    const size_t n = strlen(node->name), op = strlen(node->op->name);
+    const bool ends =
+        n > op && node->name[n - op - 1] == '.' && !strcmp(node->name + n - op, node->op->name);
+    return (int)(ends ? n - op - 1 : n);
+}
+
 static void add_row(tdm__str *s, uint64_t parameters, double macs, double bytes)
 {
     add_whole(s, parameters);
@@ -81,7 +90,7 @@ tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t bat
         total_macs += macs;
         total_bytes += bytes;
         total_parameters += parameters;
-        tdm__str_addf(&s, "%-32s %-18s %-22s", node.name, node.op->name,
+        tdm__str_addf(&s, "%-32.*s %-18s %-22s", layer_length(&node), node.name, node.op->name,
                       tdm_desc_text(&node.io.out[0], shape, sizeof shape));
         add_row(&s, parameters, macs, bytes);
     }

@@ -207,7 +207,7 @@ tdm_status tdm__step_table(tdm__session *s, char **out)
 {
     tdm_status status = TDM_OK;
     step_graph b = {0};
-    TDM_TRY(step_graph_begin(&b, s, s->batch_size, false));
+    TDM_TRY(step_graph_begin(&b, s, s->batch_size, true));
     tdm__model_build(s->model, &b.net, b.inputs[s->input], NULL, b.predictions);
     TDM_TRY(tdm_graph_status(b.net.graph));
     TDM_TRY(tdm__model_table(b.net.graph, s->flat, s->batch_size, out));
