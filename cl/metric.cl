@@ -160,11 +160,14 @@ kernel void metric_add_counts(ARG(const uint, counts), ARG(float, acc), const ui
     if (i < n) count_into(acc + 2 * i, counts[i]);
 }
 
-// acc: sum of value * weight, sum of weight.
-kernel void metric_mean(ARG(const float, value), ARG(float, acc), const float weight)
+// acc: sum of value * weight, sum of weight; unchanged where total (if there is one) is 0.
+kernel void metric_mean(ARG(const float, value), ARG(const float, total), ARG(float, acc),
+                        const float weight, const int has_total)
 {
     VIEW(value);
+    VIEW(total);
     VIEW(acc);
+    if (has_total && total[0] == 0) return;
     pair_into(acc, value[0] * weight);
     pair_into(acc + 2, weight);
 }

@@ -17,25 +17,30 @@ kernel void weighted_sum(TERM(0), TERM(1), TERM(2), TERM(3), TERM(4), TERM(5), T
     out[0] = sum;
 }
 
-// a e^(-b s) L + s / 2 with s = log sigma^2 (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10).
-kernel void uncertainty_fwd(ARG(const float, loss), ARG(const float, s), ARG(float, out),
-                            const float a, const float b)
+// a e^(-b s) L + s / 2 with s = log sigma^2 (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10); nothing where
+// total (if there is one) is 0: a loss of no element says nothing about s.
+kernel void uncertainty_fwd(ARG(const float, loss), ARG(const float, s), ARG(const float, total),
+                            ARG(float, out), const float a, const float b, const int has_total)
 {
     VIEW(loss);
     VIEW(s);
+    VIEW(total);
     VIEW(out);
-    out[0] = a * exp(-b * s[0]) * loss[0] + 0.5f * s[0];
+    const bool counts = !has_total || total[0] != 0;
+    out[0] = counts ? a * exp(-b * s[0]) * loss[0] + 0.5f * s[0] : 0;
 }
 
 kernel void uncertainty_bwd(ARG(const float, loss), ARG(const float, s), ARG(const float, dout),
-                            ARG(float, dloss), ARG(float, ds), const float a, const float b)
+                            ARG(const float, total), ARG(float, dloss), ARG(float, ds),
+                            const float a, const float b, const int has_total)
 {
     VIEW(loss);
     VIEW(s);
     VIEW(dout);
+    VIEW(total);
     VIEW(dloss);
     VIEW(ds);
-    const float weight = a * exp(-b * s[0]), d = dout[0];
+    const float weight = a * exp(-b * s[0]), d = has_total && total[0] == 0 ? 0 : dout[0];
     const float ds_value = d * (0.5f - b * weight * loss[0]);
     dloss[0] = d * weight;
     ds[0] = ds_value;

@@ -134,6 +134,10 @@ tdm_value tdm_l1_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value 
 tdm_value tdm_l2_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask);
 tdm_value tdm_huber_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask, float delta);
 
+/* What one of these losses was divided by: the number of valid elements, or the sum of their labels'
+ * class weights; 0 when there was none. */
+tdm_value tdm_loss_total(tdm_graph *g, tdm_value loss);
+
 /* ---- combining losses ------------------------------------------------------------------------ */
 
 /* sum_i weights[i] * losses[i] in a fixed order; host floats, copied; n >= 1, any n. */
@@ -146,8 +150,10 @@ typedef enum tdm_likelihood {
     TDM_LIKELIHOOD_UNIFORM         /* 1/2 e^-s L + 1/2 s whatever the loss (mtan, LibMTL) */
 } tdm_likelihood;
 /* Kendall, Gal, Cipolla, CVPR 2018 (eq. 5-10) with s = log sigma^2, a learnt scalar variable: the
- * weighted term of one task. */
-tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_likelihood likelihood);
+ * weighted term of one task. total: tdm_loss_total's, so that the term is 0 and s stays where it is
+ * when no element was valid; or TDM_NO_VALUE. */
+tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_value total,
+                          tdm_likelihood likelihood);
 
 /* ---- metrics: each adds to an accumulator variable (f32), read once per epoch ------------------ */
 
@@ -155,8 +161,10 @@ tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_likelih
  * that counts and sums over a whole split stay exact where it matters. Shapes are given per metric;
  * tdm__metric_read in task/ turns them into doubles. All return the updated accumulator: keep it. */
 
-/* acc (2,2): sum of value * weight, sum of weight. For mean losses. */
-tdm_value tdm_metric_mean(tdm_graph *g, tdm_value value, float weight, tdm_value acc);
+/* acc (2,2): sum of value * weight, sum of weight. For mean losses. total: as for tdm_uncertainty; where
+ * it is 0 nothing is added. */
+tdm_value tdm_metric_mean(tdm_graph *g, tdm_value value, float weight, tdm_value total,
+                          tdm_value acc);
 /* logits (...,C), labels (...): acc (2,2): correct, valid. topk >= 1; ties count as in PyTorch's
  * argmax for k = 1 (first maximum). */
 tdm_value tdm_metric_accuracy(tdm_graph *g, tdm_value logits, tdm_value labels, int topk,

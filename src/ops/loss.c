@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include <tandem/ops.h>
+
 void tdm__range_teams(tdm__build *b, tdm__kernel *k, uint64_t teams)
 {
     tdm__range_1(k, teams, tdm__build_is_cpu(b) ? 1 : tdm__build_traits(b)->work_group);
@@ -186,4 +188,15 @@ void tdm__emit_loss_finish(tdm__build *b, uint64_t teams)
     tdm__arg_i32(k, (int64_t)teams);
     tdm__range_teams(b, k, 1);
     tdm__cost(k, 8.0 * (double)teams, 16.0 * (double)teams);
+}
+
+/* The second output of the loss's node follows the first. */
+tdm_value tdm_loss_total(tdm_graph *g, tdm_value loss)
+{
+    const tdm_value total = loss + 1;
+    const tdm_desc *d = loss < 0 ? NULL : tdm_graph_desc(g, total);
+    if (loss < 0) return TDM_NO_VALUE;
+    if (!d || d->rank || d->dtype != TDM_F32)
+        return tdm_graph_fail(g, TDM_ERR_STATE, "value %d is no loss", (int)loss);
+    return total;
 }

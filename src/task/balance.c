@@ -71,9 +71,9 @@ static tdm_value learnt_term(const tdm__balance *b, tdm_graph *g, const tdm__tas
                                .init = TDM__INIT_CONSTANT,
                                .init_value = b->initial_s};
     const tdm_status status = tdm__str_status(&name);
-    const tdm_value term =
-        status ? tdm_graph_fail(g, status, "out of memory")
-               : tdm_uncertainty(g, loss, variable(user, &spec), likelihood_of(b, t));
+    const tdm_value term = status ? tdm_graph_fail(g, status, "out of memory")
+                                  : tdm_uncertainty(g, loss, variable(user, &spec),
+                                                    tdm_loss_total(g, loss), likelihood_of(b, t));
     tdm__str_free(&name);
     return term;
 }

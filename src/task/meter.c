@@ -180,7 +180,7 @@ void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, t
 {
     const tdm_value acc =
         accumulator(m, g, "loss", tdm_desc_2(TDM_F32, 2, 2), m->blocks[task].loss);
-    tdm_graph_keep(g, tdm_metric_mean(g, loss, (float)count, acc));
+    tdm_graph_keep(g, tdm_metric_mean(g, loss, (float)count, tdm_loss_total(g, loss), acc));
     meter_classes(m, g, task, pred, target);
     meter_values(m, g, task, pred, target);
 }
@@ -188,7 +188,7 @@ void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, t
 void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t count)
 {
     const tdm_value acc = accumulator(m, g, "total", tdm_desc_2(TDM_F32, 2, 2), m->total);
-    tdm_graph_keep(g, tdm_metric_mean(g, total, (float)count, acc));
+    tdm_graph_keep(g, tdm_metric_mean(g, total, (float)count, TDM_NO_VALUE, acc));
 }
 
 tdm_status tdm__meter_reset(tdm__meter *m)

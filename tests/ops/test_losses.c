@@ -345,7 +345,7 @@ START_TEST(uncertainty)
         rig t;
         rig_open(&t, _i);
         tdm_value in[] = {rig_scalar(&t, 2), rig_scalar(&t, -0.5f)}, grads[2];
-        tdm_value out = tdm_uncertainty(t.graph, in[0], in[1], want[i].likelihood);
+        tdm_value out = tdm_uncertainty(t.graph, in[0], in[1], TDM_NO_VALUE, want[i].likelihood);
         support_ok(tdm_graph_gradients(t.graph, out, TDM_NO_VALUE, in, 2, grads));
         tdm_graph_keep(t.graph, out);
         for (int k = 0; k < 2; k++) tdm_graph_keep(t.graph, grads[k]);
@@ -402,7 +402,7 @@ START_TEST(exact_counts)
     tdm_value b = rig_add(&t, tdm_desc_2(TDM_F32, 2, 2), start);
     tdm_value x = rig_add(&t, tdm_desc_2(TDM_F32, 2, 2), logits);
     tdm_value vl = rig_add(&t, tdm_desc_1(TDM_I32, 2), labels);
-    tdm_value mean = tdm_metric_mean(t.graph, rig_scalar(&t, 3), 1, a);
+    tdm_value mean = tdm_metric_mean(t.graph, rig_scalar(&t, 3), 1, TDM_NO_VALUE, a);
     tdm_value accuracy = tdm_metric_accuracy(t.graph, x, vl, 1, -1, b);
     tdm_graph_keep(t.graph, mean);
     tdm_graph_keep(t.graph, accuracy);
