@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/lines.h"
 #include "train/trainer.h"
 
 struct tdm_evaluation {
@@ -79,6 +80,20 @@ done:
     return status;
 }
 
+/* train.verbose: the accuracies on one line, as after an epoch. */
+static tdm_status tell_accuracy(const tdm_evaluation *e)
+{
+    bool verbose = false;
+    tdm__str line = {0};
+    tdm_status status = tdm_config_bool(e->config, "train.verbose", &verbose);
+    if (status || !verbose) return status;
+    tdm__line_accuracy(&e->report, &line);
+    status = tdm__str_status(&line);
+    if (!status) tdm__log(TDM_LOG_INFO, "%s", tdm__str_text(&line));
+    tdm__str_free(&line);
+    return status;
+}
+
 tdm_status tdm_evaluate(const char *path, const char *split, const char *const *assignments,
                         size_t n_assignments, const tdm_train_events *events, tdm_evaluation **out)
 {
@@ -106,6 +121,7 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
                                  .names = e->names,
                                  .losses = e->losses};
     TDM_TRY(tdm__evaluate_feed(&spec, &e->report));
+    TDM_TRY(tell_accuracy(e));
     *out = e;
     e = NULL;
 done:

@@ -184,7 +184,8 @@ void tdm__line_accuracy(const tdm_epoch_report *r, tdm__str *out)
 {
     const tdm_task_report *first = &r->tasks[0];
     const size_t n = first->n_parts ? first->n_parts : r->n_tasks;
-    tdm__str_addf(out, "[Epoch %lld] Accuracy: %s", (long long)r->epoch, n > 1 ? "[" : "");
+    if (r->epoch > 0) tdm__str_addf(out, "[Epoch %lld] ", (long long)r->epoch);
+    tdm__str_addf(out, "Accuracy: %s", n > 1 ? "[" : "");
     for (size_t i = 0; i < n; i++) {
         const double value = first->n_parts          ? first->parts[i]
                              : r->tasks[i].n_metrics ? r->tasks[i].metrics[0].value

@@ -27,7 +27,7 @@ tdm_status tdm__line_format(const char *form, const tdm__line_data *data, tdm__s
 tdm_status tdm__lines_check(const tdm_config *config, const tdm__session *session);
 
 /* "[Epoch 3] Accuracy: 0.5": the first metric of the report, of every task or part when there are
- * several. */
+ * several; without the epoch where the report has none. */
 void tdm__line_accuracy(const tdm_epoch_report *report, tdm__str *out);
 
 /* Writes into `folder` history.json, a list of the first metric per epoch, or (several tasks) one

@@ -131,7 +131,7 @@ static tdm_status kept_values(const tdm_config *config, const char *array, const
     size_t n_names;
     tdm__str key = {0};
     *n = 0;
-    if (tdm_config_members(config, "data.where", &names, &n_names)) return TDM_OK; /* no such key */
+    TDM_TRY(tdm_config_members(config, "data.where", &names, &n_names));
     for (size_t i = 0; i < n_names; i++) {
         if (strcmp(names[i], array)) continue;
         tdm__str_addf(&key, "data.where.%s", array);

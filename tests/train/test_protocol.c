@@ -153,6 +153,22 @@ START_TEST(groups_become_tasks_on_their_samples)
 }
 END_TEST
 
+START_TEST(groups_that_the_data_leave_out_make_no_task)
+{
+    tdm_config *c;
+    const char *const *names;
+    size_t n;
+    support_ok(EXPAND("groups", &c, "protocol.setting=3", "data.where.coarse=0,2"));
+    support_ok(tdm_config_members(c, "tasks", &names, &n));
+    ck_assert_uint_eq(n, 3); /* with the template */
+    check_ints(c, "tasks.task1.where.coarse", (int64_t[]){2}, 1);
+    check_ints(c, "tasks.task1.label_map", (int64_t[]){-1, -1, 0, -1, -1, 1}, FINE);
+    tdm_config_destroy(&c);
+    support_fails(EXPAND("groups", &c, "protocol.setting=3", "data.where.coarse=9"), TDM_ERR_CONFIG,
+                  "keeps none");
+}
+END_TEST
+
 START_TEST(classes_become_tasks_of_yes_and_no)
 {
     tdm_config *c;
@@ -313,6 +329,16 @@ START_TEST(the_standard_setting_can_tell_about_each_task)
 }
 END_TEST
 
+static char log_text[4096];
+
+static void keep_log(void *user, tdm_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    strncat(log_text, line, sizeof log_text - strlen(log_text) - 2);
+    strcat(log_text, "\n");
+}
+
 START_TEST(a_checkpoint_knows_its_tasks)
 {
     seen s;
@@ -320,6 +346,18 @@ START_TEST(a_checkpoint_knows_its_tasks)
     TRAIN("groups", &s, "protocol.setting=3", output("a"));
     support_ok(tdm_evaluate(output("a") + strlen("train.output="), "test", NULL, 0, NULL, &e));
     ck_assert_uint_eq(tdm_evaluation_report(e)->n_tasks, COARSE);
+    tdm_evaluation_destroy(&e);
+    const char *const verbose[] = {"train.verbose=true"};
+    log_text[0] = 0;
+    tdm_set_log(keep_log, NULL, TDM_LOG_INFO);
+    support_ok(tdm_evaluate(output("a") + strlen("train.output="), "test", verbose, 1, NULL, &e));
+    tdm_set_log(NULL, NULL, TDM_LOG_INFO);
+    const char *line = strstr(log_text, "Accuracy: [");
+    ck_assert_ptr_nonnull(line);
+    ck_assert_ptr_null(strstr(log_text, "[Epoch"));
+    int commas = 0;
+    for (; *line != '\n'; line++) commas += *line == ',';
+    ck_assert_int_eq(commas, COARSE - 1);
     tdm_evaluation_destroy(&e);
     TRAIN("groups", &s, "protocol.setting=3", output("a"), "train.epochs=2", "train.resume=auto");
 }
@@ -420,16 +458,6 @@ START_TEST(histories_are_kept_per_task)
 }
 END_TEST
 
-static char log_text[4096];
-
-static void keep_log(void *user, tdm_log_level level, const char *line)
-{
-    (void)user;
-    (void)level;
-    strncat(log_text, line, sizeof log_text - strlen(log_text) - 2);
-    strcat(log_text, "\n");
-}
-
 START_TEST(epochs_are_told_as_asked_for)
 {
     seen s;
@@ -456,6 +484,7 @@ int main(void)
     TCase *tc = tcase_create("protocol");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, groups_become_tasks_on_their_samples);
+    tcase_add_test(tc, groups_that_the_data_leave_out_make_no_task);
     tcase_add_test(tc, classes_become_tasks_of_yes_and_no);
     tcase_add_test(tc, written_tasks_are_not_written_again);
     tcase_add_test(tc, what_is_not_there_is_refused);
