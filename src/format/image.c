@@ -1,20 +1,13 @@
-/* Changing the size and form of pictures.
- *
- * Resizing is separable: along the rows first, then along the columns, each output sample a
- * weighted sum of neighbouring input samples, rounded to 8 bits in between. The weights of output
- * pixel i sample a triangle around its centre (i + 1/2) * scale, scale = input / output pixels, of
- * half-width max(scale, 1), and are normalised to sum to 1. They are held with WEIGHT_BITS
- * fractional bits: 255 * 2^22 and the half for rounding fit 31 bits. */
+/* Changing the form and size of pictures; the arithmetic of sizes is resample.c's. */
 #include "format/image.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "format/resample.h"
 
-enum { WEIGHT_BITS = 22 };
 #define MOST_PIXELS ((uint64_t)1 << 28)
 
 size_t tdm__image_bytes(const tdm__image *image)
@@ -93,130 +86,41 @@ tdm_status tdm__image_convert(const tdm__image *in, unsigned channels, tdm__imag
 /* Size
  * ---------------------------------------------------------------------------------------------- */
 
-/* What output pixel i is made of: inputs first[i] .. first[i] + count[i] - 1, with the weights from
- * weight[i * most] on. */
-typedef struct taps {
-    uint32_t most;
-    uint32_t *first, *count;
-    int32_t *weight;
-} taps;
-
-static void taps_free(taps *t)
-{
-    free(t->first);
-    free(t->count);
-    free(t->weight);
-}
-
-static void taps_fill(taps *t, uint32_t i, double scale, double width, uint32_t from)
-{
-    /* A division more or less would change the last bit of some weights, and so of pixels. */
-    double centre = (i + 0.5) * scale, narrow = 1 / width, total = 0;
-    double low = floor(centre - width + 0.5), high = floor(centre + width + 0.5);
-    uint32_t begin = low > 0 ? (uint32_t)low : 0, end = high < from ? (uint32_t)high : from;
-    int32_t *weight = t->weight + (size_t)i * t->most;
-    for (uint32_t x = begin; x < end; x++) {
-        double far = fabs((x - centre + 0.5) * narrow);
-        total += far < 1 ? 1 - far : 0;
-    }
-    for (uint32_t x = begin; x < end; x++) {
-        double far = fabs((x - centre + 0.5) * narrow), w = far < 1 ? 1 - far : 0;
-        weight[x - begin] = (int32_t)(w / total * (1 << WEIGHT_BITS) + 0.5);
-    }
-    t->first[i] = begin;
-    t->count[i] = end - begin;
-}
-
-static tdm_status taps_make(uint32_t from, uint32_t to, taps *t)
-{
-    double scale = (double)from / to, width = scale > 1 ? scale : 1;
-    tdm_status status = TDM_OK;
-    t->most = (uint32_t)ceil(width) * 2 + 1;
-    TDM_TRY(tdm__calloc_try(to, sizeof *t->first, &t->first));
-    TDM_TRY(tdm__calloc_try(to, sizeof *t->count, &t->count));
-    TDM_TRY(tdm__calloc_try((size_t)to * t->most, sizeof *t->weight, &t->weight));
-    for (uint32_t i = 0; i < to; i++) taps_fill(t, i, scale, width, from);
-done:
-    return status;
-}
-
-/* One output sample: `from` is the first input, `step` samples lie between neighbours. */
-static uint8_t weigh(const uint8_t *from, size_t step, const int32_t *weight, uint32_t n)
-{
-    int32_t sum = 1 << (WEIGHT_BITS - 1);
-    for (uint32_t k = 0; k < n; k++) sum += from[k * step] * weight[k];
-    sum >>= WEIGHT_BITS; /* the weights are positive, but may sum to a little more than 1 */
-    return sum > 255 ? 255 : (uint8_t)sum;
-}
-
-static void resize_rows(const tdm__image *in, const taps *t, tdm__image *out)
-{
-    const size_t c = in->channels, stride = in->width * c;
-    uint8_t *to = out->pixels;
-    for (uint32_t y = 0; y < in->height; y++) {
-        const uint8_t *row = (const uint8_t *)in->pixels + y * stride;
-        for (uint32_t x = 0; x < out->width; x++)
-            for (size_t k = 0; k < c; k++)
-                *to++ = weigh(row + t->first[x] * c + k, c, t->weight + (size_t)x * t->most,
-                              t->count[x]);
-    }
-}
-
-static void resize_columns(const tdm__image *in, const taps *t, tdm__image *out)
-{
-    const size_t stride = (size_t)in->width * in->channels;
-    uint8_t *to = out->pixels;
-    for (uint32_t y = 0; y < out->height; y++) {
-        const uint8_t *from = (const uint8_t *)in->pixels + t->first[y] * stride;
-        for (size_t x = 0; x < stride; x++)
-            *to++ = weigh(from + x, stride, t->weight + (size_t)y * t->most, t->count[y]);
-    }
-}
-
-/* An axis that keeps its size is left alone. */
 static tdm_status resize_bilinear(const tdm__image *in, tdm__image *out)
 {
+    const double down = (double)in->height / out->height, across = (double)in->width / out->width;
     tdm__image middle = {0};
-    const tdm__image *from = in;
-    taps rows = {0}, columns = {0};
+    tdm__taps rows, columns;
+    void *for_rows = NULL, *for_columns = NULL;
     tdm_status status = TDM_OK;
     if (in->bits != 8)
         return tdm__fail(TDM_ERR_STATE, "picture of %u bits: only 8 are resized bilinearly",
                          in->bits);
-    if (in->width != out->width) {
-        TDM_TRY(taps_make(in->width, out->width, &rows));
-        TDM_TRY(tdm__image_create(out->width, in->height, in->channels, 8, "picture", &middle));
-        resize_rows(in, &rows, &middle);
-        from = &middle;
-    }
-    if (in->height != out->height) {
-        TDM_TRY(taps_make(in->height, out->height, &columns));
-        resize_columns(from, &columns, out);
-    } else {
-        memcpy(out->pixels, from->pixels, tdm__image_bytes(out));
-    }
+    TDM_TRY(tdm__calloc_try(1, tdm__taps_bytes(out->height, down), &for_rows));
+    TDM_TRY(tdm__calloc_try(1, tdm__taps_bytes(out->width, across), &for_columns));
+    TDM_TRY(tdm__image_create(out->width, in->height, in->channels, 8, "picture", &middle));
+    tdm__taps_make(for_rows, out->height, in->height, 0, down, &rows);
+    tdm__taps_make(for_columns, out->width, in->width, 0, across, &columns);
+    tdm__resample_u8(in->pixels, in->width, in->channels, &rows, &columns, middle.pixels,
+                     out->pixels);
 done:
     tdm__image_free(&middle);
-    taps_free(&rows);
-    taps_free(&columns);
+    free(for_rows);
+    free(for_columns);
     return status;
-}
-
-/* The input pixel that holds the centre (i + 1/2) * from / to. */
-static size_t nearest(uint32_t i, uint32_t from, uint32_t to)
-{
-    return (size_t)((2 * (uint64_t)i + 1) * from / (2 * (uint64_t)to));
 }
 
 static void resize_nearest(const tdm__image *in, tdm__image *out)
 {
     const size_t pixel = in->channels * (in->bits / 8);
+    const double down = (double)in->height / out->height, across = (double)in->width / out->width;
     uint8_t *to = out->pixels;
     for (uint32_t y = 0; y < out->height; y++) {
-        size_t row = nearest(y, in->height, out->height) * in->width;
+        const size_t row = (size_t)tdm__nearest(0, down, y, in->height) * in->width;
         for (uint32_t x = 0; x < out->width; x++, to += pixel)
             memcpy(to,
-                   (const uint8_t *)in->pixels + (row + nearest(x, in->width, out->width)) * pixel,
+                   (const uint8_t *)in->pixels +
+                       (row + (size_t)tdm__nearest(0, across, x, in->width)) * pixel,
                    pixel);
     }
 }

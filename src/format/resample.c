@@ -27,10 +27,11 @@ size_t tdm__taps_bytes(uint32_t n, double step)
     return (size_t)n * (2 + 2 * (size_t)most_taps(step)) * 4;
 }
 
-/* Weight of input pixel x for an output centred there. */
-static double triangle(uint32_t x, double centre, double half)
+/* Weight of input pixel x for an output centred there; narrow = 1 / half-width. A division more or
+ * less would change the last bit of some weights, and so of pixels, from Pillow's. */
+static double triangle(uint32_t x, double centre, double narrow)
 {
-    double far = fabs(x + 0.5 - centre) / half;
+    double far = fabs((x - centre + 0.5) * narrow);
     return far < 1 ? 1 - far : 0;
 }
 
@@ -39,12 +40,13 @@ static void make_one(tdm__taps *t, uint32_t i, double centre, double half, uint3
     t->first[i] = t->count[i] = 0;
     if (!(centre >= 0 && centre <= input)) return;
     double low = floor(centre - half + 0.5), high = floor(centre + half + 0.5), total = 0;
+    const double narrow = 1 / half;
     uint32_t begin = low > 0 ? (uint32_t)low : 0, end = high < input ? (uint32_t)high : input;
     int32_t *fixed = t->fixed + (size_t)i * t->most;
     float *real = t->real + (size_t)i * t->most;
-    for (uint32_t x = begin; x < end; x++) total += triangle(x, centre, half);
+    for (uint32_t x = begin; x < end; x++) total += triangle(x, centre, narrow);
     for (uint32_t x = begin; x < end; x++) {
-        double weight = triangle(x, centre, half) / total;
+        double weight = triangle(x, centre, narrow) / total;
         fixed[x - begin] = (int32_t)(weight * (1 << WEIGHT_BITS) + 0.5);
         real[x - begin] = (float)weight;
     }
