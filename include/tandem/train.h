@@ -33,7 +33,15 @@ tdm_status tdm_device_spec_read(const tdm_config *config, tdm_device_spec *out);
 typedef struct tdm_metric_value {
     const char *name;
     double value; /* NaN: nothing was counted */
+    bool higher_is_better;
+    bool baseline; /* a property of the labels: what always answering the same would give */
 } tdm_metric_value;
+
+/* One class of a classification, over the whole split; NaN: nothing was counted. */
+typedef struct tdm_class_report {
+    const char *name;                         /* NULL: the data have no names */
+    double count, precision, recall, iou, f1; /* count: of labels; recall: accuracy of the class */
+} tdm_class_report;
 
 typedef struct tdm_task_report {
     const char *name;
@@ -45,6 +53,10 @@ typedef struct tdm_task_report {
      * report of the same split. */
     size_t n_parts;
     const double *parts;
+    /* Evaluations of tasks with at most 256 classes; else 0 and NULL. */
+    size_t n_classes;
+    const tdm_class_report *classes;
+    const double *confusion; /* n_classes * n_classes counts, a row a label, a column an answer */
 } tdm_task_report;
 
 /* One pass over one split. Pointers are valid during the callback, or until the owner goes. */
@@ -123,6 +135,22 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
 void tdm_evaluation_destroy(tdm_evaluation **evaluation);
 const tdm_epoch_report *tdm_evaluation_report(const tdm_evaluation *evaluation);
 
+/* How much better a model does each task than models of one task (Maninis et al., CVPR 2019, eq.
+ * 4), from the relative gain of each metric, (m - b) / |b|, with the sign of the better direction.
+ * Two conventions are in use, which may disagree in sign. Metrics that are baselines, NaN or 0 in
+ * the baseline do not count. */
+typedef struct tdm_delta {
+    double per_task;   /* %, higher is better: mean over tasks of the mean over a task's metrics
+                          (Vandenhende et al., TPAMI 2021; LibMTL) */
+    double per_metric; /* %, lower is better: the mean over all metrics, with the sign turned
+                          (Nash-MTL, CAGrad, FAMO) */
+    size_t n_tasks, n_metrics; /* that counted; 0: the numbers are NaN */
+} tdm_delta;
+/* single[i]: the baseline of multi->tasks[i], or NULL. gains: n_tasks values, each
+ * task's mean gain in %, NaN where nothing counted; may be NULL. */
+void tdm_delta_m(const tdm_epoch_report *multi, const tdm_task_report *const *single, double *gains,
+                 tdm_delta *out);
+
 /* ---- bench ----------------------------------------------------------------------------------- */
 
 /* Each writes JSON lines (or aligned text) into *out; free it. Names and units: README. */
@@ -135,8 +163,8 @@ tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json
 /* Convolutions: each direction by each algorithm, with its error against double precision. shape:
  * "N,H,W,C,K[,R,S,stride,padding]", NULL: some typical ones. filter: part of
  * "direction/algorithm/shape", NULL: all. gflops counts the direct sums. */
-tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter, bool json,
-                          char **out);
+tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter,
+                          bool json, char **out);
 /* Reading the training split: batches of every array into host memory, as data.* and
  * train.batch_size say. Means per batch, samples per second. */
 tdm_status tdm_bench_load(const tdm_config *config, bool json, char **out);

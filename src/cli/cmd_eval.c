@@ -1,10 +1,15 @@
 /* cmd_eval.c: `tandem eval`. */
 #include "cli.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const cli_option options[] = {
     {"split", "S", "train, val or test (the default)"},
+    {"baseline", "TASK=RUN",
+     "compare a task with the run that learns it alone, on the same split: the relative gains and "
+     "Delta m; may be given for each task"},
     {"json", NULL, "one JSON object on stdout, instead of the table"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
@@ -18,39 +23,254 @@ static const cli_group *const groups[] = {&group, &config_group, &cli_set_group,
                                           NULL};
 static const char *const positionals[] = {"RUN|CHECKPOINT", NULL};
 
-/* The table, or the JSON object. */
-static tdm_status print_report(const tdm_epoch_report *report, bool json)
+/* ---- classes -----------------------------------------------------------------------------------
+ */
+
+enum { TABLE_CLASSES = 30, MATRIX_CLASSES = 12, NAME = 24, GAIN_NAME = 34 };
+
+static void print_name(FILE *out, const tdm_class_report *c, size_t index)
 {
-    char *text = NULL;
-    const tdm_status status = json ? tdm_epoch_report_json(report, &text) : TDM_OK;
-    if (status) return status;
-    if (!json) text = cli_report_table(report);
+    if (c->name)
+        fprintf(out, "%-*.*s", NAME, NAME, c->name);
+    else
+        fprintf(out, "%-*zu", NAME, index);
+}
+
+static void print_share(FILE *out, double value)
+{
+    if (isnan(value))
+        fprintf(out, "%10s", "-");
+    else
+        fprintf(out, "%10.4f", value);
+}
+
+/* A row a class; then, of few classes, who is taken for whom. */
+static void print_classes(FILE *out, const tdm_task_report *t)
+{
+    fprintf(out, "\n%-*.*s%10s%10s%10s%10s%10s\n", NAME, NAME, t->name, "labels", "precision",
+            "recall", "iou", "f1");
+    for (size_t c = 0; c < t->n_classes; c++) {
+        const tdm_class_report *k = &t->classes[c];
+        print_name(out, k, c);
+        fprintf(out, "%10.0f", k->count);
+        print_share(out, k->precision);
+        print_share(out, k->recall);
+        print_share(out, k->iou);
+        print_share(out, k->f1);
+        fputc('\n', out);
+    }
+    if (t->n_classes > MATRIX_CLASSES) return;
+    fprintf(out, "\nlabel \\ answer in %%%*s", NAME - 18, "");
+    for (size_t c = 0; c < t->n_classes; c++) fprintf(out, "%6zu", c);
+    fputc('\n', out);
+    for (size_t r = 0; r < t->n_classes; r++) {
+        print_name(out, &t->classes[r], r);
+        for (size_t c = 0; c < t->n_classes; c++) {
+            const double count = t->classes[r].count;
+            if (count > 0)
+                fprintf(out, "%6.1f", 100 * t->confusion[r * t->n_classes + c] / count);
+            else
+                fprintf(out, "%6s", "-");
+        }
+        fputc('\n', out);
+    }
+}
+
+/* ---- single-task runs --------------------------------------------------------------------------
+ */
+
+typedef struct baselines {
+    const tdm_epoch_report *report; /* what is compared with them */
+    tdm_evaluation **evaluations;   /* as many as options; NULL: none yet */
+    size_t n;
+    const tdm_task_report **single; /* per task of the report */
+    double *gains;
+    tdm_delta delta;
+} baselines;
+
+static void baselines_free(baselines *b)
+{
+    for (size_t i = 0; b->evaluations && i < b->n; i++) tdm_evaluation_destroy(&b->evaluations[i]);
+    free(b->evaluations);
+    free(b->single);
+    free(b->gains);
+}
+
+/* The task of that name, or the only one. */
+static const tdm_task_report *task_of(const tdm_epoch_report *r, const char *name, size_t n)
+{
+    for (size_t t = 0; t < r->n_tasks; t++)
+        if (strlen(r->tasks[t].name) == n && !strncmp(r->tasks[t].name, name, n))
+            return &r->tasks[t];
+    return r->n_tasks == 1 ? &r->tasks[0] : NULL;
+}
+
+/* Measures one TASK=RUN. Returns -1 to go on, else the exit code after a message. */
+static int measure_baseline(const cli_args *args, const char *text, char **assignments, size_t n,
+                            baselines *b)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals)
+        return cli_usage_error(args->command, "--baseline: must be TASK=RUN, not %s", text);
+    const size_t length = (size_t)(equals - text);
+    size_t t = 0;
+    while (t < b->report->n_tasks && (strlen(b->report->tasks[t].name) != length ||
+                                      strncmp(b->report->tasks[t].name, text, length) != 0))
+        t++;
+    if (t == b->report->n_tasks)
+        return cli_usage_error(args->command, "--baseline %s: the run has no task of that name",
+                               text);
+    tdm_evaluation **e = &b->evaluations[b->n++];
+    const tdm_status status = tdm_evaluate(equals + 1, cli_value(args, "split"),
+                                           (const char *const *)assignments, n, NULL, e);
+    if (status) return cli_fail(args->command, status);
+    b->single[t] = task_of(tdm_evaluation_report(*e), text, length);
+    if (b->single[t]) return -1;
+    return cli_usage_error(args->command, "--baseline %s: that run has no such task, but several",
+                           text);
+}
+
+static int measure_baselines(const cli_args *args, const tdm_epoch_report *report,
+                             char **assignments, size_t n, baselines *b)
+{
+    int code = -1;
+    b->report = report;
+    b->evaluations = cli_alloc(args->n_given, sizeof *b->evaluations);
+    b->single = cli_alloc(report->n_tasks, sizeof *b->single);
+    b->gains = cli_alloc(report->n_tasks, sizeof *b->gains);
+    for (size_t i = 0; i < args->n_given && code < 0; i++)
+        if (!strcmp(args->given[i].option->name, "baseline"))
+            code = measure_baseline(args, args->given[i].value, assignments, n, b);
+    tdm_delta_m(report, b->single, b->gains, &b->delta);
+    return code;
+}
+
+static const tdm_metric_value *metric_of(const tdm_task_report *task, const char *name)
+{
+    for (size_t m = 0; m < task->n_metrics; m++)
+        if (!strcmp(task->metrics[m].name, name)) return &task->metrics[m];
+    return NULL;
+}
+
+/* One metric of a task beside its baseline. */
+static void print_gain(FILE *out, const char *task, const tdm_metric_value *v,
+                       const tdm_metric_value *base)
+{
+    const double change = 100 * (v->value - base->value) / fabs(base->value);
+    char *name = cli_format("%s.%s", task, v->name);
+    fprintf(out, "%-*s%12.4f%12.4f", GAIN_NAME, name, base->value, v->value);
+    if (isfinite(change))
+        fprintf(out, "%+10.2f\n", v->higher_is_better ? change : -change);
+    else
+        fprintf(out, "%10s\n", "-"); /* relative to nothing */
+    free(name);
+}
+
+static void print_gains(FILE *out, const baselines *b)
+{
+    fprintf(out, "\n%-*s%12s%12s%10s\n", GAIN_NAME, "against single-task runs", "baseline",
+            "this run", "gain %");
+    for (size_t t = 0; t < b->report->n_tasks; t++) {
+        const tdm_task_report *task = &b->report->tasks[t];
+        for (size_t m = 0; b->single[t] && m < task->n_metrics; m++) {
+            const tdm_metric_value *base = metric_of(b->single[t], task->metrics[m].name);
+            if (base && !base->baseline) print_gain(out, task->name, &task->metrics[m], base);
+        }
+        if (!isnan(b->gains[t]))
+            fprintf(out, "%-*s%24s%+10.2f\n", GAIN_NAME, task->name, "mean", b->gains[t]);
+    }
+    fprintf(
+        out,
+        "Delta m per task   %+.2f %%  (higher is better; Maninis 2019, Vandenhende 2021, LibMTL)\n"
+        "Delta m per metric %+.2f %%  (lower is better; Nash-MTL, CAGrad, FAMO)\n",
+        b->delta.per_task, b->delta.per_metric);
+}
+
+/* ",\"delta_m\": {...}" in place of the closing brace. */
+static char *gains_json(char *report, const baselines *b)
+{
+    char *text;
+    size_t size;
+    FILE *out = cli_memory(&text, &size);
+    report[strlen(report) - 1] = 0;
+    fprintf(out, "%s, \"delta_m\": {\"per_task\": %.17g, \"per_metric\": %.17g, \"gains\": {",
+            report, b->delta.per_task, b->delta.per_metric);
+    const char *comma = "";
+    for (size_t t = 0; t < b->report->n_tasks; t++) {
+        if (isnan(b->gains[t])) continue;
+        fprintf(out, "%s\"%s\": %.17g", comma, b->report->tasks[t].name, b->gains[t]);
+        comma = ", ";
+    }
+    fputs("}}}", out);
+    fclose(out);
+    free(report);
+    return text;
+}
+
+/* ---- the command -------------------------------------------------------------------------------
+ */
+
+/* The tables, or the JSON object. */
+static tdm_status print_report(const tdm_epoch_report *report, const baselines *b, bool json)
+{
+    char *text = NULL, *table;
+    size_t size;
+    if (json) {
+        const tdm_status status = tdm_epoch_report_json(report, &text);
+        if (status) return status;
+        if (b->delta.n_tasks) text = gains_json(text, b);
+        cli_data(text);
+        cli_data("\n");
+        free(text);
+        return TDM_OK;
+    }
+    FILE *out = cli_memory(&text, &size);
+    table = cli_report_table(report);
+    fputs(table, out);
+    for (size_t t = 0; t < report->n_tasks; t++)
+        if (report->tasks[t].n_classes && report->tasks[t].n_classes <= TABLE_CLASSES)
+            print_classes(out, &report->tasks[t]);
+    if (b->delta.n_tasks) print_gains(out, b);
+    fclose(out);
     cli_data(text);
-    if (json) cli_data("\n");
+    free(table);
     free(text);
     return TDM_OK;
 }
 
-static int run(const cli_args *args)
+static int evaluate(const cli_args *args, char **assignments, size_t n)
 {
     cli_progress progress;
-    char **assignments = NULL;
-    size_t n = 0;
     tdm_evaluation *evaluation = NULL;
-    const int code = cli_assignments(args, &assignments, &n);
-    if (code >= 0) return code;
-    if (cli_has(args, "quiet")) cli_console_quiet();
+    baselines b = {0};
     cli_progress_start(&progress, "auto", false);
     const tdm_train_events events = cli_progress_events(&progress);
     tdm_status status = tdm_evaluate(cli_positional(args, 0), cli_value(args, "split"),
                                      (const char *const *)assignments, n, &events, &evaluation);
     cli_bar("");
-    if (!status) status = print_report(tdm_evaluation_report(evaluation), cli_has(args, "json"));
-    const int result = status ? cli_fail(args->command, status) : 0;
+    int code = status ? cli_fail(args->command, status) : -1;
+    if (code < 0)
+        code = measure_baselines(args, tdm_evaluation_report(evaluation), assignments, n, &b);
+    if (code < 0) {
+        status = print_report(tdm_evaluation_report(evaluation), &b, cli_has(args, "json"));
+        code = status ? cli_fail(args->command, status) : 0;
+    }
+    baselines_free(&b);
     tdm_evaluation_destroy(&evaluation);
-    cli_assignments_free(assignments, n);
     cli_progress_free(&progress);
-    return result;
+    return code;
+}
+
+static int run(const cli_args *args)
+{
+    char **assignments = NULL;
+    size_t n = 0;
+    int code = cli_assignments(args, &assignments, &n);
+    if (code >= 0) return code;
+    if (cli_has(args, "quiet")) cli_console_quiet();
+    code = evaluate(args, assignments, n);
+    cli_assignments_free(assignments, n);
+    return code;
 }
 
 const cli_command cli_eval = {

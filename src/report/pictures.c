@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "format/png.h"
+#include "format/jpeg.h"
 
 tdm_status tdm__picture_sample(const char *path, const tdm_desc *d, void *out)
 {
@@ -19,7 +19,7 @@ tdm_status tdm__picture_sample(const char *path, const tdm_desc *d, void *out)
                          "%s: the network takes samples of %s, which a picture cannot be", path,
                          tdm_desc_text(d, text, sizeof text));
     const uint32_t h = (uint32_t)d->dim[0], w = (uint32_t)d->dim[1];
-    TDM_TRY(tdm__png_read(path, &read));
+    TDM_TRY(tdm__picture_read(path, &read));
     TDM_TRY(tdm__image_convert(&read, (unsigned)d->dim[2], &plain));
     TDM_TRY(tdm__image_resize(&plain, w, h, TDM__IMAGE_BILINEAR, &fitted));
     const uint8_t *bytes = fitted.pixels;

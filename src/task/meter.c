@@ -246,7 +246,7 @@ double tdm__meter_total_loss(const tdm__meter *m)
     return mean_of(m, m->total);
 }
 
-static int64_t matrix_side(const tdm__task *t)
+int64_t tdm__task_sides(const tdm__task *t)
 {
     return t->classes == 1 ? 2 : t->classes;
 }
@@ -254,7 +254,8 @@ static int64_t matrix_side(const tdm__task *t)
 double tdm__meter_metric(const tdm__meter *m, size_t task, const tdm__metric *metric)
 {
     const tdm__task *t = &m->tasks[task];
-    return metric->value(m->values + m->blocks[task].meters[metric->meter].first, matrix_side(t)) *
+    return metric->value(m->values + m->blocks[task].meters[metric->meter].first,
+                         tdm__task_sides(t)) *
            pow(t->target_scale, metric->unit);
 }
 

@@ -203,6 +203,14 @@ done:
     return status;
 }
 
+enum { REPORTED_CLASSES = 256 };
+
+void tdm__task_count_classes(tdm__task *t)
+{
+    if (tdm__loss_is_classification(t->loss) && t->classes > 0 && t->classes <= REPORTED_CLASSES)
+        t->meters |= 1u << TDM__METER_CONFUSION;
+}
+
 static tdm__loss_kind loss_by_name(const char *name)
 {
     int kind = 0;

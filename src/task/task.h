@@ -108,6 +108,8 @@ typedef struct tdm__task {
 tdm_status tdm__tasks_read(const tdm_config *config, tdm__task **out, size_t *n);
 /* Chooses the metrics of a task that names none, once the kind of its target is known. */
 tdm_status tdm__task_default_metrics(tdm__task *task, tdm_array_kind kind);
+/* Has the answers counted by class, where there are few enough: for reports about each class. */
+void tdm__task_count_classes(tdm__task *task);
 /* Uploads class weights and label maps. Call once `classes` is set. */
 tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n);
 void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n);
@@ -161,6 +163,8 @@ double tdm__meter_metric(const tdm__meter *meter, size_t task, const tdm__metric
 const double *tdm__meter_parts(const tdm__meter *meter, size_t task, size_t *n);
 /* The confusion matrix (classes x classes, rows = labels) of the snapshot, NULL when not kept. */
 const double *tdm__meter_confusion(const tdm__meter *meter, size_t task);
+/* The side of the confusion matrix: classes, or 2 of one output. */
+int64_t tdm__task_sides(const tdm__task *task);
 /* The raw accumulators, for exact resume: count floats. */
 size_t tdm__meter_size(const tdm__meter *meter);
 tdm_status tdm__meter_export(tdm__meter *meter, float *out);

@@ -15,6 +15,7 @@ struct tdm_evaluation {
     tdm_metric_value *metrics;
     const char **names;
     double *losses;
+    tdm_class_report *classes; /* of all tasks, one after the other */
     tdm_epoch_report report;
 };
 
@@ -94,6 +95,51 @@ static tdm_status tell_accuracy(const tdm_evaluation *e)
     return status;
 }
 
+static size_t class_count(const tdm_evaluation *e, size_t task)
+{
+    return tdm__meter_confusion(e->session.meters[0], task)
+               ? (size_t)tdm__task_sides(&e->session.tasks[task])
+               : 0;
+}
+
+/* The names of a task's classes, where the data have them. */
+static const char *const *class_names(const tdm__task *task, const tdm_split *split, size_t n)
+{
+    const tdm_dataset *data = tdm_split_dataset(split);
+    size_t array;
+    if (task->n_label_map || tdm_dataset_find(data, task->target, &array)) return NULL;
+    const tdm_array_info *info = tdm_dataset_array(data, array);
+    return info->classes == n ? info->class_names : NULL;
+}
+
+/* Adds what is known of each class to the reports of the tasks. */
+static tdm_status report_classes(tdm_evaluation *e, const tdm_split *split)
+{
+    tdm_status status = TDM_OK;
+    const tdm__session *s = &e->session;
+    size_t all = 0;
+    for (size_t t = 0; t < s->n_tasks; t++) all += class_count(e, t);
+    TDM_TRY(tdm__calloc_try(all, sizeof *e->classes, &e->classes));
+    tdm_class_report *next = e->classes;
+    for (size_t r = 0; r < e->report.n_tasks; r++) {
+        size_t t = 0;
+        while (strcmp(s->tasks[t].name, e->tasks[r].name)) t++; /* a report is of a task */
+        const size_t n = class_count(e, t);
+        const double *counts = tdm__meter_confusion(s->meters[0], t);
+        const char *const *names = class_names(&s->tasks[t], split, n);
+        e->tasks[r].n_classes = n;
+        e->tasks[r].classes = next;
+        e->tasks[r].confusion = counts;
+        for (size_t c = 0; c < n; c++) {
+            const tdm__class_metrics m = tdm__metrics_of_class(counts, (int64_t)n, (int64_t)c);
+            *next++ = (tdm_class_report){
+                names ? names[c] : NULL, m.count, m.precision, m.recall, m.iou, m.f1};
+        }
+    }
+done:
+    return status;
+}
+
 tdm_status tdm_evaluate(const char *path, const char *split, const char *const *assignments,
                         size_t n_assignments, const tdm_train_events *events, tdm_evaluation **out)
 {
@@ -122,6 +168,7 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
                                  .losses = e->losses};
     TDM_TRY(tdm__evaluate_feed(&spec, &e->report));
     TDM_TRY(tell_accuracy(e));
+    TDM_TRY(report_classes(e, chosen));
     *out = e;
     e = NULL;
 done:
@@ -142,6 +189,7 @@ void tdm_evaluation_destroy(tdm_evaluation **evaluation)
     free(e->metrics);
     free(e->names);
     free(e->losses);
+    free(e->classes);
     free(e);
     *evaluation = NULL;
 }

@@ -102,6 +102,34 @@ static void number(tdm__json *j, const char *key, double value)
     tdm__json_number(j, value);
 }
 
+/* What evaluations add about the classes of a task. */
+static void classes_json(tdm__json *j, const tdm_task_report *task)
+{
+    const size_t n = task->n_classes;
+    tdm__json_key(j, "classes");
+    tdm__json_open(j, '[');
+    for (size_t c = 0; c < n; c++) {
+        const tdm_class_report *k = &task->classes[c];
+        tdm__json_open(j, '{');
+        if (k->name) tdm__json_key(j, "name"), tdm__json_string(j, k->name);
+        number(j, "count", k->count);
+        number(j, "precision", k->precision);
+        number(j, "recall", k->recall);
+        number(j, "iou", k->iou);
+        number(j, "f1", k->f1);
+        tdm__json_close(j, '}');
+    }
+    tdm__json_close(j, ']');
+    tdm__json_key(j, "confusion"); /* rows are labels */
+    tdm__json_open(j, '[');
+    for (size_t r = 0; r < n; r++) {
+        tdm__json_open(j, '[');
+        for (size_t c = 0; c < n; c++) tdm__json_number(j, task->confusion[r * n + c]);
+        tdm__json_close(j, ']');
+    }
+    tdm__json_close(j, ']');
+}
+
 void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
 {
     tdm__json_key(j, "epoch");
@@ -137,6 +165,7 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
             for (size_t p = 0; p < task->n_parts; p++) tdm__json_number(j, task->parts[p]);
             tdm__json_close(j, ']');
         }
+        if (task->n_classes) classes_json(j, task);
         tdm__json_close(j, '}');
     }
     tdm__json_close(j, '}');

@@ -248,7 +248,10 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     TDM_TRY(tdm_device_open(&device, &s->device));
     TDM_TRY(tdm__flat_create(s->device, &s->flat));
     TDM_TRY(declare(s));
-    for (size_t t = 0; t < s->n_tasks; t++) check_labels(s, t);
+    for (size_t t = 0; t < s->n_tasks; t++) {
+        check_labels(s, t);
+        if (!training) tdm__task_count_classes(&s->tasks[t]);
+    }
     TDM_TRY(tdm__tasks_upload(s->device, s->tasks, s->n_tasks));
     TDM_TRY(tdm__flat_seal(s->flat, training));
     TDM_TRY(tdm__flat_initialise(s->flat, s->seed));
@@ -368,8 +371,9 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
         if (!takes_part(&s->streams[purpose], t)) continue;
         TDM_TRY(tdm__balance_weight(&s->balance, task, s->flat, &weight));
         for (size_t m = 0; m < task->n_metrics; m++)
-            values[m] = (tdm_metric_value){task->metrics[m]->name,
-                                           tdm__meter_metric(meter, t, task->metrics[m])};
+            values[m] = (tdm_metric_value){
+                task->metrics[m]->name, tdm__meter_metric(meter, t, task->metrics[m]),
+                task->metrics[m]->higher_is_better, task->metrics[m]->baseline};
         tdm_task_report *report = &tasks[n++];
         *report = (tdm_task_report){.name = task->name,
                                     .loss = tdm__meter_loss(meter, t),

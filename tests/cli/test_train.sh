@@ -85,6 +85,25 @@ err "nowhere"
 run 2 eval run --set optim.lrr=1
 err "did you mean optim.lr?"
 
+# each class, and the gain over runs of one task
+run 0 eval run --quiet
+out "precision"
+out 'label \ answer in %'
+run 0 train a.yaml --output alone --quiet --epochs 1 --set tasks.copy.enabled=false
+run 0 eval run --quiet --baseline class=alone
+out "class.accuracy"
+out "Delta m per task"
+out "Nash-MTL"
+run 0 eval run --quiet --json --baseline class=alone --baseline copy=run
+out '"delta_m": {"per_task":'
+out '"confusion":'
+run 2 eval run --baseline class
+err "TASK=RUN"
+run 2 eval run --baseline nothing=alone
+err "nothing"
+run 3 eval run --baseline class=nowhere
+err "nowhere"
+
 # a checkpoint of another model, or no checkpoint: every tensor that differs is named
 run 2 eval run --set 'model.layers=[conv 9 k3 p1, relu, max-pool 2]'
 err "encoder.0.weight: model f32[9,1,3,3], checkpoint [8,1,3,3]"

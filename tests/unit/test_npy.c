@@ -407,6 +407,48 @@ START_TEST(real_nyuv2)
 }
 END_TEST
 
+/* What is written reads back; the header is as NumPy writes it, the data begin at a multiple of 64.
+ */
+START_TEST(writes)
+{
+    static const struct {
+        int rank;
+        uint64_t dims[3];
+        const char *shape;
+    } cases[] = {
+        {0, {0}, "()"}, {1, {6}, "(6,)"}, {2, {2, 3}, "(2, 3)"}, {3, {1, 2, 3}, "(1, 2, 3)"}};
+    const float values[] = {0.5f, -1, 3e30f, 0, 7, 1e-30f};
+    const uint8_t bytes[] = {0, 1, 255, 3, 4, 5};
+    char *path = support_path(folder, "x.npy");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int as_float = 0; as_float < 2; as_float++) {
+            const tdm__elem elem =
+                as_float ? tdm__elem_host(TDM__ELEM_FLOAT, 4) : tdm__elem_host(TDM__ELEM_UINT, 1);
+            const void *data = as_float ? (const void *)values : bytes, *elements, *header;
+            tdm__npy_buffer buffer = {0};
+            tdm__npy npy;
+            void *text = NULL;
+            size_t size = 0;
+            support_ok(tdm__npy_write(path, elem, cases[i].rank, cases[i].dims, data));
+            support_ok(tdm__npy_load(path, &buffer, &npy, &elements));
+            ck_assert_int_eq(npy.rank, cases[i].rank);
+            for (int d = 0; d < npy.rank; d++) ck_assert_uint_eq(npy.dims[d], cases[i].dims[d]);
+            ck_assert_mem_eq(elements, data, npy.count * elem.size);
+            ck_assert_uint_eq(npy.data % 64, 0);
+            support_ok(tdm__read_file(path, 1 << 20, &text, &size));
+            header = memmem(text, size, cases[i].shape, strlen(cases[i].shape));
+            ck_assert_msg(header != NULL, "no shape %s in the header", cases[i].shape);
+            free(text);
+            tdm__npy_buffer_free(&buffer);
+        }
+    }
+    support_fails(
+        tdm__npy_write("/nowhere/x.npy", tdm__elem_host(TDM__ELEM_UINT, 1), 0, NULL, bytes),
+        TDM_ERR_IO, "/nowhere");
+    free(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("npy");
@@ -415,6 +457,7 @@ int main(void)
     tcase_add_test(tc, types_and_versions);
     tcase_add_test(tc, fortran_order);
     tcase_add_test(tc, refuses_bad_headers);
+    tcase_add_test(tc, writes);
     tcase_add_test(tc, open_folders);
     tcase_add_test(tc, load_with_workers);
     tcase_add_test(tc, open_refuses_gaps);

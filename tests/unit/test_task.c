@@ -4,6 +4,8 @@
 #include "support/support.h"
 #include "task/task.h"
 
+#include <tandem/train.h>
+
 static double value(const char *name, const double *sums, int64_t classes)
 {
     const tdm__metric *metric = tdm__metric_find(name);
@@ -67,6 +69,37 @@ START_TEST(from_regression_sums)
 }
 END_TEST
 
+/* The two conventions of Delta m on one result that each calls better in its own way. */
+START_TEST(delta_of_both_conventions)
+{
+    const tdm_metric_value base_seg[] = {{"miou", 0.5, true}, {"majority", 0.9, true, true}};
+    const tdm_metric_value base_depth[] = {{"abs_error", 0.4}, {"rmse", 0.8}, {"rel_error", 0}};
+    /* a gain of 20 %; a loss of 25 %, of 12.5 %, and one against nothing */
+    const tdm_metric_value seg[] = {{"miou", 0.6, true}, {"majority", 0.3, true, true}};
+    const tdm_metric_value depth[] = {{"abs_error", 0.5}, {"rmse", 0.9}, {"rel_error", 0.1}};
+    const tdm_task_report tasks[] = {{.name = "seg", .n_metrics = 2, .metrics = seg},
+                                     {.name = "depth", .n_metrics = 3, .metrics = depth},
+                                     {.name = "alone", .n_metrics = 1, .metrics = seg}};
+    const tdm_task_report single[] = {{.name = "seg", .n_metrics = 2, .metrics = base_seg},
+                                      {.name = "depth", .n_metrics = 3, .metrics = base_depth}};
+    const tdm_task_report *const baselines[] = {&single[0], &single[1], NULL};
+    const tdm_epoch_report multi = {.n_tasks = 3, .tasks = tasks};
+    double gains[3];
+    tdm_delta delta;
+    tdm_delta_m(&multi, baselines, gains, &delta);
+    ck_assert_uint_eq(delta.n_tasks, 2);
+    ck_assert_uint_eq(delta.n_metrics, 3);
+    ck_assert_double_eq_tol(gains[0], 20, 1e-9);
+    ck_assert_double_eq_tol(gains[1], -18.75, 1e-9);
+    ck_assert(isnan(gains[2]));
+    ck_assert_double_eq_tol(delta.per_task, 0.625, 1e-9);      /* better */
+    ck_assert_double_eq_tol(delta.per_metric, 17.5 / 3, 1e-9); /* worse */
+    tdm_delta_m(&multi, (const tdm_task_report *const[]){NULL, NULL, NULL}, NULL, &delta);
+    ck_assert_uint_eq(delta.n_tasks, 0);
+    ck_assert(isnan(delta.per_task));
+}
+END_TEST
+
 START_TEST(names_and_directions)
 {
     ck_assert_ptr_null(tdm__metric_find("nothing"));
@@ -85,6 +118,7 @@ int main(void)
     tcase_add_test(tc, from_two_classes);
     tcase_add_test(tc, from_three_classes_one_absent);
     tcase_add_test(tc, from_regression_sums);
+    tcase_add_test(tc, delta_of_both_conventions);
     tcase_add_test(tc, names_and_directions);
     suite_add_tcase(suite, tc);
     return support_run(suite);
