@@ -33,27 +33,29 @@ void tdm__str_add(tdm__str *s, const char *text)
     tdm__str_addn(s, text, strlen(text));
 }
 
-void tdm__str_addf(tdm__str *s, const char *format, ...)
+static void add_formatted(tdm__str *s, const char *format, va_list args)
 {
-    char small[256];
-    va_list args;
-    va_start(args, format);
+    char small[256], *big = NULL;
+    va_list again;
+    va_copy(again, args);
     int n = vsnprintf(small, sizeof small, format, args);
-    va_end(args);
     if (n >= 0 && (size_t)n < sizeof small) {
         tdm__str_addn(s, small, (size_t)n);
-        return;
-    }
-    char *big = NULL;
-    va_start(args, format);
-    n = vasprintf(&big, format, args);
-    va_end(args);
-    if (n < 0) {
+    } else if ((n = vasprintf(&big, format, again)) < 0) {
         s->failed = true;
-        return;
+    } else {
+        tdm__str_addn(s, big, (size_t)n);
+        free(big);
     }
-    tdm__str_addn(s, big, (size_t)n);
-    free(big);
+    va_end(again);
+}
+
+void tdm__str_addf(tdm__str *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_formatted(s, format, args);
+    va_end(args);
 }
 
 const char *tdm__str_text(const tdm__str *s)
@@ -213,6 +215,30 @@ const char *tdm__suggest(const char *word, const char *const *candidates, size_t
         found = candidates[i];
     }
     return found;
+}
+
+enum { NAMES_SHOWN = 20 };
+
+tdm_status tdm__fail_unknown(tdm_status status, const char *name, const void *owner,
+                             tdm__name_at *name_at, size_t n, const char *format, ...)
+{
+    tdm__str text = {0};
+    const char **names = tdm__calloc(n, sizeof *names), *near = NULL;
+    va_list args;
+    va_start(args, format);
+    add_formatted(&text, format, args);
+    va_end(args);
+    for (size_t i = 0; i < n && i < NAMES_SHOWN; i++)
+        tdm__str_addf(&text, "%s %s", i ? "," : "", name_at(owner, i));
+    if (n == 0) tdm__str_add(&text, " none");
+    if (n > NAMES_SHOWN) tdm__str_addf(&text, " and %zu more", n - NAMES_SHOWN);
+    for (size_t i = 0; names && i < n; i++) names[i] = name_at(owner, i);
+    if (names) near = tdm__suggest(name, names, n);
+    tdm__fail(status, "%s", tdm__str_text(&text));
+    if (near) tdm__hint(status, "did you mean '%s'?", near);
+    free(names);
+    tdm__str_free(&text);
+    return status;
 }
 
 int tdm__split_words(const char *text, tdm__word *words, int most)

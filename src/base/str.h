@@ -48,4 +48,12 @@ void tdm__f64_text(double value, char out[TDM__F64_TEXT]);
  * near enough to suggest (distance <= max(1, len/3)). candidates: n strings. */
 const char *tdm__suggest(const char *word, const char *const *candidates, size_t n);
 
+/* The name of thing i of an owner, i < n. */
+typedef const char *tdm__name_at(const void *owner, size_t i);
+/* Fails because none of an owner's n things is called `name`: the formatted text ("...: it has"),
+ * the first names that there are ("none" without any), and the nearest as a hint. */
+tdm_status tdm__fail_unknown(tdm_status status, const char *name, const void *owner,
+                             tdm__name_at *name_at, size_t n, const char *format, ...)
+    TDM__PRINTF(6, 7);
+
 #endif

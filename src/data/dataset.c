@@ -465,6 +465,11 @@ const tdm_array_info *tdm_dataset_array(const tdm_dataset *ds, size_t index)
     return index < ds->n_arrays ? &ds->arrays[index].info : NULL;
 }
 
+static const char *array_name(const void *ds, size_t i)
+{
+    return ((const tdm_dataset *)ds)->arrays[i].info.name;
+}
+
 tdm_status tdm_dataset_find(const tdm_dataset *ds, const char *name, size_t *index)
 {
     for (size_t i = 0; i < ds->n_arrays; i++)
@@ -472,19 +477,8 @@ tdm_status tdm_dataset_find(const tdm_dataset *ds, const char *name, size_t *ind
             *index = i;
             return TDM_OK;
         }
-    tdm__str list = {0};
-    const char **names = tdm__calloc(ds->n_arrays, sizeof *names), *near = NULL;
-    for (size_t i = 0; names && i < ds->n_arrays; i++) {
-        names[i] = ds->arrays[i].info.name;
-        tdm__str_addf(&list, "%s%s", i ? ", " : "", names[i]);
-    }
-    if (names) near = tdm__suggest(name, names, ds->n_arrays);
-    tdm_status status = tdm__fail(TDM_ERR_DATA, "%s: no array '%s': it has %s", ds->name, name,
-                                  tdm__str_text(&list));
-    if (near) status = tdm__hint(status, "did you mean '%s'?", near);
-    free(names);
-    tdm__str_free(&list);
-    return status;
+    return tdm__fail_unknown(TDM_ERR_DATA, name, ds, array_name, ds->n_arrays,
+                             "%s: no array '%s': it has", ds->name, name);
 }
 
 tdm__elem tdm__dataset_elem(const tdm_dataset *ds, size_t index)

@@ -26,6 +26,11 @@ const char *tdm_data_import_kind(size_t index, const char **help)
     return importers[index]->kind;
 }
 
+static const char *importer_kind(const void *list, size_t i)
+{
+    return ((const tdm__importer *const *)list)[i]->kind;
+}
+
 static tdm_status find_importer(const char *kind, const tdm__importer **out)
 {
     for (size_t i = 0; i < N_IMPORTERS; i++)
@@ -33,18 +38,8 @@ static tdm_status find_importer(const char *kind, const tdm__importer **out)
             *out = importers[i];
             return TDM_OK;
         }
-    const char *names[N_IMPORTERS];
-    tdm__str list = {0};
-    for (size_t i = 0; i < N_IMPORTERS; i++) {
-        names[i] = importers[i]->kind;
-        tdm__str_addf(&list, "%s%s", i ? ", " : "", names[i]);
-    }
-    tdm_status status = tdm__fail(TDM_ERR_USAGE, "data kind '%s' is unknown: must be one of %s",
-                                  kind, tdm__str_text(&list));
-    const char *near = tdm__suggest(kind, names, N_IMPORTERS);
-    if (near) status = tdm__hint(status, "did you mean '%s'?", near);
-    tdm__str_free(&list);
-    return status;
+    return tdm__fail_unknown(TDM_ERR_USAGE, kind, importers, importer_kind, N_IMPORTERS,
+                             "data kind '%s' is unknown: must be one of", kind);
 }
 
 /* The side that the images of an import have: files of kinds that resize say it. */

@@ -250,6 +250,11 @@ const tdm__h5_info *tdm__h5_info_at(const tdm__h5 *file, size_t set)
     return set < file->n_sets ? &file->sets[set].info : NULL;
 }
 
+static const char *set_name(const void *file, size_t i)
+{
+    return ((const tdm__h5 *)file)->sets[i].info.name;
+}
+
 tdm_status tdm__h5_find(const tdm__h5 *file, const char *name, size_t *set)
 {
     for (size_t i = 0; i < file->n_sets; i++)
@@ -257,20 +262,8 @@ tdm_status tdm__h5_find(const tdm__h5 *file, const char *name, size_t *set)
             *set = i;
             return TDM_OK;
         }
-    tdm__str list = {0};
-    const char **names = tdm__calloc(file->n_sets, sizeof *names);
-    const char *near = NULL;
-    for (size_t i = 0; names && i < file->n_sets; i++) {
-        names[i] = file->sets[i].info.name;
-        if (i < 20) tdm__str_addf(&list, "%s%s", i ? ", " : "", names[i]);
-    }
-    if (names) near = tdm__suggest(name, names, file->n_sets);
-    tdm_status status = tdm__fail(TDM_ERR_DATA, "%s: no data set '%s': it has %s", file->path, name,
-                                  file->n_sets ? tdm__str_text(&list) : "none");
-    if (near) status = tdm__hint(status, "did you mean '%s'?", near);
-    free(names);
-    tdm__str_free(&list);
-    return status;
+    return tdm__fail_unknown(TDM_ERR_DATA, name, file, set_name, file->n_sets,
+                             "%s: no data set '%s': it has", file->path, name);
 }
 
 /* Reading rows --------------------------------------------------------------------------------- */

@@ -22,16 +22,15 @@ static const tdm_array_info *find_info(const tdm__array_source *source, const ch
     return NULL;
 }
 
+static const char *array_name(const void *source, size_t i)
+{
+    return ((const tdm__array_source *)source)->infos[i].name;
+}
+
 static tdm_status no_such_array(const tdm__array_source *source, const char *name, const char *why)
 {
-    tdm__str list = {0};
-    for (size_t i = 0; i < source->n; i++)
-        tdm__str_addf(&list, "%s%s", i ? ", " : "", source->infos[i].name);
-    const tdm_status status =
-        tdm__fail(TDM_ERR_CONFIG, "%s: the data has no array '%s' (it has: %s)", why, name,
-                  tdm__str_text(&list));
-    tdm__str_free(&list);
-    return status;
+    return tdm__fail_unknown(TDM_ERR_CONFIG, name, source, array_name, source->n,
+                             "%s: the data has no array '%s': it has", why, name);
 }
 
 /* Shape and type of one sample, as delivered. */

@@ -284,6 +284,37 @@ START_TEST(str_floats_round_trip)
 }
 END_TEST
 
+static const char *word_at(const void *words, size_t i)
+{
+    return ((const char *const *)words)[i];
+}
+
+/* The message lists what there is, with an end, and the nearest name whether it is listed or not.
+ */
+START_TEST(str_unknown_names)
+{
+    static const char *const few[] = {"images", "masks"};
+    const char *many[25];
+    char texts[25][8], longest[600];
+    for (int i = 0; i < 25; i++) {
+        snprintf(texts[i], sizeof texts[i], "set%c", 'a' + i);
+        many[i] = i == 24 ? "labels" : texts[i];
+    }
+    support_fails(tdm__fail_unknown(TDM_ERR_DATA, "image", few, word_at, 2, "%s: it has", "x.h5"),
+                  TDM_ERR_DATA, "x.h5: it has images, masks (hint: did you mean 'images'?)");
+    support_fails(tdm__fail_unknown(TDM_ERR_USAGE, "image", NULL, word_at, 0, "there is"),
+                  TDM_ERR_USAGE, "there is none");
+    ck_assert_ptr_null(strstr(tdm_last_error(), "hint"));
+    support_fails(tdm__fail_unknown(TDM_ERR_DATA, "lables", many, word_at, 25, "one of"),
+                  TDM_ERR_DATA, "one of seta, setb");
+    support_message_has("sett and 5 more (hint: did you mean 'labels'?)");
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = 0;
+    support_fails(tdm__fail_unknown(TDM_ERR_DATA, "y", few, word_at, 1, "%s: it has", longest),
+                  TDM_ERR_DATA, "xxx: it has images");
+}
+END_TEST
+
 START_TEST(str_suggestions)
 {
     const char *keys[] = {"optim.lr", "optim.momentum", "optim.weight_decay", "data.path"};
@@ -538,6 +569,7 @@ int main(void)
     tcase_add_test(plain, str_numbers);
     tcase_add_test(plain, str_floats_round_trip);
     tcase_add_test(plain, str_suggestions);
+    tcase_add_test(plain, str_unknown_names);
     tcase_add_test(plain, rng_matches_random123);
     tcase_add_test(plain, rng_known_vector);
     tcase_add_test(plain, rng_cursor);
