@@ -126,8 +126,11 @@ static tdm_status take_all(tdm_split *split, const tdm_split_spec *spec)
 {
     split->length = tdm_dataset_length(split->dataset);
     if (!spec->n_where) return TDM_OK;
-    return tdm__where_rows(split->dataset, spec->where, spec->n_where, &split->rows,
-                           &split->length);
+    const tdm_status status = tdm__where_rows(split->dataset, "data.where", spec->where,
+                                              spec->n_where, &split->rows, &split->length);
+    if (status || split->length) return status;
+    return tdm__fail(TDM_ERR_CONFIG, "data.where: no sample of %s has what is wanted",
+                     tdm_dataset_name(split->dataset));
 }
 
 /* path as train: a folder's train split, or one file. */

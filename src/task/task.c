@@ -45,7 +45,7 @@ static const tdm_opt_spec specs[] = {
     {"tasks.*.part_of", TDM_OPT_INTS, "[]",
      .help = "parts: groups: the group of each class; -1: none"},
     {"tasks.*.where.*", TDM_OPT_INTS, NULL, TDM_OPT_REQUIRED,
-     .help = "only samples whose value in this array is one of these, e.g. where: {coarse: 3}"},
+     .help = "only samples whose class in this array is one of these, e.g. where: {coarse: 3}"},
     {"tasks.*.sampling", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0, .hint = "0.01 to 100",
      .help = "how often a step learns the task, relative to the others (train.sampling: weighted)"},
     {"tasks.*.role", TDM_OPT_ENUM, "target", .choices = "target|auxiliary",
@@ -254,13 +254,14 @@ static tdm_status read_where(reader *r, tdm__task *t)
     TDM_TRY(tdm_config_members(r->config, key_of(r, "where"), &arrays, &n));
     TDM_TRY(tdm__calloc_try(n, sizeof *t->where, &t->where));
     for (; t->n_where < n; t->n_where++) {
-        tdm__where *w = &t->where[t->n_where];
+        tdm_split_where *w = &t->where[t->n_where];
         w->array = arrays[t->n_where];
         key.length = 0;
         tdm__str_addf(&key, "%s.%s", key_of(r, "where"), w->array);
         TDM_TRY(tdm__str_status(&key));
-        TDM_TRY(tdm_config_ints(r->config, tdm__str_text(&key), &w->values, &w->n));
-        if (w->n == 0) TDM_TRY(tdm_config_reject(r->config, tdm__str_text(&key), "names no value"));
+        TDM_TRY(tdm_config_ints(r->config, tdm__str_text(&key), &w->values, &w->n_values));
+        if (w->n_values == 0)
+            TDM_TRY(tdm_config_reject(r->config, tdm__str_text(&key), "names no value"));
     }
 done:
     tdm__str_free(&key);
@@ -271,9 +272,9 @@ bool tdm__same_samples(const tdm__task *a, const tdm__task *b)
 {
     if (a->n_where != b->n_where) return false;
     for (size_t i = 0; i < a->n_where; i++) {
-        const tdm__where *x = &a->where[i], *y = &b->where[i];
-        if (strcmp(x->array, y->array) || x->n != y->n ||
-            memcmp(x->values, y->values, x->n * sizeof *x->values))
+        const tdm_split_where *x = &a->where[i], *y = &b->where[i];
+        if (strcmp(x->array, y->array) || x->n_values != y->n_values ||
+            memcmp(x->values, y->values, x->n_values * sizeof *x->values))
             return false;
     }
     return true;

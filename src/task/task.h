@@ -5,6 +5,7 @@
 #define TASK_TASK_H
 
 #include <tandem/dataset.h>
+#include <tandem/loader.h>
 #include <tandem/ops.h>
 #include <tandem/task.h>
 
@@ -59,13 +60,6 @@ double tdm__accuracy_of_class(const double *m, int64_t n, int64_t c);
 
 enum { TDM__TASK_METRICS = 12 };
 
-/* The task has only the samples whose `array` (a number a sample) is one of the values. */
-typedef struct tdm__where {
-    const char *array;
-    const int64_t *values; /* the configuration's */
-    size_t n;
-} tdm__where;
-
 /* What is recorded beside the metrics about parts of a classification. */
 typedef enum tdm__parts {
     TDM__PARTS_NONE,
@@ -90,8 +84,8 @@ typedef struct tdm__task {
     double target_scale; /* the prediction is of target / target_scale */
     const tdm__metric *metrics[TDM__TASK_METRICS];
     size_t n_metrics;
-    unsigned meters;   /* bit k: accumulator k is kept */
-    tdm__where *where; /* all of them must hold; n_where = 0: every sample */
+    unsigned meters;        /* bit k: accumulator k is kept */
+    tdm_split_where *where; /* only the samples for which all hold; n_where = 0: every sample */
     size_t n_where;
     tdm__parts parts;
     const int64_t *part_of;    /* GROUPS: each class's group, -1: none; the configuration's */

@@ -8,9 +8,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/where.h"
 #include "train/session.h"
-
-enum { ROWS = 4096 }; /* read at once */
 
 /* ---- which tasks go together ------------------------------------------------------------------
  */
@@ -101,56 +100,21 @@ void tdm__streams_free(tdm__streams *streams)
 /* ---- which samples ----------------------------------------------------------------------------
  */
 
-static bool is_one_of(const tdm__where *w, float value)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (value == (float)w->values[i]) return true;
-    return false;
-}
-
-/* Takes from `keep` the samples whose array has none of the values. */
-static tdm_status filter(const tdm_split *split, const tdm__where *w, bool *keep)
-{
-    tdm_status status = TDM_OK;
-    const tdm_dataset *data = tdm_split_dataset(split);
-    const uint64_t length = tdm_split_length(split);
-    uint64_t rows[ROWS];
-    float values[ROWS];
-    size_t array;
-    TDM_TRY(tdm_dataset_find(data, w->array, &array));
-    if (tdm_dataset_array(data, array)->elems != 1)
-        TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "array '%s': must be one number a sample to choose by",
-                          w->array));
-    for (uint64_t at = 0; at < length; at += ROWS) {
-        const size_t n = length - at < ROWS ? (size_t)(length - at) : ROWS;
-        for (size_t i = 0; i < n; i++) rows[i] = tdm_split_row(split, at + i);
-        TDM_TRY(tdm_dataset_read(data, array, rows, n, values));
-        for (size_t i = 0; i < n; i++) keep[at + i] &= is_one_of(w, values[i]);
-    }
-done:
-    return status;
-}
-
 /* The task's samples as indices into the split; *out is NULL when it has all. */
 static tdm_status samples_of(const tdm_split *split, const tdm__task *task, uint64_t **out,
                              uint64_t *n)
 {
     tdm_status status = TDM_OK;
-    const uint64_t length = tdm_split_length(split);
-    bool *keep = NULL;
+    tdm__str key = {0};
     *out = NULL;
-    *n = length;
+    *n = tdm_split_length(split);
     if (task->n_where == 0) return TDM_OK;
-    TDM_TRY(tdm__calloc_try(length, sizeof *keep, &keep));
-    memset(keep, true, length * sizeof *keep);
-    for (size_t i = 0; i < task->n_where; i++) TDM_TRY(filter(split, &task->where[i], keep));
-    TDM_TRY(tdm__calloc_try(length, sizeof **out, out));
-    *n = 0;
-    for (uint64_t i = 0; i < length; i++)
-        if (keep[i]) (*out)[(*n)++] = i;
+    tdm__str_addf(&key, "tasks.%s.where", task->name);
+    TDM_TRY(tdm__str_status(&key));
+    TDM_TRY(tdm__where_indices(split, key.text, task->where, task->n_where, out, n));
 done:
-    free(keep);
-    return status ? tdm__context(status, "tasks.%s.where", task->name) : TDM_OK;
+    tdm__str_free(&key);
+    return status;
 }
 
 static tdm_status make_parts(const tdm__session *s, const tdm_split *split,

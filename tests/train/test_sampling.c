@@ -250,11 +250,12 @@ START_TEST(what_does_not_fit_together_is_refused)
     support_fails(TRAIN("x", NULL, "train.sampling=uniform", "tasks.class.sampling=2"),
                   TDM_ERR_CONFIG, "tasks.class.sampling = 2: has no effect");
     support_fails(TRAIN("x", NULL, "train.sampling=uniform", "tasks.class.where.lables=1"),
-                  TDM_ERR_DATA, "did you mean 'labels'");
+                  TDM_ERR_CONFIG, "tasks.class.where.lables: ");
+    support_message_has("did you mean 'labels'");
     support_fails(TRAIN("x", NULL, "train.sampling=uniform", "tasks.class.where.images=1"),
-                  TDM_ERR_CONFIG, "one number a sample");
+                  TDM_ERR_CONFIG, "tasks.class.where.images: is of kind image");
     support_fails(TRAIN("x", NULL, "train.sampling=uniform", "tasks.class.where.labels=9"),
-                  TDM_ERR_DATA, "class: ");
+                  TDM_ERR_CONFIG, "tasks.class.where.labels: 9 is no class of it");
     support_fails(TRAIN("x", NULL, "train.sampling=uniform", "tasks.class.where.labels=[]"),
                   TDM_ERR_CONFIG, "names no value");
     support_fails(TRAIN("x", NULL, "train.sampling=uniform", "tasks.class.role=auxiliary",
