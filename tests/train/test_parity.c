@@ -18,7 +18,7 @@ static const parity_array arrays[] = {
 static void open_fixture(parity *p, const char *style)
 {
     tdm_config *config = parity_config();
-    char *path = support_path(getenv("TANDEM_SOURCE_DIR"), "configs/fashion-mnist/learned.yaml");
+    char *path = support_path(getenv("TANDEM_SOURCE_DIR"), "configs/fashion-mnist/published.yaml");
     support_ok(tdm_config_load(config, path));
     support_ok(tdm_config_set(config, "train.batch_size", "16", "test"));
     support_ok(tdm_config_set(config, "model.mean", "0", "test")); /* the goldens' pixels */
