@@ -163,10 +163,12 @@ INLINE void put_lanes(floatl v, global float *p, const int n, const int accumula
     } while (0)
 
 // Epilogue of a producer (convolution, dense): y = act(scale[k] * (acc + bias[k]) + shift[k] + res).
+// Of a gradient: dx = acc * act'(y), with y in the place of the residual and none of the other parts.
 // Pointers of absent parts are bound to some valid buffer and never read (bits in `parts`).
 #define EPI_BIAS 1
 #define EPI_AFFINE 2
 #define EPI_RESIDUAL 4
+#define EPI_ACT_GRAD 8
 #define EPILOGUE_ARGS                                                                              \
     ARG(const float, epi_bias), ARG(const float, epi_scale), ARG(const float, epi_shift),          \
         ARG(const float, epi_residual), const int epi_parts, const int epi_act, const float epi_alpha
@@ -182,7 +184,10 @@ INLINE void put_lanes(floatl v, global float *p, const int n, const int accumula
         if (epi_parts & EPI_AFFINE)                                                                \
             acc = fma(acc, load_lanes(epi_scale + (k), n), load_lanes(epi_shift + (k), n));        \
         if (epi_parts & EPI_RESIDUAL) acc += load_lanes(epi_residual + (at), n);                   \
-        acc = activate_l(acc, epi_act, epi_alpha);                                                 \
+        if (epi_parts & EPI_ACT_GRAD)                                                              \
+            acc *= activate_grad_l(load_lanes(epi_residual + (at), n), epi_act, epi_alpha);        \
+        else                                                                                       \
+            acc = activate_l(acc, epi_act, epi_alpha);                                             \
     } while (0)
 
 // Philox4x32-10 (Salmon et al., SC 2011); the twin of tdm__philox in src/base/rng.c.

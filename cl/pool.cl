@@ -91,7 +91,8 @@ LANES_KERNEL void max_pool_fwd(ARG(const float, x), ARG(float, y), ARG(uchar, in
 // their sum (gradient of the pool), or the last one (unpool: later windows overwrite earlier ones).
 INLINE void unpool_at(global const float *y, global const uchar *index, global float *x,
                       const pool_t g, ulong n, int h, int w, int c, const int m, const int sum,
-                      const int accumulate)
+                      const int accumulate, global const float *act_y, const int act,
+                      const float alpha)
 {
     const int p0 = first_window(h, g.ph, g.R, g.sh), p1 = end_window(h, g.ph, g.sh, g.P);
     const int q0 = first_window(w, g.pw, g.S, g.sw), q1 = end_window(w, g.pw, g.sw, g.Q);
@@ -105,18 +106,24 @@ INLINE void unpool_at(global const float *y, global const uchar *index, global f
             result = sum ? result + select((floatl)0.0f, v, hit) : select(result, v, hit);
         }
     }
-    put_lanes(result, x + in_at(g, n, h, w, c), m, accumulate);
+    const ulong to = in_at(g, n, h, w, c);
+    if (act_y) result *= activate_grad_l(load_lanes(act_y + to, m), act, alpha);
+    put_lanes(result, x + to, m, accumulate);
 }
+
+// The derivative that a gradient ends with: the last three arguments of the functions around.
+#define ACT_GRAD epi_parts &EPI_ACT_GRAD ? epi_residual : 0, epi_act, epi_alpha
 
 LANES_KERNEL void max_pool_bwd(ARG(const float, dy), ARG(const uchar, index), ARG(float, dx),
                                const ulong rows, const int per_item, POOL_ARGS,
-                               const int accumulate)
+                               const int accumulate, EPILOGUE_ARGS)
 {
     VIEW(dy);
     VIEW(index);
     VIEW(dx);
+    EPILOGUE_VIEWS;
     POOL_INIT;
-#define AT(n, h, w, c, m) unpool_at(dy, index, dx, g, n, h, w, c, m, 1, accumulate)
+#define AT(n, h, w, c, m) unpool_at(dy, index, dx, g, n, h, w, c, m, 1, accumulate, ACT_GRAD)
     EACH_OUTPUT(H, W);
 #undef AT
 }
@@ -129,7 +136,7 @@ LANES_KERNEL void max_unpool_fwd(ARG(const float, y), ARG(const uchar, index), A
     VIEW(index);
     VIEW(x);
     POOL_INIT;
-#define AT(n, h, w, c, m) unpool_at(y, index, x, g, n, h, w, c, m, 0, accumulate)
+#define AT(n, h, w, c, m) unpool_at(y, index, x, g, n, h, w, c, m, 0, accumulate, 0, 0, 0.0f)
     EACH_OUTPUT(H, W);
 #undef AT
 }
@@ -140,7 +147,8 @@ LANES_KERNEL void max_unpool_fwd(ARG(const float, y), ARG(const uchar, index), A
 // ones included.
 INLINE void tile_at(global const float *y, global const uchar *index, global float *x,
                     const pool_t g, ulong n, int p, int q, int c, const int m, const int R,
-                    const int S, const int accumulate)
+                    const int S, const int accumulate, global const float *act_y, const int act,
+                    const float alpha)
 {
     const int h1 = min(R, g.H - p * R), w1 = min(S, g.W - q * S);
     intl at = -1;
@@ -150,29 +158,33 @@ INLINE void tile_at(global const float *y, global const uchar *index, global flo
         at = LANES_CONVERT(int)(load_lanes_u8(index + o, m));
         v = load_lanes(y + o, m);
     }
-    x += in_at(g, n, p * R, q * S, c);
+    const ulong corner = in_at(g, n, p * R, q * S, c);
     for (int r = 0; r < R; r++)
-        for (int s = 0; s < S; s++)
-            if (r < h1 && s < w1)
-                put_lanes(select((floatl)0.0f, v, at == (intl)(r * S + s)),
-                          x + ((ulong)r * (ulong)g.W + (ulong)s) * (ulong)g.C, m, accumulate);
+        for (int s = 0; s < S; s++) {
+            if (r >= h1 || s >= w1) continue;
+            const ulong to = corner + ((ulong)r * (ulong)g.W + (ulong)s) * (ulong)g.C;
+            floatl value = select((floatl)0.0f, v, at == (intl)(r * S + s));
+            if (act_y) value *= activate_grad_l(load_lanes(act_y + to, m), act, alpha);
+            put_lanes(value, x + to, m, accumulate);
+        }
 }
 
 LANES_KERNEL void max_pool_tiles(ARG(const float, y), ARG(const uchar, index), ARG(float, x),
                                  const ulong rows, const int per_item, POOL_ARGS,
-                                 const int accumulate)
+                                 const int accumulate, EPILOGUE_ARGS)
 {
     VIEW(y);
     VIEW(index);
     VIEW(x);
+    EPILOGUE_VIEWS;
     POOL_INIT;
     const int down = (H + R - 1) / R, across = (W + S - 1) / S;
     if (R == 2 && S == 2 && !accumulate) {
-#define AT(n, p, q, c, m) tile_at(y, index, x, g, n, p, q, c, m, 2, 2, 0)
+#define AT(n, p, q, c, m) tile_at(y, index, x, g, n, p, q, c, m, 2, 2, 0, ACT_GRAD)
         EACH_OUTPUT(down, across);
 #undef AT
     } else {
-#define AT(n, p, q, c, m) tile_at(y, index, x, g, n, p, q, c, m, R, S, accumulate)
+#define AT(n, p, q, c, m) tile_at(y, index, x, g, n, p, q, c, m, R, S, accumulate, ACT_GRAD)
         EACH_OUTPUT(down, across);
 #undef AT
     }

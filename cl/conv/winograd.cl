@@ -20,6 +20,9 @@
 #endif
 #define POINTS 36
 
+#define AS_FLOATV CAT(as_float, VW)
+#define AS_INTV CAT(as_int, VW)
+
 // ---- transforms ------------------------------------------------------------------------------
 
 // o = B' d: the rows
@@ -139,6 +142,38 @@ CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C,
 DEFINE_INPUT_TILE(input_tile, global)
 DEFINE_INPUT_TILE(input_tile_staged, private)
 
+// The same where only rows r0 .. r1 - 1 and columns j0 .. j1 - 1 of the 6x6 pixels are inside the
+// image: rows outside are read from one inside and masked.
+static void input_tile_edge(global float *v, size_t step, const global float *d, size_t row,
+                            size_t column, int r0, int r1, int j0, int j1)
+{
+    FLOATV t[6][6];
+    size_t at[6];
+    INTV mask[6];
+    _Pragma("unroll") for (int i = 0; i < 6; i++)
+    {
+        at[i] = clamp(i, r0, r1 - 1) * row;
+        mask[i] = (INTV)(i >= r0 && i < r1 ? -1 : 0);
+    }
+    for (int j = 0; j < 6; j++) {
+        FLOATV p[6];
+        if (j < j0 || j >= j1) {
+            _Pragma("unroll") for (int i = 0; i < 6; i++) t[i][j] = (FLOATV)(0.0f);
+            continue;
+        }
+        _Pragma("unroll") for (int i = 0; i < 6; i++) p[i] =
+            AS_FLOATV(AS_INTV(VLOAD(0, d + at[i] + j * column)) & mask[i]);
+        INPUT_TRANSFORM(p[0], p[1], p[2], p[3], p[4], p[5], t[0][j], t[1][j], t[2][j], t[3][j],
+                        t[4][j], t[5][j]);
+    }
+    for (int i = 0; i < 6; i++, v += 6 * step) {
+        FLOATV o[6];
+        INPUT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1], o[2],
+                        o[3], o[4], o[5]);
+        _Pragma("unroll") for (int j = 0; j < 6; j++) VSTORE(o[j], 0, v + j * step);
+    }
+}
+
 // patch [size][size][VW] = n channels of the pixels from (top, left) on; zero outside the image.
 static void stage_pixels(float *patch, int size, const global float *image, int top, int left,
                          int H, int W, int C, int n)
@@ -169,10 +204,15 @@ static void input_block(global float *v, size_t step, int row, const global floa
     for (int t = 0; t < tiles; t++, v += row) {
         const int top = th * 4 - g.pad_h, left = tw * 4 - g.pad_w;
         const int inside = top >= 0 && top + 6 <= g.H && left >= 0 && left + 6 <= g.W;
+        const int r0 = max(-top, 0), r1 = min(g.H - top, 6);
+        const int j0 = max(-left, 0), j1 = min(g.W - left, 6);
+        const global float *from = image + ((long)top * g.W + left) * g.C;
+        const size_t line = (size_t)g.W * g.C;
         for (int c = 0; c < cc; c += VW) {
             if (inside && c + VW <= cc) {
-                input_tile(v + c, step, image + ((size_t)top * g.W + left) * g.C + c,
-                           (size_t)g.W * g.C, g.C);
+                input_tile(v + c, step, from + c, line, g.C);
+            } else if (c + VW <= cc && r0 < r1) {
+                input_tile_edge(v + c, step, from + c, line, g.C, r0, r1, j0, j1);
             } else {
                 float patch[36 * VW];
                 stage_pixels(patch, 6, image + c, top, left, g.H, g.W, g.C, min(VW, cc - c));
@@ -257,10 +297,13 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
     global float *v = scratch + get_group_id(0) * (size_t)(POINTS * (v_step + m_step));
     global float *m = v + (size_t)POINTS * v_step;
 
-    // The common epilogues without a branch: bias or none, relu or none (nothing is below `least`).
-    const int simple = !(epi_parts & ~EPI_BIAS) && !accumulate &&
-                       (epi_act == ACT_NONE || epi_act == ACT_RELU);
-    const FLOATV least = (FLOATV)(epi_act == ACT_RELU ? 0.0f : -INFINITY);
+    // The common epilogues with little branching: bias or none, relu or none (nothing is below
+    // `least`), the derivative of relu.
+    const int relu_grad = (epi_parts & EPI_ACT_GRAD) && epi_act == ACT_RELU;
+    const int simple = !(epi_parts & (EPI_AFFINE | EPI_RESIDUAL)) && !accumulate &&
+                       (relu_grad || (!(epi_parts & EPI_ACT_GRAD) &&
+                                      (epi_act == ACT_NONE || epi_act == ACT_RELU)));
+    const FLOATV least = (FLOATV)(epi_act == ACT_RELU && !relu_grad ? 0.0f : -INFINITY);
 
     const ulong items = (ulong)blocks * groups, slots = get_num_groups(0);
     const int end = (int)((get_group_id(0) + 1) * items / slots);
@@ -296,9 +339,13 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
                         for (int i = 0; i < 4; i++)
                             _Pragma("unroll") for (int j = 0; j < 4; j++)
                             {
-                                const FLOATV r = VLOAD(i * 4 + j, pixels) + bias;
-                                VSTORE(select(r, (FLOATV)(0.0f), r < least), 0,
-                                       y + at + ((size_t)i * Q + j) * K + k);
+                                const size_t out = at + ((size_t)i * Q + j) * K + k;
+                                FLOATV r = VLOAD(i * 4 + j, pixels) + bias;
+                                r = select(r, (FLOATV)(0.0f), r < least);
+                                if (relu_grad)
+                                    r *= select((FLOATV)(0.0f), (FLOATV)(1.0f),
+                                                VLOAD(0, epi_residual + out) > 0.0f);
+                                VSTORE(r, 0, y + out);
                             }
                         continue;
                     }

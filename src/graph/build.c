@@ -193,7 +193,8 @@ void tdm__arg_step(tdm__kernel *k)
 
 void tdm__arg_epilogue(tdm__kernel *k, int bias_input)
 {
-    enum { PART_BIAS = 1, PART_AFFINE = 2, PART_RESIDUAL = 4 }; /* EPI_* of cl/common.cl */
+    /* EPI_* of cl/common.cl */
+    enum { PART_BIAS = 1, PART_AFFINE = 2, PART_RESIDUAL = 4, PART_ACT_GRAD = 8 };
     const tdm__planned *node = k->build->node;
     const tdm__epilogue *e = &node->io.epilogue;
     tdm_value bias = input_value(k->build, bias_input);
@@ -202,7 +203,7 @@ void tdm__arg_epilogue(tdm__kernel *k, int bias_input)
     arg_value(k, node->shift);
     arg_value(k, node->residual);
     tdm__arg_i32(k, (bias >= 0 ? PART_BIAS : 0) | (e->affine ? PART_AFFINE : 0) |
-                        (e->residual ? PART_RESIDUAL : 0));
+                        (e->residual ? PART_RESIDUAL : 0) | (e->act_grad ? PART_ACT_GRAD : 0));
     tdm__arg_i32(k, e->act);
     tdm__arg_f32(k, (double)e->alpha);
 }

@@ -2,7 +2,8 @@
  *
  * Epilogues: y = act(scale * (acc + bias) + shift + residual). A consumer that can describe itself
  * as such a part moves into the producer of its input 0 when nothing else reads that value. The
- * merged node runs at the consumer's position, where all of its operands exist.
+ * merged node runs at the consumer's position, where all of its operands exist. The derivative of
+ * an activation moves into the producer of a gradient in the same way.
  *
  * Accumulation: s = a + b, where b's producer can add to what is there and a is needed no more: the
  * producer adds to a's storage, and the sum needs no launch of its own. */
@@ -19,6 +20,7 @@ static int rank_of(unsigned part)
     case TDM__FUSE_RESIDUAL:
         return 2;
     case TDM__FUSE_ACT:
+    case TDM__FUSE_ACT_GRAD:
         return 3;
     default:
         return 0;
@@ -78,6 +80,7 @@ static bool can_absorb(const tdm__planning *p, int from, int to, unsigned part)
     tdm_value between = consumer->entry->in[0];
     if (!(op->fuse & part) || between != producer->out[0]) return false;
     if (rank_of(part) <= last_rank(&producer->io.epilogue)) return false;
+    if (part == TDM__FUSE_ACT_GRAD && last_rank(&producer->io.epilogue)) return false;
     if (p->uses[between] != 1 || p->pinned[between]) return false;
     if (!tdm_desc_equal(&producer->io.out[0], &consumer->io.out[0])) return false;
     for (int o = 0; o < op->n_out; o++)
@@ -96,8 +99,9 @@ static void absorb(tdm__planning *p, int from, int to, const tdm__epilogue *part
         merged.scale = consumer->entry->in[1];
         merged.shift = consumer->entry->in[2];
     }
-    if (part->residual) {
-        e->residual = true;
+    if (part->residual || part->act_grad) {
+        e->residual = part->residual;
+        e->act_grad = part->act_grad;
         merged.residual = consumer->entry->in[1];
     }
     if (part->act != TDM__ACT_NONE) {

@@ -20,15 +20,22 @@ enum { TDM__ACT_NONE, TDM__ACT_RELU, TDM__ACT_LEAKY_RELU, TDM__ACT_SIGMOID, TDM_
 
 /* What a producer does to its result before storing it, per output channel k (last axis):
  * y = act(scale[k] * (acc + bias[k]) + shift[k] + residual). Bias is an ordinary input of the
- * producer; the rest is put here by the planner's fusion. */
+ * producer; the rest is put here by the planner's fusion. A producer of a gradient may end with the
+ * derivative of an activation instead: y = acc * act'(output of the activation). */
 typedef struct tdm__epilogue {
     bool affine, residual;
+    bool act_grad; /* act is the activation that is gone back through, and nothing else applies */
     int act; /* TDM__ACT_* */
     float alpha;
 } tdm__epilogue;
 
 /* Which parts of an epilogue a producer can absorb. */
-enum { TDM__FUSE_ACT = 1, TDM__FUSE_AFFINE = 2, TDM__FUSE_RESIDUAL = 4 };
+enum {
+    TDM__FUSE_ACT = 1,
+    TDM__FUSE_AFFINE = 2,
+    TDM__FUSE_RESIDUAL = 4,
+    TDM__FUSE_ACT_GRAD = 8
+};
 
 typedef struct tdm__io {
     const void *attrs; /* the operation's attribute struct */
@@ -190,7 +197,7 @@ struct tdm_op {
                            const bool *need, tdm_value *din);
     void (*reference)(const tdm__ref *ref);
     /* As an absorbable consumer: describes itself as an epilogue part of the producer of input 0
-     * (affine: inputs 1, 2 are scale, shift; residual: input 1). Returns TDM__FUSE_* or 0. */
+     * (affine: inputs 1, 2 are scale, shift; residual, act_grad: input 1). Returns TDM__FUSE_* or 0. */
     unsigned (*as_epilogue)(const tdm__io *io, tdm__epilogue *epilogue);
     /* Multiply-adds of one run, for the layer table; NULL: counted as none. */
     double (*macs)(const tdm__io *io);

@@ -156,6 +156,13 @@ static void reference_grad(const tdm__ref *ref)
     }
 }
 
+static unsigned as_epilogue_grad(const tdm__io *io, tdm__epilogue *epilogue)
+{
+    as_epilogue(io, epilogue);
+    epilogue->act_grad = true;
+    return TDM__FUSE_ACT_GRAD;
+}
+
 static tdm_status prepare_grad(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
@@ -197,6 +204,7 @@ const tdm_op tdm__op_activation_grad = {
     .can_accumulate = true,
     .infer = infer_grad,
     .reference = reference_grad,
+    .as_epilogue = as_epilogue_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
 };
 

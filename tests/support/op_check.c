@@ -165,6 +165,12 @@ static tdm_value with_epilogue(op_check *c, built *b, tdm_value y, unsigned part
     if (parts & TDM__FUSE_RESIDUAL)
         y = tdm_add(g, y, datum(c, b, "residual", desc, false, TDM__FILL_NORMAL, 0));
     if (parts & TDM__FUSE_ACT) y = tdm_leaky_relu(g, y, 0.25f);
+    if (parts & TDM__FUSE_ACT_GRAD) {
+        /* relu or leaky relu, by the shape: kernels treat them apart */
+        const tdm_op *op = tdm__op_find("activation_grad");
+        tdm_value operands[2] = {y, datum(c, b, "y", desc, false, TDM__FILL_NORMAL, 0)};
+        y = tdm__graph_node(g, op, operands, 2, op->samples[desc.dim[1] % 2 ? 0 : 3].attrs);
+    }
     return y;
 }
 
@@ -388,7 +394,7 @@ static void check_epilogues(op_check *c, const tdm__sample *s)
             device_twice(c, "epilogue", &b.base, b.out, b.n_out, tolerance_of(c->op), &stats,
                          &first)) {
             int count = !!(parts & TDM__FUSE_ACT) + !!(parts & TDM__FUSE_AFFINE) +
-                        !!(parts & TDM__FUSE_RESIDUAL);
+                        !!(parts & TDM__FUSE_RESIDUAL) + !!(parts & TDM__FUSE_ACT_GRAD);
             expect_count(c, "epilogue", stats.fused, count);
         }
         results_free(&first);

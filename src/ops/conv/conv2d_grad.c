@@ -168,6 +168,7 @@ const tdm_op tdm__op_conv2d_grad_data = {
     .max_in = 2,
     .n_out = 1,
     .can_accumulate = true,
+    .fuse = TDM__FUSE_ACT_GRAD,
     .infer = data_infer,
     .reference = data_reference,
     .macs = data_macs,

@@ -166,6 +166,7 @@ static tdm_status prepare_grad(tdm__build *b)
 {
     tdm__kernel *k = tdm__pool_emit(b, "max_pool_bwd", true, 1);
     tdm__arg_i32(k, tdm__build_io(b)->accumulate);
+    tdm__arg_epilogue(k, -1);
     return TDM_OK;
 }
 
@@ -220,6 +221,7 @@ const tdm_op tdm__op_max_pool2d_grad = {
     TDM__POOL_BACK,
     .min_in = 2,
     .max_in = 2,
+    .fuse = TDM__FUSE_ACT_GRAD,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

@@ -144,6 +144,7 @@ tdm_status tdm__pool_prepare_tiles(tdm__build *b)
     tdm__pool g = tdm__pool_of(tdm__build_io(b), true);
     tdm__kernel *k = emit(b, "max_pool_tiles", &g, (g.h + g.r - 1) / g.r, (g.w + g.s - 1) / g.s, 1);
     tdm__arg_i32(k, tdm__build_io(b)->accumulate);
+    tdm__arg_epilogue(k, -1);
     return TDM_OK;
 }
 
