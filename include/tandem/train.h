@@ -156,7 +156,8 @@ void tdm_delta_m(const tdm_epoch_report *multi, const tdm_task_report *const *si
 /* Each writes JSON lines (or aligned text) into *out; free it. Names and units: README. */
 
 /* Full training steps of a configuration on made-up data (bench.arrays.*, else data.path's shapes):
- * forward, losses, backward, optimiser. Medians per step. */
+ * forward, losses, backward, optimiser. Medians per step; with train.sampling the steps take turns
+ * with the tasks. */
 tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out);
 /* The operations' own samples (filter: part of "op/sample", NULL: all), per kernel variant. */
 tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out);

@@ -120,12 +120,16 @@ typedef struct timing {
     uint64_t launches;
 } timing;
 
-static tdm_status one_step(tdm__session *s, tdm__optimizer *optimizer, tdm__step_plan *plan,
-                           const tdm__view *views, int64_t step, double lr, double *host)
+/* Where tasks are drawn, the steps take turns with the streams, the first with step 0. */
+static tdm_status one_step(tdm__session *s, tdm__optimizer *optimizer, const tdm__view *views,
+                           int64_t step, double lr, double *host)
 {
     tdm_status status = TDM_OK;
     bool stepped;
+    tdm__step_plan *plan;
     const double began = tdm__now();
+    const size_t stream = (size_t)step % s->streams[TDM__FOR_TRAINING].n;
+    TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, stream, s->batch_size, &plan));
     TDM_TRY(tdm__session_run(s, plan, views, step, lr));
     TDM_TRY(tdm__optimizer_step(optimizer, lr, &stepped));
     TDM_TRY(tdm__compute_flush(s->device));
@@ -135,17 +139,19 @@ done:
     return status;
 }
 
+/* Every stream's kernels run once before they are timed. */
 static tdm_status time_steps(tdm__session *s, tdm__optimizer *optimizer, double lr, int64_t warmup,
                              const tdm__view *views, timing *out)
 {
     tdm_status status = TDM_OK;
-    tdm__step_plan *plan;
     tdm__device_stats before, after;
     double host;
     const double began = tdm__now();
-    TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, 0, s->batch_size, &plan));
+    const int64_t streams = (int64_t)s->streams[TDM__FOR_TRAINING].n;
+    if (warmup < streams) warmup = streams;
+    TDM_TRY(tdm__session_plan_training(s));
     for (int64_t i = 0; i < warmup; i++) {
-        TDM_TRY(one_step(s, optimizer, plan, views, i, lr, &host));
+        TDM_TRY(one_step(s, optimizer, views, i, lr, &host));
         if (i == 0) {
             out->first_step = tdm__now() - began;
             TDM_TRY(tdm__device_cache_write(s->device));
@@ -154,7 +160,7 @@ static tdm_status time_steps(tdm__session *s, tdm__optimizer *optimizer, double 
     tdm__device_stats_get(s->device, &before);
     for (size_t i = 0; i < out->n; i++) {
         const double wall = tdm__now(), cpu = tdm__cpu_time();
-        TDM_TRY(one_step(s, optimizer, plan, views, warmup + (int64_t)i, lr, &out->host[i]));
+        TDM_TRY(one_step(s, optimizer, views, warmup + (int64_t)i, lr, &out->host[i]));
         out->wall[i] = tdm__now() - wall;
         out->cpu[i] = tdm__cpu_time() - cpu;
     }

@@ -74,8 +74,10 @@ static const tdm_opt_table device_table = {"device", device_specs,
                                            sizeof device_specs / sizeof *device_specs};
 
 static const tdm_opt_spec bench_specs[] = {
-    {"bench.steps", TDM_OPT_INT, "20", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1, .help = "steps measured"},
-    {"bench.warmup", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1, .help = "steps before"},
+    {"bench.steps", TDM_OPT_INT, "20", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1,
+     .help = "steps measured; where tasks are drawn (train.sampling) they take turns"},
+    {"bench.warmup", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1,
+     .help = "steps before; where tasks are drawn at least one of each"},
     {"bench.arrays.*.shape", TDM_OPT_INTS, "[]", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1,
      .help = "shape of one sample of a made-up array"},
     {"bench.arrays.*.kind", TDM_OPT_ENUM, "values", TDM_OPT_RUNTIME,
