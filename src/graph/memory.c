@@ -2,8 +2,10 @@
  *
  * Greedy by size (largest first), each region at the lowest offset of the first chunk where it fits
  * between the regions already placed there that live at the same time. Chunks that exist already
- * keep their capacity; new ones are as large as their content needs, never above the device's
- * largest allocation. */
+ * keep their capacity; new ones are as large as their content needs, or as that of any announced
+ * plan does (tdm__plan_reserve), never above the device's largest allocation. An announced plan
+ * then gets the places that it had when it was announced: no region was above the extents found
+ * then, and a chunk of that capacity refuses no region that it took. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -25,6 +27,7 @@ void tdm__arena_destroy(tdm__arena **arena)
         free(a->chunks[i]);
     }
     free(a->chunks);
+    free(a->wanted);
     free(a);
     *arena = NULL;
 }
@@ -142,7 +145,7 @@ done:
     return status;
 }
 
-/* Makes the arena's chunks from n_old on, as large as needed. */
+/* Makes the arena's chunks that are not there yet, as large as needed or announced. */
 static tdm_status grow_arena(tdm__arena *arena, const uint64_t *extent, size_t n)
 {
     tdm_status status = TDM_OK;
@@ -150,7 +153,10 @@ static tdm_status grow_arena(tdm__arena *arena, const uint64_t *extent, size_t n
     while (arena->n < n) {
         tdm__buffer *buffer = NULL;
         TDM_TRY(tdm__calloc_try(1, sizeof *buffer, &buffer));
-        status = tdm__buffer_create(arena->device, extent[arena->n], false, "activations", buffer);
+        uint64_t bytes = extent[arena->n];
+        if (arena->n < arena->n_wanted && arena->wanted[arena->n] > bytes)
+            bytes = arena->wanted[arena->n];
+        status = tdm__buffer_create(arena->device, bytes, false, "activations", buffer);
         if (status) {
             free(buffer);
             goto done;
@@ -235,6 +241,26 @@ static tdm_status place_in_arena(tdm__planning *p, tdm__region *regions, size_t 
 done:
     free(capacity);
     free(extent);
+    return status;
+}
+
+tdm_status tdm__planning_reserve(tdm__planning *p)
+{
+    tdm__arena *arena = p->plan->arena;
+    tdm__region *regions = NULL;
+    uint64_t *extent = NULL;
+    size_t n_chunks = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__calloc_try(p->n_homes + p->n_nodes, sizeof *regions, &regions));
+    TDM_TRY(tdm__regions_place(regions, collect(p, regions), p->traits->align, NULL, 0,
+                               p->traits->max_allocation, &extent, &n_chunks));
+    TDM_TRY(tdm__grow(&arena->wanted, &arena->wanted_capacity, n_chunks, sizeof *arena->wanted));
+    while (arena->n_wanted < n_chunks) arena->wanted[arena->n_wanted++] = 0;
+    for (size_t c = 0; c < n_chunks; c++)
+        if (extent[c] > arena->wanted[c]) arena->wanted[c] = extent[c];
+done:
+    free(extent);
+    free(regions);
     return status;
 }
 

@@ -103,7 +103,8 @@ done:
     return status;
 }
 
-static tdm_status make(tdm__planning *p)
+/* Up to what has to lie where. */
+static tdm_status lay_out(tdm__planning *p)
 {
     tdm__plan *plan = p->plan;
     tdm_status status = TDM_OK;
@@ -124,6 +125,14 @@ static tdm_status make(tdm__planning *p)
     }
     TDM_TRY(tdm__planning_variants(p));
     TDM_TRY(tdm__planning_homes(p));
+done:
+    return status;
+}
+
+static tdm_status make(tdm__planning *p)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(lay_out(p));
     TDM_TRY(make_constants(p));
     TDM_TRY(tdm__planning_place(p));
     TDM_TRY(tdm__planning_prepare(p));
@@ -132,13 +141,21 @@ done:
     return status;
 }
 
-tdm_status tdm__plan_create(const tdm_graph *graph, const tdm__plan_spec *spec, tdm__plan **out)
+static tdm_status reserve(tdm__planning *p)
+{
+    tdm_status status = lay_out(p);
+    return status ? status : tdm__planning_reserve(p);
+}
+
+/* Runs stages of planning; *out: what they made. */
+static tdm_status run_stages(const tdm_graph *graph, const tdm__plan_spec *spec,
+                             tdm_status (*stages)(tdm__planning *p), tdm__plan **out)
 {
     *out = NULL;
     if (graph->error.status) return tdm__error_give(&graph->error);
     tdm__planning p = {.graph = graph, .spec = spec, .traits = tdm__device_traits(spec->device)};
     tdm_status status = tdm__calloc_try(1, sizeof *p.plan, &p.plan);
-    if (!status) status = make(&p);
+    if (!status) status = stages(&p);
     free(p.nodes);
     free(p.needed);
     free(p.pinned);
@@ -151,6 +168,19 @@ tdm_status tdm__plan_create(const tdm_graph *graph, const tdm__plan_spec *spec, 
         tdm__plan_destroy(&p.plan);
     else
         *out = p.plan;
+    return status;
+}
+
+tdm_status tdm__plan_create(const tdm_graph *graph, const tdm__plan_spec *spec, tdm__plan **out)
+{
+    return run_stages(graph, spec, make, out);
+}
+
+tdm_status tdm__plan_reserve(const tdm_graph *graph, const tdm__plan_spec *spec)
+{
+    tdm__plan *plan = NULL;
+    const tdm_status status = run_stages(graph, spec, reserve, &plan);
+    tdm__plan_destroy(&plan);
     return status;
 }
 

@@ -33,6 +33,11 @@ typedef struct tdm__plan_spec {
     void *choose_user;
 } tdm__plan_spec;
 
+/* Makes no plan, only sees to it that the arena's next chunks will be large enough for this one:
+ * plans that are all announced before the first is made take the memory of the largest, whatever
+ * their order. Without it a larger later one adds chunks to what is there. */
+tdm_status tdm__plan_reserve(const tdm_graph *graph, const tdm__plan_spec *spec);
+
 typedef struct tdm__plan tdm__plan;
 
 /* The graph may be destroyed afterwards. The arena, device and placed buffers must outlive it. */

@@ -66,6 +66,7 @@ void tdm__planning_fuse(tdm__planning *p);
 void tdm__planning_accumulate(tdm__planning *p);
 tdm_status tdm__planning_variants(tdm__planning *p);
 tdm_status tdm__planning_homes(tdm__planning *p);
+tdm_status tdm__planning_reserve(tdm__planning *p); /* instead of the following ones */
 tdm_status tdm__planning_place(tdm__planning *p);
 tdm_status tdm__planning_prepare(tdm__planning *p);
 
@@ -161,6 +162,8 @@ struct tdm__arena {
     tdm_device *device;
     tdm__buffer **chunks; /* each stays where it is: views point to it */
     size_t n, capacity;
+    uint64_t *wanted; /* per chunk, what announced plans need; chunks made before have what they have */
+    size_t n_wanted, wanted_capacity;
 };
 
 #endif

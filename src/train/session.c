@@ -320,12 +320,26 @@ done:
     return status;
 }
 
+/* Announces the plans of full batches to the arena, for training and the validation after it. */
+static tdm_status reserve(tdm__session *s)
+{
+    tdm_status status = TDM_OK;
+    for (int p = TDM__FOR_TRAINING; p <= TDM__FOR_VALIDATION; p++)
+        for (size_t i = 0; i < s->streams[p].n; i++)
+            TDM_TRY(tdm__step_reserve(s, p == TDM__FOR_TRAINING, s->streams[p].list[i].tasks));
+done:
+    return status;
+}
+
 tdm_status tdm__session_plan_training(tdm__session *s)
 {
+    const tdm__streams *streams = &s->streams[TDM__FOR_TRAINING];
     tdm__step_plan *plan;
     tdm_status status = TDM_OK;
-    for (size_t i = 0; i < s->streams[TDM__FOR_TRAINING].n && !status; i++)
-        status = tdm__session_plan(s, TDM__FOR_TRAINING, i, s->batch_size, &plan);
+    if (s->n_plans == 0 && streams->n > 1) TDM_TRY(reserve(s));
+    for (size_t i = 0; i < streams->n; i++)
+        TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, i, s->batch_size, &plan));
+done:
     return status;
 }
 

@@ -155,22 +155,35 @@ static void place_variables(step_graph *b)
                          tdm__flat_value_view(b->s->flat, b->net.variables[i].segment));
 }
 
+/* The graph of a plan's step. */
+static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *plan)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(step_graph_begin(b, s, plan->count, plan->training));
+    b->tasks = plan->tasks;
+    b->meter = s->meters[plan->training];
+    TDM_TRY(build_forward(b));
+    place_variables(b);
+    if (plan->training) {
+        TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
+                                &plan->has_gradient));
+        TDM_TRY(build_backward(b, plan->has_gradient));
+    }
+done:
+    return status;
+}
+
+static tdm__plan_spec plan_spec(tdm__session *s)
+{
+    return (tdm__plan_spec){.device = s->device, .arena = s->arena, .step = {&s->step_buffer, 0}};
+}
+
 tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
 {
     tdm_status status = TDM_OK;
     step_graph b = {0};
-    TDM_TRY(step_graph_begin(&b, s, plan->count, plan->training));
-    b.tasks = plan->tasks;
-    b.meter = s->meters[plan->training];
-    TDM_TRY(build_forward(&b));
-    place_variables(&b);
-    if (plan->training) {
-        TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
-                                &plan->has_gradient));
-        TDM_TRY(build_backward(&b, plan->has_gradient));
-    }
-    const tdm__plan_spec spec = {
-        .device = s->device, .arena = s->arena, .step = {&s->step_buffer, 0}};
+    const tdm__plan_spec spec = plan_spec(s);
+    TDM_TRY(build_step(&b, s, plan));
     TDM_TRY(tdm__plan_create(b.net.graph, &spec, &plan->plan));
     plan->inputs = b.inputs;
     b.inputs = NULL;
@@ -179,13 +192,26 @@ done:
     return status;
 }
 
+tdm_status tdm__step_reserve(tdm__session *s, bool training, const bool *tasks)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    tdm__step_plan plan = {.count = s->batch_size, .training = training, .tasks = tasks};
+    const tdm__plan_spec spec = plan_spec(s);
+    TDM_TRY(build_step(&b, s, &plan));
+    TDM_TRY(tdm__plan_reserve(b.net.graph, &spec));
+done:
+    step_graph_free(&b);
+    free(plan.has_gradient);
+    return status;
+}
+
 tdm_status tdm__step_build_prediction(tdm__session *s, int64_t count, tdm__plan **plan,
                                       tdm_value *input, tdm_value *outputs, tdm_desc *descs)
 {
     tdm_status status = TDM_OK;
     step_graph b = {0};
-    const tdm__plan_spec spec = {
-        .device = s->device, .arena = s->arena, .step = {&s->step_buffer, 0}};
+    const tdm__plan_spec spec = plan_spec(s);
     TDM_TRY(step_graph_begin(&b, s, count, false));
     tdm_graph *g = b.net.graph;
     *input = b.inputs[s->input];

@@ -9,6 +9,8 @@
 tdm_status tdm__step_declare(tdm__session *session, bool *used);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
+/* Announces the plan of a full batch to the arena (tdm__plan_reserve). */
+tdm_status tdm__step_reserve(tdm__session *session, bool training, const bool *tasks);
 /* A plan of the network alone, in evaluation mode: *input is to be bound, outputs (n_tasks) are
  * what tdm__task_output makes of the predictions, of the shapes `descs`. */
 tdm_status tdm__step_build_prediction(tdm__session *session, int64_t count, tdm__plan **plan,

@@ -244,6 +244,46 @@ START_TEST(plans_share_programs_and_memory)
 }
 END_TEST
 
+/* The step of a later task takes more than the first one's: the arena is the largest step's, not
+ * the sum of what each adds; and validation finds room in it. */
+START_TEST(memory_is_the_largest_steps)
+{
+    static const char *const list[] = {
+        "train.sampling=uniform",
+        "model.layers=conv 8 k3 p1,relu",
+        "tasks.class.layers=global-avg-pool,dense classes",
+        "tasks.recon.layers=conv channels k3 p1,sigmoid",
+        "tasks.wide.loss=l1",
+        "tasks.wide.target=images",
+        "tasks.wide.layers=conv 96 k3 p1,relu,conv channels k3 p1,sigmoid",
+        "tasks.wider.loss=l1",
+        "tasks.wider.target=images",
+        "tasks.wider.layers=conv 192 k3 p1,relu,conv channels k3 p1,sigmoid",
+    };
+    tdm_config *config = small_config(folder, list, sizeof list / sizeof *list);
+    const tdm_array_info infos[] = {
+        {.name = "images", .kind = TDM_ARRAY_IMAGE, .rank = 3, .dims = {8, 8, 1}, .elems = 64},
+        {.name = "labels", .kind = TDM_ARRAY_CLASS, .elems = 1, .classes = 4}};
+    tdm__session s;
+    tdm__step_plan *plan;
+    tdm__plan_stats stats;
+    uint64_t most = 0, least = UINT64_MAX;
+    support_ok(tdm__session_create(config, &(tdm__array_source){2, infos}, true, &s));
+    const uint64_t before = tdm__device_bytes(s.device);
+    support_ok(tdm__session_plan_training(&s));
+    support_ok(tdm__session_plan(&s, TDM__FOR_VALIDATION, 0, s.batch_size, &plan));
+    for (size_t i = 0; i < s.n_plans; i++) {
+        tdm__plan_get_stats(s.plans[i].plan, &stats);
+        if (stats.arena_bytes > most) most = stats.arena_bytes;
+        if (stats.arena_bytes < least) least = stats.arena_bytes;
+    }
+    ck_assert_uint_gt(most, 3 * least);
+    ck_assert_uint_le(tdm__device_bytes(s.device), before + most + s.n_plans * 8192);
+    tdm__session_destroy(&s);
+    tdm_config_destroy(&config);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_together_is_refused)
 {
     support_fails(TRAIN("x", NULL, "train.sampling=joint"), TDM_ERR_CONFIG, "different samples");
@@ -276,6 +316,7 @@ int main(void)
     tcase_add_test(tc, reports_tell_the_samples_of_each_task);
     tcase_add_test(tc, only_targets_select_and_are_tested);
     tcase_add_test(tc, plans_share_programs_and_memory);
+    tcase_add_test(tc, memory_is_the_largest_steps);
     tcase_add_test(tc, what_does_not_fit_together_is_refused);
     suite_add_tcase(suite, tc);
     return support_run(suite);

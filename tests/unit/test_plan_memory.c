@@ -117,6 +117,59 @@ START_TEST(plans_share_an_arena)
 }
 END_TEST
 
+/* A chain of sums over n floats: two live at a time, and what is kept. */
+static tdm_graph *chain(int64_t n, int length)
+{
+    tdm_graph *graph = NULL;
+    support_ok(tdm_graph_create(&graph));
+    tdm_value x = tdm_graph_input(graph, "x", tdm_desc_1(TDM_F32, n));
+    for (int i = 0; i < length; i++) {
+        x = tdm_concat(graph, (tdm_value[]){x, x}, 2, 0);
+        x = tdm_slice(graph, x, 0, 0, n);
+    }
+    tdm_graph_keep(graph, x);
+    return graph;
+}
+
+static uint64_t arena_bytes(const tdm__arena *arena)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < arena->n; i++) bytes += arena->chunks[i]->bytes;
+    return bytes;
+}
+
+/* Plans that are announced take what the largest of them takes, in whatever order they are made. */
+START_TEST(announced_plans_take_the_largest)
+{
+    enum { GRAPHS = 4 };
+    static const int64_t sizes[GRAPHS] = {100, 5000, 300, 9000};
+    tdm_graph *graphs[GRAPHS];
+    tdm__plan *plans[GRAPHS];
+    uint64_t most = 0, sum[2];
+    for (int i = 0; i < GRAPHS; i++) graphs[i] = chain(sizes[i], 3);
+    for (int announced = 0; announced < 2; announced++) {
+        tdm__arena *arena = NULL;
+        support_ok(tdm__arena_create(cl.device, &arena));
+        const tdm__plan_spec spec = {.device = cl.device, .arena = arena};
+        for (int i = 0; announced && i < GRAPHS; i++)
+            support_ok(tdm__plan_reserve(graphs[i], &spec));
+        ck_assert_uint_eq(arena->n, 0); /* nothing is there yet */
+        for (int i = 0; i < GRAPHS; i++) {
+            tdm__plan_stats s;
+            support_ok(tdm__plan_create(graphs[i], &spec, &plans[i]));
+            tdm__plan_get_stats(plans[i], &s);
+            if (s.arena_bytes > most) most = s.arena_bytes;
+        }
+        sum[announced] = arena_bytes(arena);
+        for (int i = 0; i < GRAPHS; i++) tdm__plan_destroy(&plans[i]);
+        tdm__arena_destroy(&arena);
+    }
+    ck_assert_uint_eq(sum[1], most);
+    ck_assert_uint_gt(sum[0], most);
+    for (int i = 0; i < GRAPHS; i++) tdm_graph_destroy(&graphs[i]);
+}
+END_TEST
+
 /* random graphs -------------------------------------------------------------------------------- */
 
 enum { POOL = 40 };
@@ -288,6 +341,7 @@ int main(void)
     tcase_add_test(c, regions_too_large);
     tcase_add_test(c, memory_is_reused);
     tcase_add_test(c, plans_share_an_arena);
+    tcase_add_test(c, announced_plans_take_the_largest);
     tcase_add_test(c, random_graphs);
     suite_add_tcase(suite, c);
     return support_run(suite);
