@@ -521,14 +521,19 @@ def uncertain(a, loss, s):
     return weighted + torch.log(sigma)
 
 
+def of_something(term, total):
+    """A loss of no element has no term."""
+    return term if total is None else term * (total != 0)
+
+
 @replay("uncertainty")
-def _(a, loss, s):
-    return [uncertain(a, loss, s)]
+def _(a, loss, s, total=None):
+    return [of_something(uncertain(a, loss, s), total)]
 
 
 @replay("uncertainty_grad")
-def _(a, loss, s, dy):
-    return pulled(lambda loss, s: uncertain(a, loss, s), dy, loss, s)
+def _(a, loss, s, dy, total=None):
+    return pulled(lambda loss, s: of_something(uncertain(a, loss, s), total), dy, loss, s)
 
 
 # ---- output ------------------------------------------------------------------------------------------
