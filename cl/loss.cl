@@ -553,3 +553,151 @@ TEAM_KERNEL void loss_finish(ARG(const float, partial), ARG(float, loss), ARG(fl
         total[0] = w;
     }
 }
+
+// ---- soft Dice -------------------------------------------------------------------------------------
+
+// Labels are ints, or (with one class) floats where NaN does not count. Of a row: y of the class
+// `label`; a label that is no class is bad.
+typedef struct {
+    bool valid, bad;
+    int label;
+    float y;
+} dice_row;
+
+static inline dice_row dice_read(int bits, int C, int ignore, int floats)
+{
+    dice_row r = {false, false, 0, 0.0f};
+    if (floats) {
+        r.y = as_float(bits);
+        r.valid = r.y == r.y;
+        return r;
+    }
+    r.valid = bits >= 0 && bits != ignore;
+    r.bad = r.valid && bits >= max(C, 2);
+    r.label = C == 1 ? 0 : bits;
+    r.y = C == 1 ? (float)bits : 1.0f;
+    return r;
+}
+
+#ifdef STYLE_GPU
+#define AS_FLOATL(v) as_float(v)
+#else
+#define AS_FLOATL(v) CAT(as_, FLOATV)(v)
+#endif
+
+// Sums over a team's rows: I, P, Y of each class, then the number of valid rows. A sum takes two rows of
+// partial[][teams]: itself and its compensation.
+static inline void dice_store(team_sum sum, global float *partial, int at, int teams,
+                              local float2 *scratch)
+{
+    const float2 total = team_total(sum, scratch);
+    if (TEAM_FIRST) {
+        partial[(ulong)at * 2 * teams + TEAM_ID] = total.x;
+        partial[((ulong)at * 2 + 1) * teams + TEAM_ID] = total.y;
+    }
+}
+
+static inline float dice_total(global const float *partial, int at, int teams, local float2 *scratch)
+{
+    global const float *p = partial + (ulong)at * 2 * teams;
+    team_sum sum = {0.0f, 0.0f};
+    for (int i = 0; i < teams; i += TEAM) {
+        team_add(&sum, team_load(p + i, teams - i, 0.0f));
+        sum.e += team_load(p + teams + i, teams - i, 0.0f);
+    }
+    const float2 total = team_total(sum, scratch);
+    return total.x + total.y;
+}
+
+// The rows of a team stay in the cache from one class to the next.
+TEAM_KERNEL void dice_loss_fwd(ARG(const float, p), ARG(const int, labels), ARG(float, partial),
+                               const ulong rows, const int C, const int block, const int teams,
+                               const int ignore, const int floats)
+{
+    VIEW(p);
+    VIEW(labels);
+    VIEW(partial);
+    TEAM_LOCAL(scratch);
+    TEAM_RANGE(rows);
+    team_sum rows_valid = {0.0f, 0.0f};
+    for (int c = 0; c < C; c++) {
+        team_sum sum[3];
+        for (int k = 0; k < 3; k++) sum[k].s = sum[k].e = 0.0f;
+        for (ulong r = begin; r < end; r += TEAM) {
+            const int n = TEAM_LEFT(r, end);
+            // lanes behind the rows must not count: -1, or the bits of a NaN
+            const intl bits = team_load_int(labels + r, n, -1);
+            const floatl soft = AS_FLOATL(bits);
+            const intl hard = (bits >= 0) & (bits != ignore);
+            const intl bad = hard & (bits >= max(C, 2)) & (floats ? 0 : -1);
+            const intl valid = floats ? soft == soft : hard;
+            const floatl one = select((floatl)0.0f, (floatl)1.0f, bits == (C == 1 ? 1 : c));
+            const floatl y = floats ? soft : one;
+            const floatl value = row_gather(p + r * C, n, C, c);
+            team_add(&sum[0], select(select((floatl)0.0f, value * y, valid), (floatl)NAN, bad));
+            team_add(&sum[1], select((floatl)0.0f, value, valid));
+            team_add(&sum[2], select((floatl)0.0f, y, valid));
+            if (c == 0) team_add(&rows_valid, select((floatl)0.0f, (floatl)1.0f, valid));
+        }
+        for (int k = 0; k < 3; k++) dice_store(sum[k], partial, 3 * c + k, teams, scratch);
+    }
+    dice_store(rows_valid, partial, 3 * C, teams, scratch);
+}
+
+// One team. total: of valid rows; sums[3][C]: I, P, Y.
+TEAM_KERNEL void dice_loss_finish(ARG(const float, partial), ARG(float, loss), ARG(float, total),
+                                  ARG(float, sums), const int teams, const int C,
+                                  const float smooth)
+{
+    VIEW(partial);
+    VIEW(loss);
+    VIEW(total);
+    VIEW(sums);
+    TEAM_LOCAL(scratch);
+    float dice = 0.0f, counted = 0.0f, bad = 0.0f;
+    for (int c = 0; c < C; c++) {
+        float s[3];
+        for (int k = 0; k < 3; k++) {
+            s[k] = dice_total(partial, 3 * c + k, teams, scratch);
+            if (TEAM_FIRST) sums[k * C + c] = s[k];
+        }
+        if (s[0] != s[0]) bad = NAN;
+        if (C > 1 && !(s[2] > 0.0f)) continue;
+        dice += (2.0f * s[0] + smooth) / (s[1] + s[2] + smooth);
+        counted += 1.0f;
+    }
+    const float valid = dice_total(partial, 3 * C, teams, scratch);
+    if (TEAM_FIRST) {
+        loss[0] = (counted > 0.0f ? 1.0f - dice / counted : 0.0f) + bad;
+        total[0] = valid;
+    }
+}
+
+// Elements of rows; dp = dloss / n (2 I + s - 2 y U) / U^2, U = P + Y + s.
+LANES_KERNEL void dice_loss_bwd(ARG(const int, labels), ARG(const float, sums),
+                                ARG(const float, dloss), ARG(float, dp), const int C,
+                                const int ignore, const int floats, const float smooth,
+                                const ulong rows, const int per_item)
+{
+    VIEW(labels);
+    VIEW(sums);
+    VIEW(dloss);
+    VIEW(dp);
+    float counted = 0.0f;
+    for (int c = 0; c < C; c++) counted += C == 1 || sums[2 * C + c] > 0.0f ? 1.0f : 0.0f;
+#ifdef STYLE_GPU
+    const ulong begin = min(rows * C, (ulong)get_global_id(0));
+    const ulong end = min(rows * C, begin + 1);
+#else
+    const ulong begin = min(rows, (ulong)get_global_id(0) * per_item) * C;
+    const ulong end = min(rows, ((ulong)get_global_id(0) + 1) * per_item) * C;
+#endif
+    for (ulong i = begin; i < end; i++) {
+        const int c = (int)(i % C);
+        const dice_row r = dice_read(labels[i / C], C, ignore, floats);
+        const float u = sums[C + c] + sums[2 * C + c] + smooth, y = r.label == c ? r.y : 0.0f;
+        float d = dloss[0] / counted * (2.0f * sums[c] + smooth - 2.0f * y * u) / (u * u);
+        if (C > 1 && !(sums[2 * C + c] > 0.0f)) d = 0.0f;
+        dp[i] = r.bad ? NAN : r.valid ? d : 0.0f;
+    }
+}

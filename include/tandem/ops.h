@@ -134,8 +134,14 @@ tdm_value tdm_l1_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value 
 tdm_value tdm_l2_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask);
 tdm_value tdm_huber_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask, float delta);
 
+/* p (...,C): probabilities (softmax; C = 1: sigmoid), C <= 64; labels i32 (...), or with C = 1 f32 of
+ * p's shape. Soft Dice over all valid pixels of the batch: 1 - mean over the classes that occur of
+ * (2 sum p y + smooth) / (sum p + sum y + smooth); see Milletari et al., 3DV 2016. smooth > 0.
+ * Its total is the number of valid rows. */
+tdm_value tdm_dice_loss(tdm_graph *g, tdm_value p, tdm_value labels, int ignore_index, float smooth);
+
 /* What one of these losses was divided by: the number of valid elements, or the sum of their labels'
- * class weights; 0 when there was none. */
+ * class weights; 0 when there was none. Not of a sum of losses. */
 tdm_value tdm_loss_total(tdm_graph *g, tdm_value loss);
 
 /* ---- combining losses ------------------------------------------------------------------------ */

@@ -294,6 +294,37 @@ START_TEST(invalid_elements)
 }
 END_TEST
 
+/* Perfect, useless and unlabelled answers; a label that is no class shows. */
+START_TEST(dice_by_hand)
+{
+    enum { ROWS = 4 };
+    const float perfect[] = {1, 0, 0, 1, 1, 0, 0, 1}, useless[] = {0, 1, 1, 0, 0, 1, 1, 0};
+    const int32_t labels[][ROWS] = {{0, 1, 0, 1}, {0, 1, 0, 1}, {-1, -1, -1, -1}, {0, 1, 2, 1}};
+    const float *answers[] = {perfect, useless, useless, perfect};
+    /* the useless one: I = 0, P = Y = 2 and smooth = 1 for both classes */
+    const double want[] = {0, 1 - 1.0 / 5, 0, NAN};
+    for (int i = 0; i < 4; i++) {
+        float dp[2 * ROWS];
+        rig t;
+        rig_open(&t, _i);
+        tdm_value p = rig_add(&t, tdm_desc_2(TDM_F32, ROWS, 2), answers[i]);
+        tdm_value y = rig_add(&t, tdm_desc_1(TDM_I32, ROWS), labels[i]);
+        tdm_value loss = tdm_dice_loss(t.graph, p, y, -1, 1);
+        tdm_value grad = rig_gradient(&t, loss, p);
+        rig_run(&t);
+        const double got = rig_read_scalar(&t, loss);
+        rig_read(&t, grad, dp);
+        if (i == 3) {
+            ck_assert(isnan(got) && isnan(dp[4]));
+        } else {
+            ck_assert_double_eq_tol(got, want[i], 1e-6);
+            for (int k = 0; k < 2 * ROWS; k++) ck_assert(i == 2 ? dp[k] == 0 : dp[k] != 0);
+        }
+        rig_close(&t);
+    }
+}
+END_TEST
+
 START_TEST(extreme_logits)
 {
     float x[] = {1e4f, -1e4f, 0, -3e38f, 3e38f, 0}, dx[6];
@@ -453,6 +484,7 @@ int main(void)
     tcase_add_loop_test(c, labels_out_of_range, 0, 2);
     tcase_add_loop_test(c, ignored_rows, 0, 2);
     tcase_add_loop_test(c, invalid_elements, 0, 2);
+    tcase_add_loop_test(c, dice_by_hand, 0, 2);
     tcase_add_loop_test(c, extreme_logits, 0, 2);
     tcase_add_loop_test(c, uncertainty, 0, 2);
     tcase_add_loop_test(c, many_terms, 0, 2);

@@ -494,6 +494,39 @@ def _(a, x, target, mask, total, dloss):
     return pulled(lambda x: mean(point_sum(a, x, target, mask)[0], total), dloss, x)
 
 
+def dice_sums(a, p, labels):
+    """I, P, Y of the rows that count, as (3, C), and their number."""
+    classes = p.shape[-1]
+    p, y = p.reshape(-1, classes), labels.reshape(-1)
+    if torch.is_floating_point(y):
+        valid, hot = ~torch.isnan(y), y[:, None]
+    else:
+        valid = (y >= 0) & (y != a.ignore_index)
+        hot = y[:, None].to(p.dtype) if classes == 1 else F.one_hot(y.clamp(min=0).long(), classes)
+    p, hot = p[valid], hot[valid].to(p.dtype)
+    return torch.stack([(p * hot).sum(0), p.sum(0), hot.sum(0)]), valid.sum().to(p.dtype)
+
+
+def dice(a, sums):
+    """Of the classes that occur (one output: always)."""
+    i, p, y = sums if sums.shape[1] == 1 else sums[:, sums[2] > 0]
+    return 1 - ((2 * i + a.smooth) / (p + y + a.smooth)).mean() if i.numel() else i.sum()
+
+
+@replay("dice_loss")
+def _(a, p, labels):
+    sums, total = dice_sums(a, p, labels)
+    return [dice(a, sums), total, sums]
+
+
+@replay("dice_loss_grad")
+def _(a, p, labels, sums, dloss):
+    def loss(x):  # with the given sums, which move as x moves
+        now, _ = dice_sums(a, x, labels)
+        return dice(a, sums + now - now.detach())
+    return pulled(loss, dloss, p)
+
+
 @replay("mask_fill")
 def _(a, x, mask=None):
     counts = torch.ones_like(x, dtype=torch.bool)
