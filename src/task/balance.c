@@ -61,7 +61,7 @@ static void variance_name(const tdm__task *t, tdm__str *out)
 }
 
 static tdm_value learnt_term(const tdm__balance *b, tdm_graph *g, const tdm__task *t,
-                             tdm_value loss, tdm__variable_fn variable, void *user)
+                             tdm__loss_value loss, tdm__variable_fn variable, void *user)
 {
     tdm__str name = {0};
     variance_name(t, &name);
@@ -72,20 +72,21 @@ static tdm_value learnt_term(const tdm__balance *b, tdm_graph *g, const tdm__tas
                                .init_value = b->initial_s};
     const tdm_status status = tdm__str_status(&name);
     const tdm_value term = status ? tdm_graph_fail(g, status, "out of memory")
-                                  : tdm_uncertainty(g, loss, variable(user, &spec),
-                                                    tdm_loss_total(g, loss), likelihood_of(b, t));
+                                  : tdm_uncertainty(g, loss.loss, variable(user, &spec), loss.total,
+                                                    likelihood_of(b, t));
     tdm__str_free(&name);
     return term;
 }
 
-static tdm_value term_of(const tdm__balance *b, tdm_graph *g, const tdm__task *t, tdm_value loss,
-                         tdm__variable_fn variable, void *user)
+static tdm_value term_of(const tdm__balance *b, tdm_graph *g, const tdm__task *t,
+                         tdm__loss_value loss, tdm__variable_fn variable, void *user)
 {
-    return b->kind == TDM__BALANCE_UNCERTAINTY ? learnt_term(b, g, t, loss, variable, user) : loss;
+    return b->kind == TDM__BALANCE_UNCERTAINTY ? learnt_term(b, g, t, loss, variable, user)
+                                               : loss.loss;
 }
 
 tdm_value tdm__balance_total(const tdm__balance *b, tdm_graph *g, const tdm__task *tasks,
-                             const tdm_value *losses, size_t n, tdm__variable_fn variable,
+                             const tdm__loss_value *losses, size_t n, tdm__variable_fn variable,
                              void *user)
 {
     tdm_value *terms = NULL, total = TDM_NO_VALUE;
@@ -95,7 +96,7 @@ tdm_value tdm__balance_total(const tdm__balance *b, tdm_graph *g, const tdm__tas
     TDM_TRY(tdm__calloc_try(n, sizeof *weights, &weights));
     int used = 0;
     for (size_t i = 0; i < n; i++) {
-        if (losses[i] < 0) continue;
+        if (losses[i].loss < 0) continue;
         terms[used] = term_of(b, g, &tasks[i], losses[i], variable, user);
         weights[used++] = b->kind == TDM__BALANCE_FIXED ? (float)tasks[i].weight : 1;
     }

@@ -129,7 +129,7 @@ static void meter_classes(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pr
     const task_blocks *b = &m->blocks[task];
     const tdm_desc pair = tdm_desc_2(TDM_F32, 2, 2);
     tdm_value acc;
-    if (t->loss == TDM__LOSS_BCE) {
+    if (tdm__loss_is_binary(t->loss)) {
         pred = binary_rows(g, pred);
         target = binary_rows(g, target);
     }
@@ -166,7 +166,7 @@ static void meter_values(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pre
     if (t->meters & (1u << TDM__METER_REGRESSION)) {
         acc = accumulator(m, g, "regression", tdm_desc_2(TDM_F32, 8, 2),
                           b->meters[TDM__METER_REGRESSION]);
-        const tdm_value x = t->loss == TDM__LOSS_BCE ? tdm_sigmoid(g, pred) : pred;
+        const tdm_value x = tdm__loss_is_binary(t->loss) ? tdm_sigmoid(g, pred) : pred;
         tdm_graph_keep(g, tdm_metric_regression(g, x, target, TDM_NO_VALUE, acc));
     }
     if (t->meters & (1u << TDM__METER_BOX)) {
@@ -176,11 +176,11 @@ static void meter_values(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pre
 }
 
 void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
-                     tdm_value loss, int64_t count)
+                     tdm__loss_value loss, int64_t count)
 {
     const tdm_value acc =
         accumulator(m, g, "loss", tdm_desc_2(TDM_F32, 2, 2), m->blocks[task].loss);
-    tdm_graph_keep(g, tdm_metric_mean(g, loss, (float)count, tdm_loss_total(g, loss), acc));
+    tdm_graph_keep(g, tdm_metric_mean(g, loss.loss, (float)count, loss.total, acc));
     meter_classes(m, g, task, pred, target);
     meter_values(m, g, task, pred, target);
 }

@@ -16,7 +16,8 @@ enum {
 static const tdm_opt_spec specs[] = {
     {"tasks.*.enabled", TDM_OPT_BOOL, "true", .help = "false: as if the task were not listed"},
     {"tasks.*.loss", TDM_OPT_ENUM, NULL, TDM_OPT_REQUIRED,
-     .choices = "cross-entropy|nll|bce|l1|l2|huber", .help = "what is minimised"},
+     .choices = "cross-entropy|nll|bce|l1|l2|huber|dice|cross-entropy+dice|bce+dice",
+     .help = "what is minimised"},
     {"tasks.*.target", TDM_OPT_STRING, NULL, TDM_OPT_REQUIRED,
      .help = "array that holds the labels or target values"},
     {"tasks.*.mask", TDM_OPT_STRING, "",
@@ -36,6 +37,8 @@ static const tdm_opt_spec specs[] = {
     {"tasks.*.class_weights", TDM_OPT_FLOATS, "[]", TDM_OPT_MIN, 0, .help = "one factor per class"},
     {"tasks.*.pos_weight", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
      .help = "factor of positive examples (bce)"},
+    {"tasks.*.dice_smooth", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
+     .help = "added to both sides of the Dice ratio: steadies small areas"},
     {"tasks.*.huber_delta", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
      .help = "where huber turns from square to linear"},
     {"tasks.*.label_map", TDM_OPT_INTS, "[]",
@@ -54,7 +57,8 @@ static const tdm_opt_spec specs[] = {
 };
 const tdm_opt_table tdm_task_options = {"tasks", specs, sizeof specs / sizeof *specs};
 
-static const char *const loss_names[] = {"cross-entropy", "nll", "bce", "l1", "l2", "huber"};
+static const char *const loss_names[] = {
+    "cross-entropy", "nll", "bce", "l1", "l2", "huber", "dice", "cross-entropy+dice", "bce+dice"};
 
 const char *tdm__loss_name(tdm__loss_kind loss)
 {
@@ -63,12 +67,18 @@ const char *tdm__loss_name(tdm__loss_kind loss)
 
 bool tdm__loss_takes_labels(tdm__loss_kind loss)
 {
-    return loss == TDM__LOSS_CROSS_ENTROPY || loss == TDM__LOSS_NLL;
+    return loss == TDM__LOSS_CROSS_ENTROPY || loss == TDM__LOSS_NLL || loss == TDM__LOSS_DICE ||
+           loss == TDM__LOSS_CROSS_ENTROPY_DICE;
+}
+
+bool tdm__loss_is_binary(tdm__loss_kind loss)
+{
+    return loss == TDM__LOSS_BCE || loss == TDM__LOSS_BCE_DICE;
 }
 
 bool tdm__loss_is_classification(tdm__loss_kind loss)
 {
-    return tdm__loss_takes_labels(loss) || loss == TDM__LOSS_BCE;
+    return tdm__loss_takes_labels(loss) || tdm__loss_is_binary(loss);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -189,7 +199,7 @@ static const char *const *default_metrics(tdm__loss_kind loss, tdm_array_kind ki
     static const char *const values[] = {"l1", "l2", NULL};
     if (tdm__loss_takes_labels(loss)) return kind == TDM_ARRAY_MASK ? masks : classes;
     if (kind == TDM_ARRAY_IMAGE) return images;
-    if (loss == TDM__LOSS_BCE) return kind == TDM_ARRAY_MASK ? binary_masks : answers;
+    if (tdm__loss_is_binary(loss)) return kind == TDM_ARRAY_MASK ? binary_masks : answers;
     return kind == TDM_ARRAY_DEPTH ? depths : kind == TDM_ARRAY_BOX ? boxes : values;
 }
 
@@ -297,6 +307,7 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
     t->sampling = read_float(&r, "sampling");
     t->auxiliary = !strcmp(read_string(&r, "role"), "auxiliary");
     t->target_scale = read_float(&r, "target_scale");
+    t->dice_smooth = read_float(&r, "dice_smooth");
     tdm_status status = r.status;
     TDM_TRY(status);
     t->loss = loss_by_name(loss);
@@ -527,7 +538,14 @@ tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm
     return t->target_scale == 1 ? target : tdm_scale(g, target, (float)(1 / t->target_scale));
 }
 
-tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+static tdm_value dice(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+{
+    return tdm_dice_loss(g, tdm__task_output(t, g, pred), target, t->ignore_index,
+                         (float)t->dice_smooth);
+}
+
+/* The loss, or the first of a sum of two. */
+static tdm_value main_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
 {
     const tdm_cross_entropy_attrs ce = {t->ignore_index, (float)t->label_smoothing};
     const tdm_value none = TDM_NO_VALUE;
@@ -538,10 +556,12 @@ tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_v
     }
     switch (t->loss) {
     case TDM__LOSS_CROSS_ENTROPY:
+    case TDM__LOSS_CROSS_ENTROPY_DICE:
         return tdm_cross_entropy(g, pred, target, weights, &ce);
     case TDM__LOSS_NLL:
         return tdm_nll(g, tdm_log_softmax(g, pred), target, weights, &ce);
     case TDM__LOSS_BCE:
+    case TDM__LOSS_BCE_DICE:
         return tdm_bce_with_logits(g, pred, target, none, (float)t->pos_weight);
     case TDM__LOSS_L1:
         return tdm_l1_loss(g, pred, target, none);
@@ -549,15 +569,28 @@ tdm_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_v
         return tdm_l2_loss(g, pred, target, none);
     case TDM__LOSS_HUBER:
         return tdm_huber_loss(g, pred, target, none, (float)t->huber_delta);
+    case TDM__LOSS_DICE:
+        return dice(t, g, pred, target);
     }
     return none;
+}
+
+tdm__loss_value tdm__task_loss(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
+{
+    const tdm_value loss = main_loss(t, g, pred, target);
+    if (t->loss != TDM__LOSS_CROSS_ENTROPY_DICE && t->loss != TDM__LOSS_BCE_DICE)
+        return (tdm__loss_value){loss, tdm_loss_total(g, loss)};
+    /* Both leave out the same elements; Dice counts them whatever their classes weigh. */
+    const tdm_value more = dice(t, g, pred, target);
+    return (tdm__loss_value){tdm_add(g, loss, more), tdm_loss_total(g, more)};
 }
 
 tdm_value tdm__task_output(const tdm__task *t, tdm_graph *g, tdm_value pred)
 {
     const tdm_desc *d = tdm_graph_desc(g, pred);
     if (!d) return TDM_NO_VALUE;
-    if (t->loss == TDM__LOSS_BCE || (tdm__loss_takes_labels(t->loss) && d->dim[d->rank - 1] == 1))
+    if (tdm__loss_is_binary(t->loss) ||
+        (tdm__loss_takes_labels(t->loss) && d->dim[d->rank - 1] == 1))
         return tdm_sigmoid(g, pred);
     if (tdm__loss_takes_labels(t->loss)) return tdm_softmax(g, pred);
     return t->target_scale == 1 ? pred : tdm_scale(g, pred, (float)t->target_scale);

@@ -18,7 +18,10 @@ typedef enum tdm__loss_kind {
     TDM__LOSS_BCE,
     TDM__LOSS_L1,
     TDM__LOSS_L2,
-    TDM__LOSS_HUBER
+    TDM__LOSS_HUBER,
+    TDM__LOSS_DICE,               /* labels; heads of one output or of one per class */
+    TDM__LOSS_CROSS_ENTROPY_DICE, /* their sum */
+    TDM__LOSS_BCE_DICE            /* their sum, for one output */
 } tdm__loss_kind;
 
 /* Which accumulator a metric is computed from. */
@@ -73,7 +76,7 @@ typedef struct tdm__task {
     const char *mask;   /* NULL: none */
     tdm__loss_kind loss;
     double weight;
-    double label_smoothing, huber_delta, pos_weight;
+    double label_smoothing, huber_delta, pos_weight, dice_smooth;
     int32_t ignore_index;
     const double *class_weights; /* n_class_weights = 0: none */
     size_t n_class_weights;
@@ -113,6 +116,8 @@ bool tdm__same_samples(const tdm__task *a, const tdm__task *b);
 
 /* Whether the loss takes whole-number labels (else float targets of the prediction's shape). */
 bool tdm__loss_takes_labels(tdm__loss_kind loss);
+/* bce: float targets, a yes or no for each output. */
+bool tdm__loss_is_binary(tdm__loss_kind loss);
 /* Whether predictions are classes: labels, or the yes and no of bce. */
 bool tdm__loss_is_classification(tdm__loss_kind loss);
 const char *tdm__loss_name(tdm__loss_kind loss);
@@ -123,8 +128,12 @@ const char *tdm__loss_name(tdm__loss_kind loss);
  * which losses and metrics leave out. */
 tdm_value tdm__task_target(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target,
                            tdm_value mask);
-/* The scalar loss. */
-tdm_value tdm__task_loss(const tdm__task *task, tdm_graph *g, tdm_value pred, tdm_value target);
+/* A scalar loss, and how much was valid: 0 where the loss is of nothing (tdm_loss_total). */
+typedef struct tdm__loss_value {
+    tdm_value loss, total;
+} tdm__loss_value;
+tdm__loss_value tdm__task_loss(const tdm__task *task, tdm_graph *g, tdm_value pred,
+                               tdm_value target);
 /* The prediction as a user reads it: probabilities (softmax, sigmoid), or values in the target's
  * units. */
 tdm_value tdm__task_output(const tdm__task *task, tdm_graph *g, tdm_value pred);
@@ -142,7 +151,7 @@ void tdm__meter_destroy(tdm__meter **meter);
 /* Adds the accumulating nodes for one task's batch of `count` samples (kept, placed). `target` is
  * tdm__task_target's. */
 void tdm__meter_task(tdm__meter *meter, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
-                     tdm_value loss, int64_t count);
+                     tdm__loss_value loss, int64_t count);
 /* Adds the mean of the total loss. */
 void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t count);
 tdm_status tdm__meter_reset(tdm__meter *meter);
@@ -182,10 +191,10 @@ typedef struct tdm__balance {
 tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out);
 /* Gives a graph variable for a flat segment (the model's net does). */
 typedef tdm_value (*tdm__variable_fn)(void *user, const tdm__segment *spec);
-/* The total of n task losses (tasks[i] belongs to losses[i]); TDM_NO_VALUE: the task has no part in
- * it. Learnt weights are segments "balance.<task>.log_variance". */
+/* The total of n task losses (tasks[i] belongs to losses[i]); loss TDM_NO_VALUE: the task has no
+ * part in it. Learnt weights are segments "balance.<task>.log_variance". */
 tdm_value tdm__balance_total(const tdm__balance *balance, tdm_graph *g, const tdm__task *tasks,
-                             const tdm_value *losses, size_t n, tdm__variable_fn variable,
+                             const tdm__loss_value *losses, size_t n, tdm__variable_fn variable,
                              void *user);
 /* The factor that the task's loss has in the total now. */
 tdm_status tdm__balance_weight(const tdm__balance *balance, const tdm__task *task, tdm__flat *flat,

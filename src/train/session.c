@@ -119,9 +119,9 @@ static tdm_status use_task(tdm__session *s, const tdm__array_source *source, siz
     const tdm_array_info *info = find_info(source, t->target);
     TDM_TRY(tdm__task_default_metrics(t, info->kind));
     out->name = t->name;
-    out->classes = t->loss == TDM__LOSS_BCE ? 1
-                   : t->n_label_map         ? mapped_classes(t)
-                                            : (int64_t)info->classes;
+    out->classes = tdm__loss_is_binary(t->loss) ? 1
+                   : t->n_label_map             ? mapped_classes(t)
+                                                : (int64_t)info->classes;
     out->target_channels = sample_channels(sample);
     out->labels = labels;
     s->masks[task] = SIZE_MAX;
@@ -145,7 +145,8 @@ static void check_labels(tdm__session *s, size_t task)
     const tdm__task *t = &s->tasks[task];
     if (!tdm__loss_takes_labels(t->loss)) return;
     tdm_loader_array *load = &s->arrays[s->targets[task]].load;
-    const double max = (double)(t->n_label_map ? (int64_t)t->n_label_map : t->classes) - 1;
+    const int64_t classes = t->classes == 1 ? 2 : t->classes; /* one output: yes or no */
+    const double max = (double)(t->n_label_map ? (int64_t)t->n_label_map : classes) - 1;
     if (!load->check || max > load->max) load->max = max;
     load->check = true;
     load->min = 0;

@@ -14,7 +14,8 @@ typedef struct step_graph {
     const bool *tasks; /* that take part; NULL: all */
     tdm__meter *meter; /* NULL while declaring */
     tdm_value *inputs; /* per session array */
-    tdm_value *predictions, *losses;
+    tdm_value *predictions;
+    tdm__loss_value *losses;
     tdm_value total;
 } step_graph;
 
@@ -62,12 +63,13 @@ static void learn_classes(step_graph *b, size_t t)
     tdm__task *task = &b->s->tasks[t];
     const tdm_desc *d = tdm_graph_desc(b->net.graph, b->predictions[t]);
     if (!d || !tdm__loss_is_classification(task->loss)) return;
-    if (task->loss == TDM__LOSS_BCE) {
+    if (tdm__loss_is_binary(task->loss)) {
         task->classes = 1;
         return;
     }
     const int64_t known = tdm__model_classes(b->s->model, t), last = d->dim[d->rank - 1];
-    if (known && last != known)
+    const bool one_output = task->loss == TDM__LOSS_DICE && last == 1 && known <= 2;
+    if (known && last != known && !one_output)
         tdm_graph_fail(b->net.graph, TDM_ERR_CONFIG,
                        "tasks.%s: its head ends with %lld channels, but there are %lld classes "
                        "(hint: end with \"dense classes\" or \"conv classes k1\")",
@@ -97,7 +99,7 @@ static tdm_status build_forward(step_graph *b)
     tdm_graph *g = b->net.graph;
     tdm__model_build(s->model, &b->net, b->inputs[s->input], b->tasks, b->predictions);
     for (size_t t = 0; t < s->n_tasks; t++) {
-        b->losses[t] = TDM_NO_VALUE;
+        b->losses[t].loss = TDM_NO_VALUE;
         if (!b->tasks || b->tasks[t]) build_task(b, t);
     }
     b->total =

@@ -52,7 +52,7 @@ static void build(batch_graph *b, tdm_device *device, tdm__meter *meter, const t
     b->inputs[1] = tdm_graph_input(g, "target", s.target);
     b->inputs[2] = s.mask.rank ? tdm_graph_input(g, "mask", s.mask) : TDM_NO_VALUE;
     const tdm_value target = tdm__task_target(task, g, b->inputs[0], b->inputs[1], b->inputs[2]);
-    const tdm_value loss = tdm__task_loss(task, g, b->inputs[0], target);
+    const tdm__loss_value loss = tdm__task_loss(task, g, b->inputs[0], target);
     tdm__meter_task(meter, g, 0, b->inputs[0], target, loss, count);
     support_ok(tdm_graph_status(g));
     support_ok(tdm__plan_create(g, &(tdm__plan_spec){.device = device}, &b->plan));

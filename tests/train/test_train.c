@@ -298,6 +298,7 @@ END_TEST
 static const struct {
     const char *loss, *layers, *target;
     double bound;
+    const char *invalid;
 } losses[] = {
     {"cross-entropy", "flatten,dense classes", "labels", 0.02},
     {"nll", "flatten,dense classes", "labels", 0.02},
@@ -305,16 +306,21 @@ static const struct {
     {"l1", "flatten,dense 1", "values", 0.02},
     {"l2", "flatten,dense 1", "values", 0.001},
     {"huber", "flatten,dense 1", "values", 0.001},
+    {"dice", "flatten,dense classes", "labels", 0.05},
+    {"cross-entropy+dice", "flatten,dense classes", "labels", 0.07},
+    {"bce+dice", "flatten,dense 1", "labels", 0.1, "2,3"}, /* 0 or 1 */
 };
 
 START_TEST(overfits_one_batch)
 {
-    char loss[64], layers[64], target[64];
+    char loss[64], layers[64], target[64], invalid[64];
     small_result r;
     snprintf(loss, sizeof loss, "tasks.class.loss=%s", losses[_i].loss);
+    snprintf(invalid, sizeof invalid, "tasks.class.invalid=[%s]",
+             losses[_i].invalid ? losses[_i].invalid : "");
     snprintf(layers, sizeof layers, "tasks.class.layers=%s", losses[_i].layers);
     snprintf(target, sizeof target, "tasks.class.target=%s", losses[_i].target);
-    support_ok(TRAIN(&r, output("a"), loss, layers, target, "tasks.recon.enabled=false",
+    support_ok(TRAIN(&r, output("a"), loss, layers, target, invalid, "tasks.recon.enabled=false",
                      "train.overfit_batches=1", "train.epochs=150", "balance.kind=equal",
                      "model.layers=conv 8 k3 p1,relu,max-pool 2"));
     ck_assert_msg(r.loss[0] < losses[_i].bound, "%s ended at %g", losses[_i].loss, r.loss[0]);
