@@ -290,6 +290,32 @@ bool tdm__same_samples(const tdm__task *a, const tdm__task *b)
     return true;
 }
 
+/* Keys that the task's loss would not read: given, they are a mistake. */
+static tdm_status refuse_unused(reader *r, const tdm__task *t)
+{
+    tdm_status status = TDM_OK;
+    const bool weighs = tdm__loss_takes_labels(t->loss) && t->loss != TDM__LOSS_DICE;
+    if (!weighs && t->n_class_weights)
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "class_weights"), "does not go with loss %s",
+                                  tdm__loss_name(t->loss)));
+    if (!weighs && t->label_smoothing != 0)
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "label_smoothing"),
+                                  "does not go with loss %s", tdm__loss_name(t->loss)));
+    if (tdm__loss_takes_labels(t->loss) && t->n_invalid)
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "invalid"),
+                                  "goes with values only (hint: ignore_index)"));
+    if (t->n_invalid > MAX_INVALID)
+        TDM_TRY(
+            tdm_config_reject(r->config, key_of(r, "invalid"), "at most %d values", MAX_INVALID));
+    if (tdm__loss_is_classification(t->loss) && t->target_scale != 1)
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "target_scale"), "goes with values only"));
+    if (!tdm__loss_takes_labels(t->loss) && t->n_label_map)
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "label_map"),
+                                  "goes with cross-entropy and nll only"));
+done:
+    return status;
+}
+
 static tdm_status read_task(const tdm_config *config, const char *name, tdm__task *t)
 {
     reader r = {.config = config, .task = name};
@@ -317,16 +343,7 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
                               &t->n_class_weights));
     TDM_TRY(tdm_config_ints(config, key_of(&r, "label_map"), &t->label_map, &t->n_label_map));
     TDM_TRY(tdm_config_floats(config, key_of(&r, "invalid"), &t->invalid, &t->n_invalid));
-    if (tdm__loss_takes_labels(t->loss) && t->n_invalid)
-        TDM_TRY(tdm_config_reject(config, key_of(&r, "invalid"),
-                                  "goes with values only (hint: ignore_index)"));
-    if (t->n_invalid > MAX_INVALID)
-        TDM_TRY(tdm_config_reject(config, key_of(&r, "invalid"), "at most %d values", MAX_INVALID));
-    if (tdm__loss_is_classification(t->loss) && t->target_scale != 1)
-        TDM_TRY(tdm_config_reject(config, key_of(&r, "target_scale"), "goes with values only"));
-    if (!tdm__loss_takes_labels(t->loss) && t->n_label_map)
-        TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),
-                                  "goes with cross-entropy and nll only"));
+    TDM_TRY(refuse_unused(&r, t));
     for (size_t i = 0; i < t->n_label_map; i++)
         if (t->label_map[i] < -1 || t->label_map[i] > 1 << 20)
             TDM_TRY(tdm_config_reject(config, key_of(&r, "label_map"),

@@ -350,6 +350,11 @@ START_TEST(labels_and_shapes_are_checked)
     support_fails(TRAIN(NULL, output("a"), "tasks.class.layers=flatten,densse 7"), TDM_ERR_CONFIG,
                   "did you mean 'dense'");
     support_fails(TRAIN(NULL, output("a"), "model.layers=conv 8 k9"), TDM_ERR_SHAPE, "");
+    support_fails(
+        TRAIN(NULL, output("a"), "tasks.class.loss=dice", "tasks.class.class_weights=[1,2,1,1]"),
+        TDM_ERR_CONFIG, "class_weights = [1, 2, 1, 1]: does not go with loss dice");
+    support_fails(TRAIN(NULL, output("a"), "tasks.recon.label_smoothing=0.1"), TDM_ERR_CONFIG,
+                  "label_smoothing = 0.1: does not go with loss ");
     support_fails(TRAIN(NULL, output("a"), "tasks.class.metrics=psnr"), TDM_ERR_CONFIG,
                   "does not go with loss cross-entropy");
 }
