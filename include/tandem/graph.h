@@ -1,7 +1,7 @@
 /* tandem/graph.h: tensors, graphs, reverse-mode differentiation, plans.
  *
- * A graph is built once per (batch size, set of tasks, mode): builder functions (tandem/ops.h) append
- * nodes and return values. Errors are sticky: after the first failure every builder returns
+ * A graph is built once per (batch size, set of tasks, mode): builder functions (tandem/ops.h)
+ * append nodes and return values. Errors are sticky: after the first failure every builder returns
  * TDM_NO_VALUE, and tdm_graph_status gives the status with the message; so building code needs no
  * check per call. A plan turns the graph into launches prepared once and replayed each step.
  *
@@ -59,25 +59,29 @@ tdm_status tdm_graph_status(tdm_graph *graph);
 #ifdef __GNUC__
 __attribute__((format(printf, 3, 4)))
 #endif
-tdm_value tdm_graph_fail(tdm_graph *graph, tdm_status status, const char *format, ...);
+tdm_value
+tdm_graph_fail(tdm_graph *graph, tdm_status status, const char *format, ...);
 
 /* Fed anew each step (a batch's array). */
 tdm_value tdm_graph_input(tdm_graph *graph, const char *name, tdm_desc desc);
 /* Lives outside the graph (a parameter, running statistics, accumulators). `differentiable` says
  * whether gradients may flow to it; a frozen parameter is a variable without. */
-tdm_value tdm_graph_variable(tdm_graph *graph, const char *name, tdm_desc desc, bool differentiable);
+tdm_value tdm_graph_variable(tdm_graph *graph, const char *name, tdm_desc desc,
+                             bool differentiable);
 /* A scalar or tensor filled with a constant. */
 tdm_value tdm_graph_constant(tdm_graph *graph, tdm_desc desc, float value);
 
-const tdm_desc *tdm_graph_desc(const tdm_graph *graph, tdm_value value); /* NULL for no value */
-const char *tdm_graph_name(const tdm_graph *graph, tdm_value value);     /* never NULL */
+/* NULL for no value. Valid until the next value is added to the graph: copy it to keep it. */
+const tdm_desc *tdm_graph_desc(const tdm_graph *graph, tdm_value value);
+const char *tdm_graph_name(const tdm_graph *graph, tdm_value value); /* never NULL */
 /* Names of later nodes get the prefix "scope." until popped. */
 void tdm_graph_push(tdm_graph *graph, const char *scope);
 void tdm_graph_pop(tdm_graph *graph);
 
-/* Appends the backward nodes of the scalar `loss`, seeded with `seed` (a scalar value; TDM_NO_VALUE:
- * 1), and stores in grads[i] the gradient with respect to wrt[i] (TDM_NO_VALUE where none flows).
- * Contributions from several uses are summed in a fixed order. May be called several times. */
+/* Appends the backward nodes of the scalar `loss`, seeded with `seed` (a scalar value;
+ * TDM_NO_VALUE: 1), and stores in grads[i] the gradient with respect to wrt[i] (TDM_NO_VALUE where
+ * none flows). Contributions from several uses are summed in a fixed order. May be called several
+ * times. */
 tdm_status tdm_graph_gradients(tdm_graph *graph, tdm_value loss, tdm_value seed,
                                const tdm_value *wrt, size_t n, tdm_value *grads);
 

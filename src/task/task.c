@@ -530,6 +530,7 @@ static tdm_value value_target(const tdm__task *t, tdm_graph *g, tdm_value pred, 
         return tdm_graph_fail(
             g, TDM_ERR_SHAPE, "task '%s': target '%s' is %s, but the prediction is %s", t->name,
             t->target, tdm_desc_text(d, a, sizeof a), tdm_desc_text(p, b, sizeof b));
+    const tdm_desc want = *p; /* further nodes move what p points to */
     if (d->dtype == TDM_U8) { /* pixels become [0,1] */
         float scale[16], shift[16] = {0};
         const int64_t c = d->dim[d->rank - 1];
@@ -541,7 +542,7 @@ static tdm_value value_target(const tdm__task *t, tdm_graph *g, tdm_value pred, 
                                   t->name, t->target, tdm_desc_text(d, a, sizeof a));
         target = tdm_normalize(g, target, scale, shift, (int)c);
     }
-    return tdm_reshape(g, target, p->rank, p->dim);
+    return tdm_reshape(g, target, want.rank, want.dim);
 }
 
 tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target,
