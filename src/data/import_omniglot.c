@@ -8,7 +8,7 @@
  * character needs two at least.
  *
  * Originals are images_background and images_evaluation, each a zip archive or a folder, with
- * <Alphabet>/characterNN/XXXX_DD.png below; DD is the drawer. Other entries are passed over.
+ * <Alphabet>/characterNN/NNNN_DD.png below; DD is the drawer. Other entries are passed over.
  * Samples lie in the order of the names. The pictures have two values and deflate to a thirtieth,
  * so inflating the six of a chunk to get one costs little. */
 #include "data/import.h"
@@ -36,7 +36,7 @@ typedef struct part {
 typedef struct picture {
     const part *part;
     uint64_t entry;  /* of the archive */
-    char *name;      /* owned: Alphabet/characterNN/XXXX_DD.png */
+    char *name;      /* owned: Alphabet/characterNN/NNNN_DD.png */
     size_t alphabet; /* bytes of name before the first / */
     size_t group;    /* bytes of name before the second / */
     uint16_t class;
@@ -59,7 +59,7 @@ typedef struct import {
 /* Finding the pictures
  * ------------------------------------------------------------------------------ */
 
-/* "XXXX_DD.png" with DD in 1..20. */
+/* "NNNN_DD.png" with DD in 1..20. */
 static bool parse_drawer(const char *file, uint8_t *drawer)
 {
     const char *mark = strrchr(file, '_');
