@@ -9,34 +9,7 @@
 #include "data/cityscapes.h"
 #include "data/dataset.h"
 #include "format/png.h"
-#include "support/support.h"
-
-static char *folder, *source, *out;
-static char log_text[2048];
-
-static void keep_log(void *user, tdm_log_level level, const char *line)
-{
-    (void)user, (void)level;
-    const size_t at = strlen(log_text);
-    snprintf(log_text + at, sizeof log_text - at, "%s\n", line);
-}
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    source = support_path(folder, "source");
-    out = support_path(folder, "out");
-    log_text[0] = 0;
-    tdm_set_log(keep_log, NULL, TDM_LOG_WARN);
-}
-
-static void teardown(void)
-{
-    tdm_set_log(NULL, NULL, TDM_LOG_ERROR);
-    free(source);
-    free(out);
-    support_temp_remove(folder);
-}
+#include "support/import_fixture.h"
 
 /* Made-up files: WIDTH x HEIGHT, imported at half of it ------------------------------------------
  */
@@ -322,7 +295,7 @@ int main(void)
 {
     Suite *suite = suite_create("cityscapes");
     TCase *tc = tcase_create("cityscapes");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, import_setup, import_teardown);
     tcase_add_test(tc, made_up);
     tcase_add_test(tc, partial);
     tcase_add_test(tc, refuses);

@@ -8,24 +8,7 @@
 #include "data/dataset.h"
 #include "format/cifar.h"
 #include "support/import_check.h"
-#include "support/support.h"
-
-static char *folder, *source, *out;
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    source = support_path(folder, "source");
-    out = support_path(folder, "out");
-    support_ok(tdm__make_folders(source));
-}
-
-static void teardown(void)
-{
-    free(source);
-    free(out);
-    support_temp_remove(folder);
-}
+#include "support/import_fixture.h"
 
 /* Byte k of the image planes of record r: channel, row and column all matter. */
 static uint8_t plane_byte(uint64_t r, size_t k)
@@ -342,7 +325,7 @@ int main(void)
 {
     Suite *suite = suite_create("import_cifar");
     TCase *tc = tcase_create("import_cifar");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, import_setup_source, import_teardown);
     tcase_add_test(tc, cifar10);
     tcase_add_test(tc, cifar100);
     tcase_add_test(tc, info);

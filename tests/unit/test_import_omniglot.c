@@ -9,26 +9,9 @@
 #include "format/png.h"
 #include "support/import_check.h"
 #include "support/make_zip.h"
-#include "support/support.h"
+#include "support/import_fixture.h"
 
 enum { SIDE = 105 };
-
-static char *folder, *source, *out;
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    source = support_path(folder, "source");
-    out = support_path(folder, "out");
-    support_ok(tdm__make_folders(source));
-}
-
-static void teardown(void)
-{
-    free(source);
-    free(out);
-    support_temp_remove(folder);
-}
 
 static uint8_t pixel_of(int character, int drawer, size_t i)
 {
@@ -361,7 +344,7 @@ int main(void)
 {
     Suite *suite = suite_create("import_omniglot");
     TCase *tc = tcase_create("import_omniglot");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, import_setup_source, import_teardown);
     tcase_add_test(tc, folder_and_archive);
     tcase_add_test(tc, forms_agree);
     tcase_add_test(tc, sizes);

@@ -10,34 +10,8 @@
 #include "data/dataset.h"
 #include "format/png.h"
 #include "../ref/pets_golden.h"
+#include "support/import_fixture.h"
 #include "support/jpeg_fixture.h"
-
-static char *folder, *source, *out;
-static char log_text[8192];
-
-static void keep_log(void *user, tdm_log_level level, const char *line)
-{
-    (void)user, (void)level;
-    const size_t at = strlen(log_text);
-    snprintf(log_text + at, sizeof log_text - at, "%s\n", line);
-}
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    source = support_path(folder, "source");
-    out = support_path(folder, "out");
-    log_text[0] = 0;
-    tdm_set_log(keep_log, NULL, TDM_LOG_WARN);
-}
-
-static void teardown(void)
-{
-    tdm_set_log(NULL, NULL, TDM_LOG_ERROR);
-    free(source);
-    free(out);
-    support_temp_remove(folder);
-}
 
 /* Made-up files ----------------------------------------------------------------------------------
  */
@@ -536,7 +510,7 @@ int main(void)
 {
     Suite *suite = suite_create("pets");
     TCase *tc = tcase_create("pets");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, import_setup, import_teardown);
     tcase_add_test(tc, made_up);
     tcase_add_test(tc, quirks);
     tcase_add_test(tc, lists);
