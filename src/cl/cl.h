@@ -189,8 +189,22 @@ typedef enum tdm__lane {
 } tdm__lane;
 void tdm__profile_span(tdm_device *device, tdm__lane lane, const char *name, double begin,
                        double end);
+/* Commands enqueued on the compute queue from now on belong to this algorithm of this operation
+ * (names that outlive the device; NULL: to nobody). */
+void tdm__profile_owner(tdm_device *device, const char *op, const char *variant);
 /* Chrome trace (JSON array of "X" events, microseconds), atomically written. */
 tdm_status tdm__profile_write(tdm_device *device, const char *path);
+
+/* What the compute lane's commands took together, by operation, algorithm and kernel. */
+typedef struct tdm__profile_total {
+    const char *op, *variant, *kernel; /* op, variant: NULL for commands that belong to nobody */
+    uint64_t count;
+    double seconds, flops, bytes;
+} tdm__profile_total;
+/* Waits for the device. Longest first; free(*out). */
+tdm_status tdm__profile_totals(tdm_device *device, tdm__profile_total **out, size_t *n);
+/* Waits for the device, and forgets everything up to here. */
+tdm_status tdm__profile_clear(tdm_device *device);
 
 /* ---- GEMM through CLBlast -------------------------------------------------------------------- */
 

@@ -99,13 +99,13 @@ tdm_status tdm__view_check(tdm__view view, uint64_t size, const char *call);
 
 typedef struct tdm__pending {
     cl_event event;
-    const char *name;
+    const char *name, *op, *variant;
     tdm__lane lane;
     double flops, bytes;
 } tdm__pending;
 
 typedef struct tdm__span {
-    const char *name;
+    const char *name, *op, *variant; /* op, variant: NULL where no operation asked for it */
     double begin, end; /* seconds: host clock, or the device's when from_device */
     double flops, bytes;
     tdm__lane lane;
@@ -126,6 +126,7 @@ typedef struct tdm__profile {
     uint64_t dropped;
     char **names; /* interned names of host spans */
     size_t n_names, names_capacity;
+    const char *op, *variant; /* whose commands come now */
     tdm__anchor start;
 } tdm__profile;
 

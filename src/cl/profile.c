@@ -107,6 +107,8 @@ static void take_oldest(tdm__profile *p)
         p->dropped++;
     else
         add_span(p, &(tdm__span){.name = oldest->name,
+                                 .op = oldest->op,
+                                 .variant = oldest->variant,
                                  .begin = 1e-9 * (double)begin,
                                  .end = 1e-9 * (double)end,
                                  .flops = oldest->flops,
@@ -131,8 +133,25 @@ void tdm__profile_event(tdm_device *device, tdm__lane lane, const char *name, cl
     tdm__mutex_lock(&p->lock);
     if (p->n_pending == TDM__PROFILE_PENDING) take_oldest(p);
     while (p->n_pending > 0 && tdm__event_done(p->pending[p->head].event)) take_oldest(p);
+    const bool owned = lane == TDM__LANE_COMPUTE;
     p->pending[(p->head + p->n_pending++) % TDM__PROFILE_PENDING] =
-        (tdm__pending){.event = event, .name = name, .lane = lane, .flops = flops, .bytes = bytes};
+        (tdm__pending){.event = event,
+                       .name = name,
+                       .op = owned ? p->op : NULL,
+                       .variant = owned ? p->variant : NULL,
+                       .lane = lane,
+                       .flops = flops,
+                       .bytes = bytes};
+    tdm__mutex_unlock(&p->lock);
+}
+
+void tdm__profile_owner(tdm_device *device, const char *op, const char *variant)
+{
+    tdm__profile *p = &device->profile;
+    if (!device->profiling) return;
+    tdm__mutex_lock(&p->lock);
+    p->op = op;
+    p->variant = variant;
     tdm__mutex_unlock(&p->lock);
 }
 
@@ -161,6 +180,81 @@ void tdm__profile_span(tdm_device *device, tdm__lane lane, const char *name, dou
     else
         p->dropped++;
     tdm__mutex_unlock(&p->lock);
+}
+
+/* ---- totals ---------------------------------------------------------------------------------- */
+
+static int by_seconds(const void *a, const void *b)
+{
+    const double x = ((const tdm__profile_total *)a)->seconds;
+    const double y = ((const tdm__profile_total *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+/* The lock is held and no event is pending. */
+static tdm_status sum_spans(const tdm__profile *p, tdm__profile_total **totals, size_t *n)
+{
+    size_t capacity = 0;
+    for (size_t i = 0; i < p->n_spans; i++) {
+        const tdm__span *span = &p->spans[i];
+        size_t t = 0;
+        if (span->lane != TDM__LANE_COMPUTE) continue;
+        while (t < *n && !(tdm__streq((*totals)[t].kernel, span->name) &&
+                           tdm__streq((*totals)[t].op, span->op) &&
+                           tdm__streq((*totals)[t].variant, span->variant)))
+            t++;
+        if (t == *n) {
+            const tdm_status status = tdm__grow(totals, &capacity, *n + 1, sizeof **totals);
+            if (status) return status;
+            (*totals)[(*n)++] = (tdm__profile_total){
+                .op = span->op, .variant = span->variant, .kernel = span->name};
+        }
+        tdm__profile_total *total = &(*totals)[t];
+        total->count++;
+        total->seconds += span->end - span->begin;
+        total->flops += span->flops;
+        total->bytes += span->bytes;
+    }
+    if (*n) qsort(*totals, *n, sizeof **totals, by_seconds);
+    return TDM_OK;
+}
+
+/* Every command so far as a span. On success the lock is held. */
+static tdm_status settle(tdm_device *device)
+{
+    tdm__profile *p = &device->profile;
+    if (!device->profiling)
+        return tdm__fail(TDM_ERR_STATE, "profile: the device was opened without profiling");
+    const tdm_status status = tdm_device_finish(device);
+    if (status) return status;
+    tdm__mutex_lock(&p->lock);
+    while (p->n_pending > 0) take_oldest(p);
+    return TDM_OK;
+}
+
+tdm_status tdm__profile_totals(tdm_device *device, tdm__profile_total **out, size_t *n)
+{
+    *out = NULL;
+    *n = 0;
+    tdm_status status = settle(device);
+    if (status) return status;
+    status = sum_spans(&device->profile, out, n);
+    tdm__mutex_unlock(&device->profile.lock);
+    if (!status) return TDM_OK;
+    free(*out);
+    *out = NULL;
+    *n = 0;
+    return status;
+}
+
+tdm_status tdm__profile_clear(tdm_device *device)
+{
+    const tdm_status status = settle(device);
+    if (status) return status;
+    device->profile.n_spans = 0;
+    device->profile.dropped = 0;
+    tdm__mutex_unlock(&device->profile.lock);
+    return TDM_OK;
 }
 
 /* ---- the trace ------------------------------------------------------------------------------- */
@@ -192,10 +286,17 @@ static void add_span_json(tdm__str *s, const tdm__profile *p, const tdm__anchor 
     add_json_text(s, span->name);
     tdm__str_addf(s, ",\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f",
                   (int)span->lane + 1, 1e6 * (begin - p->start.host), 1e6 * seconds);
+    tdm__str_add(s, ",\"args\":{");
+    if (span->op) {
+        tdm__str_add(s, "\"op\":");
+        add_json_text(s, span->op);
+        tdm__str_add(s, ",\"algorithm\":");
+        add_json_text(s, span->variant ? span->variant : "");
+    }
     if (seconds > 0 && (span->flops > 0 || span->bytes > 0))
-        tdm__str_addf(s, ",\"args\":{\"gflops\":%.3f,\"gbps\":%.3f}", 1e-9 * span->flops / seconds,
-                      1e-9 * span->bytes / seconds);
-    tdm__str_add(s, "}");
+        tdm__str_addf(s, "%s\"gflops\":%.3f,\"gbps\":%.3f", span->op ? "," : "",
+                      1e-9 * span->flops / seconds, 1e-9 * span->bytes / seconds);
+    tdm__str_add(s, "}}");
 }
 
 static tdm_status flush_text(tdm__str *s, tdm__atomic *file)
@@ -233,13 +334,9 @@ tdm_status tdm__profile_write(tdm_device *device, const char *path)
     tdm__profile *p = &device->profile;
     tdm__anchor now = {0};
     tdm__atomic file = {0};
-    if (!device->profiling)
-        return tdm__fail(TDM_ERR_STATE, "profile: the device was opened without profiling");
-    TDM_TRY(tdm_device_finish(device));
-    TDM_TRY(take_anchor(device, &now));
-    tdm__mutex_lock(&p->lock);
-    while (p->n_pending > 0) take_oldest(p);
-    status = tdm__atomic_begin(&file, path);
+    TDM_TRY(settle(device));
+    status = take_anchor(device, &now);
+    if (!status) status = tdm__atomic_begin(&file, path);
     if (!status) status = write_trace(p, &now, &file);
     if (!status) status = tdm__atomic_commit(&file);
     uint64_t dropped = p->dropped;

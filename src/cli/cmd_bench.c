@@ -4,6 +4,13 @@
 #include <stdlib.h>
 
 static const cli_option step_options[] = {
+    {"ops", NULL,
+     "also every operation of the step, kernel by kernel, with its share of the device's limit",
+     CLI_SET, "bench.ops"},
+    {"profile", "FILE", "write a Chrome trace of the steps", CLI_SET, "train.profile"},
+    {"json", NULL, "a JSON line on stdout"},
+};
+static const cli_option load_options[] = {
     {"json", NULL, "a JSON line on stdout"},
 };
 static const cli_option ops_options[] = {
@@ -17,6 +24,7 @@ static const cli_option conv_options[] = {
     {"json", NULL, "JSON lines on stdout"},
 };
 static const cli_group step_group = {"options", step_options, CLI_COUNT(step_options)};
+static const cli_group load_group = {"options", load_options, CLI_COUNT(load_options)};
 static const cli_group ops_group = {"options", ops_options, CLI_COUNT(ops_options)};
 static const cli_group conv_group = {"options", conv_options, CLI_COUNT(conv_options)};
 static const cli_group *const step_groups[] = {&step_group, &cli_set_group, &cli_device_group,
@@ -24,7 +32,7 @@ static const cli_group *const step_groups[] = {&step_group, &cli_set_group, &cli
 static const cli_group *const ops_groups[] = {&ops_group, &cli_set_group, &cli_device_group, NULL};
 static const cli_group *const conv_groups[] = {&conv_group, &cli_set_group, &cli_device_group,
                                                NULL};
-static const cli_group *const load_groups[] = {&step_group, &cli_set_group, NULL};
+static const cli_group *const load_groups[] = {&load_group, &cli_set_group, NULL};
 static const char *const step_positionals[] = {"CONFIG", NULL};
 static const char *const ops_positionals[] = {"[CONFIG]", NULL};
 

@@ -206,6 +206,8 @@ struct tdm_op {
     int n_variants;
     const tdm__sample *samples;
     int n_samples;
+    const tdm__sample *bench; /* sizes of real networks, to be timed as well (optional) */
+    int n_bench;
     const tdm__reject *rejects;
     int n_rejects;
     double tolerance; /* norm-relative, device against double reference; 0 = 1e-5 */

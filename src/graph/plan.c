@@ -291,10 +291,15 @@ tdm_status tdm__plan_run(tdm__plan *plan)
         tdm__buffer *buffer = plan->guards[i].buffer;
         TDM_TRY(tdm__view_fill(plan->device, (tdm__view){buffer, 0}, GUARD_PATTERN, buffer->bytes));
     }
-    for (size_t i = 0; i < plan->n_steps; i++) {
+    for (size_t i = 0; !status && i < plan->n_steps; i++) {
+        const size_t node = plan->steps[i].node;
+        const bool owned = node < plan->n_nodes;
+        tdm__profile_owner(plan->device, owned ? plan->nodes[node].op->name : "store",
+                           owned ? plan->nodes[node].variant : "copy");
         status = run_step(plan, &plan->steps[i]);
-        if (status) return tdm__context(status, "%s", step_name(plan, &plan->steps[i]));
+        if (status) tdm__context(status, "%s", step_name(plan, &plan->steps[i]));
     }
+    tdm__profile_owner(plan->device, NULL, NULL);
 done:
     return status;
 }

@@ -12,6 +12,7 @@
     .variants = (variant_table), .n_variants = TDM__COUNT(variant_table),                          \
     .samples = (sample_table), .n_samples = TDM__COUNT(sample_table), .rejects = (reject_table),   \
     .n_rejects = TDM__COUNT(reject_table)
+#define TDM__BENCH(table) .bench = (table), .n_bench = TDM__COUNT(table)
 #define TDM__ATTRS(table) .attrs = (table), .n_attrs = TDM__COUNT(table)
 
 /* Types and shapes of samples and rejects, as initialisers: TDM__F32(4, 7, 7, 3);

@@ -111,6 +111,12 @@ static const tdm__sample forward_samples[] = {
     {"classifier 2", NULL, 3, {F(3, 128), F(128, 10), F(10)}},
 };
 
+static const tdm__sample forward_bench[] = {
+    {"128x8192 to 512", NULL, 3, {F(128, 8192), F(8192, 512), F(512)}},
+    {"512x512 to 512", NULL, 3, {F(512, 512), F(512, 512), F(512)}},
+    {"128x512 to 2", NULL, 3, {F(128, 512), F(512, 2), F(2)}},
+};
+
 static const tdm__reject forward_rejects[] = {
     {"x rank",
      NULL,
@@ -141,6 +147,7 @@ const tdm_op tdm__op_dense = {
     .reference = forward_reference,
     .macs = product_macs,
     TDM__TABLES(forward_variants, forward_samples, forward_rejects),
+    TDM__BENCH(forward_bench),
 };
 
 tdm_value tdm_dense(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b)
@@ -210,6 +217,12 @@ static const tdm__sample grad_x_samples[] = {
     {"classifier 2", NULL, 2, {F(3, 10), F(128, 10)}},
 };
 
+static const tdm__sample grad_x_bench[] = {
+    {"128x8192 from 512", NULL, 2, {F(128, 512), F(8192, 512)}},
+    {"512x512 from 512", NULL, 2, {F(512, 512), F(512, 512)}},
+    {"128x512 from 2", NULL, 2, {F(128, 2), F(512, 2)}},
+};
+
 static const tdm__reject grad_x_rejects[] = {
     {"dy rank", NULL, 2, {F(5), F(4, 5)}, TDM_ERR_SHAPE, "dy: must have 2 axes, got f32[5]"},
     {"inner", NULL, 2, {F(3, 4), F(4, 5)}, TDM_ERR_SHAPE, "w: axis 1 must be 4, got f32[4,5]"},
@@ -225,6 +238,7 @@ const tdm_op tdm__op_dense_grad_x = {
     .reference = grad_x_reference,
     .macs = product_macs,
     TDM__TABLES(grad_x_variants, grad_x_samples, grad_x_rejects),
+    TDM__BENCH(grad_x_bench),
 };
 
 /* ---- dw (C,K) = x^T (N,C) dy (N,K) --------------------------------------------------------------
@@ -290,6 +304,12 @@ static const tdm__sample grad_w_samples[] = {
     {"classifier 2", NULL, 2, {F(3, 128), F(3, 10)}},
 };
 
+static const tdm__sample grad_w_bench[] = {
+    {"8192x512 of 128", NULL, 2, {F(128, 8192), F(128, 512)}},
+    {"512x512 of 512", NULL, 2, {F(512, 512), F(512, 512)}},
+    {"512x2 of 128", NULL, 2, {F(128, 512), F(128, 2)}},
+};
+
 static const tdm__reject grad_w_rejects[] = {
     {"x rank", NULL, 2, {F(5), F(4, 5)}, TDM_ERR_SHAPE, "x: must have 2 axes, got f32[5]"},
     {"batch", NULL, 2, {F(3, 4), F(2, 5)}, TDM_ERR_SHAPE, "dy: axis 0 must be 3, got f32[2,5]"},
@@ -305,4 +325,5 @@ const tdm_op tdm__op_dense_grad_w = {
     .reference = grad_w_reference,
     .macs = product_macs,
     TDM__TABLES(grad_w_variants, grad_w_samples, grad_w_rejects),
+    TDM__BENCH(grad_w_bench),
 };

@@ -430,7 +430,7 @@ static void fill_row(tdm__optimizer *o, row *r, double lr, float *to)
     to[4] = (float)sqrt(1 - pow(s->beta2, t));
 }
 
-static tdm_status run_step(tdm__optimizer *o, double lr, float scale)
+static tdm_status enqueue_step(tdm__optimizer *o, double lr, float scale)
 {
     const bool clip = o->spec.clip_norm > 0;
     tdm_status status = TDM_OK;
@@ -452,6 +452,14 @@ static tdm_status run_step(tdm__optimizer *o, double lr, float scale)
     }
     if (!clip) TDM_TRY(tdm__launch_enqueue(o->device, &o->finish));
 done:
+    return status;
+}
+
+static tdm_status run_step(tdm__optimizer *o, double lr, float scale)
+{
+    tdm__profile_owner(o->device, "optimizer", o->spec.kind == TDM__OPTIM_SGD ? "sgd" : "adam");
+    const tdm_status status = enqueue_step(o, lr, scale);
+    tdm__profile_owner(o->device, NULL, NULL);
     return status;
 }
 

@@ -52,6 +52,11 @@ static void add_json(tdm__str *text, const tdm__bench_row *row)
     add_count(&j, "programs", row->programs);
     add_number(&j, "error_rms", row->error_rms);
     add_number(&j, "error_max", row->error_max);
+    add_number(&j, "share_of_limit", row->share);
+    if (row->bound) {
+        tdm__json_key(&j, "bound");
+        tdm__json_string(&j, row->bound);
+    }
     if (row->is_default) {
         tdm__json_key(&j, "default");
         tdm__json_bool(&j, true);
@@ -64,8 +69,32 @@ static void add_json(tdm__str *text, const tdm__bench_row *row)
 
 void tdm__bench_heading(tdm__str *text)
 {
-    tdm__str_addf(text, "%-44s %10s %10s %8s %8s %9s %8s %9s\n", "name", "wall ms", "cpu ms",
-                  "GFLOP/s", "GB/s", "launches", "host us", "peak MiB");
+    tdm__str_addf(text, "%-44s %10s %10s %8s %8s %9s %8s %9s %6s %s\n", "name", "wall ms", "cpu ms",
+                  "GFLOP/s", "GB/s", "launches", "host us", "peak MiB", "limit", "bound");
+}
+
+void tdm__bench_add_limits(tdm__str *text, const tdm__limits *limits, bool json)
+{
+    const tdm__rates *r = limits->busy_is_cpu ? &limits->busy : &limits->wall;
+    if (json) {
+        tdm__json j = {0};
+        tdm__json_open(&j, '{');
+        tdm__json_key(&j, "name");
+        tdm__json_string(&j, "limits");
+        tdm__json_key(&j, "per_core");
+        tdm__json_bool(&j, limits->busy_is_cpu);
+        add_number(&j, "gflops", 1e-9 * r->flops);
+        add_number(&j, "gbps", 1e-9 * r->bytes);
+        add_number(&j, "launches_per_s", r->launches);
+        tdm__json_close(&j, '}');
+        if (tdm__json_status(&j)) text->failed = true;
+        tdm__str_addf(text, "%s\n", tdm__json_text(&j));
+        tdm__json_free(&j);
+        return;
+    }
+    tdm__str_addf(text, "limits%s: %.1f GFLOP/s, %.1f GB/s, %.2f us a launch\n",
+                  limits->busy_is_cpu ? " of a core" : "", 1e-9 * r->flops, 1e-9 * r->bytes,
+                  1e6 / r->launches);
 }
 
 void tdm__bench_add(tdm__str *text, const tdm__bench_row *row, bool json)
@@ -74,7 +103,9 @@ void tdm__bench_add(tdm__str *text, const tdm__bench_row *row, bool json)
         add_json(text, row);
         return;
     }
-    tdm__str_addf(text, "%-44s %10.4f %10.4f %8.1f %8.1f %9" PRIu64 " %8.1f %9.1f\n", row->name,
+    tdm__str_addf(text, "%-44s %10.4f %10.4f %8.1f %8.1f %9" PRIu64 " %8.1f %9.1f", row->name,
                   row->wall_ms, row->cpu_ms, row->gflops, row->gbps, row->launches, row->host_us,
                   (double)row->peak_bytes / (1 << 20));
+    if (row->bound) tdm__str_addf(text, " %5.0f%% %s", 100 * row->share, row->bound);
+    tdm__str_add(text, "\n");
 }

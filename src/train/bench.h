@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "graph/plan.h"
+#include "train/limits.h"
 
 /* Zero (or negative) fields do not apply and are left out of JSON. */
 typedef struct tdm__bench_row {
@@ -14,9 +15,14 @@ typedef struct tdm__bench_row {
     uint64_t peak_bytes, launches, runs, programs;
     double error_rms, error_max; /* against a double reference, relative to its rms and maximum */
     bool is_default;             /* the algorithm that would be taken */
+    double share;                /* of the device's limit: least possible time / time */
+    const char *bound;           /* what sets that limit: arithmetic, memory, launch */
 } tdm__bench_row;
 
 void tdm__bench_heading(tdm__str *text);
+/* The limits: as the JSON line "limits" with gflops, gbps and launches_per_s, or as a line of text.
+ */
+void tdm__bench_add_limits(tdm__str *text, const tdm__limits *limits, bool json);
 void tdm__bench_add(tdm__str *text, const tdm__bench_row *row, bool json);
 /* Sorts values. */
 double tdm__median(double *values, size_t n);
@@ -26,7 +32,8 @@ typedef struct tdm__op_bench {
     tdm_device *device;
     const tdm_op *op;
     const tdm__sample *sample;
-    const char *variant; /* NULL: the default */
+    const char *variant;       /* NULL: the default */
+    const tdm__limits *limits; /* NULL: not compared */
     /* after tdm__op_bench_open */
     float *host[TDM__MAX_SAMPLE_INPUTS]; /* f32 inputs as drawn */
     tdm__buffer buffers[TDM__MAX_SAMPLE_INPUTS], step;

@@ -1,4 +1,5 @@
-/* train/bench_ops.c: times every operation on its own samples: the same table the tests run. */
+/* train/bench_ops.c: times every operation on its own samples, the table the tests run, and on
+ * sizes of real networks, and compares each with the device's limits. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,11 @@ tdm_status tdm__op_bench_time(tdm__op_bench *b, int runs, int batch, tdm__bench_
     row->gbps = stats.bytes / seconds / 1e9;
     row->launches = (uint64_t)stats.launches;
     row->runs = (uint64_t)(runs * batch);
+    if (b->limits) {
+        const double least = tdm__limits_seconds(&b->limits->busy, stats.flops, stats.bytes,
+                                                 (double)stats.launches, &row->bound);
+        row->share = 1e3 * least / (b->limits->busy_is_cpu ? row->cpu_ms : row->wall_ms);
+    }
 done:
     free(wall);
     free(cpu);
@@ -154,17 +160,28 @@ done:
     return status;
 }
 
-static tdm_status bench_op(tdm_device *device, const tdm_op *op, const char *filter, bool json,
-                           tdm__str *text)
+typedef struct run {
+    tdm_device *device;
+    tdm__limits limits;
+    const char *filter; /* part of a row's name; NULL: every row */
+    bool json;
+    tdm__str text;
+    size_t rows;
+} run;
+
+static tdm_status bench_samples(run *r, const tdm_op *op, const tdm__sample *samples, int n)
 {
     tdm_status status = TDM_OK;
-    for (int i = 0; i < op->n_samples && !status; i++) {
+    for (int i = 0; i < n && !status; i++) {
         tdm__str name = {0};
-        tdm__str_addf(&name, "%s/%s", op->name, op->samples[i].name);
-        tdm__op_bench b = {.device = device, .op = op, .sample = &op->samples[i]};
+        tdm__str_addf(&name, "%s/%s", op->name, samples[i].name);
+        tdm__op_bench b = {
+            .device = r->device, .op = op, .sample = &samples[i], .limits = &r->limits};
         status = tdm__str_status(&name);
-        if (!status && (!filter || strstr(tdm__str_text(&name), filter)))
-            status = bench_one(&b, tdm__str_text(&name), json, text);
+        if (!status && (!r->filter || strstr(tdm__str_text(&name), r->filter))) {
+            status = bench_one(&b, tdm__str_text(&name), r->json, &r->text);
+            r->rows++;
+        }
         tdm__str_free(&name);
     }
     return status;
@@ -173,24 +190,27 @@ static tdm_status bench_op(tdm_device *device, const tdm_op *op, const char *fil
 tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out)
 {
     tdm_status status = TDM_OK;
-    tdm_device *device = NULL;
     tdm_device_spec spec;
-    tdm__str text = {0};
+    run r = {.filter = filter, .json = json};
     size_t n;
     const tdm_op *const *ops = tdm__ops(&n);
     *out = NULL;
     TDM_TRY(tdm_device_spec_read(config, &spec));
-    TDM_TRY(tdm_device_open(&spec, &device));
-    if (!json) tdm__bench_heading(&text);
-    const size_t heading = text.length;
-    for (size_t i = 0; i < n; i++) TDM_TRY(bench_op(device, ops[i], filter, json, &text));
-    TDM_TRY(tdm__str_status(&text));
-    if (text.length == heading)
+    TDM_TRY(tdm_device_open(&spec, &r.device));
+    TDM_TRY(tdm__limits_measure(r.device, &r.limits));
+    tdm__bench_add_limits(&r.text, &r.limits, json);
+    if (!json) tdm__bench_heading(&r.text);
+    for (size_t i = 0; i < n; i++) {
+        TDM_TRY(bench_samples(&r, ops[i], ops[i]->samples, ops[i]->n_samples));
+        TDM_TRY(bench_samples(&r, ops[i], ops[i]->bench, ops[i]->n_bench));
+    }
+    TDM_TRY(tdm__str_status(&r.text));
+    if (r.rows == 0)
         TDM_TRY(tdm__fail(TDM_ERR_USAGE, "no operation's sample has '%s' in its name", filter));
-    *out = text.text;
-    text.text = NULL;
+    *out = r.text.text;
+    r.text.text = NULL;
 done:
-    tdm__str_free(&text);
-    tdm_device_destroy(&device);
+    tdm__str_free(&r.text);
+    tdm_device_destroy(&r.device);
     return status;
 }

@@ -118,6 +118,7 @@ typedef struct timing {
     size_t n;
     double first_step;
     uint64_t launches;
+    bool ops; /* operation by operation, too */
 } timing;
 
 /* Where tasks are drawn, the steps take turns with the streams, the first with step 0. */
@@ -157,6 +158,7 @@ static tdm_status time_steps(tdm__session *s, tdm__optimizer *optimizer, double 
             TDM_TRY(tdm__device_cache_write(s->device));
         }
     }
+    if (out->ops) TDM_TRY(tdm__profile_clear(s->device));
     tdm__device_stats_get(s->device, &before);
     for (size_t i = 0; i < out->n; i++) {
         const double wall = tdm__now(), cpu = tdm__cpu_time();
@@ -172,6 +174,42 @@ done:
 
 /* ---- report
  * --------------------------------------------------------------------------------------- */
+
+/* A row for each kernel of each operation's algorithm, per step, longest first. */
+static tdm_status write_ops(tdm__session *s, const timing *t, bool json, tdm__str *text)
+{
+    tdm_status status = TDM_OK;
+    tdm__profile_total *totals = NULL;
+    tdm__limits limits;
+    size_t n;
+    const double steps = (double)t->n;
+    TDM_TRY(tdm__profile_totals(s->device, &totals, &n));
+    TDM_TRY(tdm__limits_measure(s->device, &limits));
+    tdm__bench_add_limits(text, &limits, json);
+    for (size_t i = 0; i < n; i++) {
+        const tdm__profile_total *p = &totals[i];
+        tdm__str name = {0};
+        tdm__str_addf(&name, "%s/%s/%s", p->op ? p->op : "", p->variant ? p->variant : "",
+                      p->kernel);
+        tdm__bench_row row = {
+            .name = tdm__str_text(&name),
+            .wall_ms = 1e3 * p->seconds / steps,
+            .gflops = 1e-9 * p->flops / p->seconds,
+            .gbps = 1e-9 * p->bytes / p->seconds,
+            .launches = (p->count + t->n / 2) / t->n,
+        };
+        row.share =
+            tdm__limits_seconds(&limits.wall, p->flops, p->bytes, (double)p->count, &row.bound) /
+            p->seconds;
+        tdm__bench_add(text, &row, json);
+        status = tdm__str_status(&name);
+        tdm__str_free(&name);
+        if (status) goto done;
+    }
+done:
+    free(totals);
+    return status;
+}
 
 static tdm_status write_result(tdm__session *s, timing *t, bool json, char **out)
 {
@@ -192,9 +230,18 @@ static tdm_status write_result(tdm__session *s, timing *t, bool json, char **out
     tdm__str text = {0};
     if (!json) tdm__bench_heading(&text);
     tdm__bench_add(&text, &row, json);
+    if (!status && t->ops) status = write_ops(s, t, json, &text);
     if (!status) status = tdm__str_status(&text);
     *out = text.text;
     return status;
+}
+
+/* The trace of train.profile, of the steps measured. */
+static tdm_status write_profile(const tdm__session *s)
+{
+    const char *path;
+    const tdm_status status = tdm_config_string(s->config, "train.profile", &path);
+    return status || !*path ? status : tdm__profile_write(s->device, path);
 }
 
 tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
@@ -214,6 +261,7 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
     *out = NULL;
     TDM_TRY(tdm_config_int(config, "bench.steps", &steps));
     TDM_TRY(tdm_config_int(config, "bench.warmup", &warmup));
+    TDM_TRY(tdm_config_bool(config, "bench.ops", &t.ops));
     TDM_TRY(tdm__optim_spec_read(config, &optim));
     TDM_TRY(find_arrays(config, infos, splits, &n));
     const tdm__array_source source = {n, infos};
@@ -226,6 +274,7 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
     TDM_TRY(tdm__calloc_try(t.n, sizeof(double), &t.cpu));
     TDM_TRY(tdm__calloc_try(t.n, sizeof(double), &t.host));
     TDM_TRY(time_steps(&s, optimizer, optim.lr, warmup, views, &t));
+    TDM_TRY(write_profile(&s));
     TDM_TRY(write_result(&s, &t, json, out));
 done:
     if (s.device) tdm_device_finish(s.device);

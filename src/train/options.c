@@ -78,6 +78,8 @@ static const tdm_opt_spec bench_specs[] = {
      .help = "steps measured; where tasks are drawn (train.sampling) they take turns"},
     {"bench.warmup", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1,
      .help = "steps before; where tasks are drawn at least one of each"},
+    {"bench.ops", TDM_OPT_BOOL, "false", TDM_OPT_RUNTIME,
+     .help = "also time every operation of the step, and compare it with the device's limits"},
     {"bench.arrays.*.shape", TDM_OPT_INTS, "[]", TDM_OPT_MIN | TDM_OPT_RUNTIME, 1,
      .help = "shape of one sample of a made-up array"},
     {"bench.arrays.*.kind", TDM_OPT_ENUM, "values", TDM_OPT_RUNTIME,
@@ -114,8 +116,10 @@ tdm_status tdm_device_spec_read(const tdm_config *config, tdm_device_spec *out)
     if (!strcmp(style, "cpu")) out->style = TDM_STYLE_CPU;
     if (!strcmp(style, "gpu")) out->style = TDM_STYLE_GPU;
     const char *profile;
+    bool ops;
     TDM_TRY(tdm_config_string(config, "train.profile", &profile));
-    out->profile = *profile != 0;
+    TDM_TRY(tdm_config_bool(config, "bench.ops", &ops));
+    out->profile = *profile || ops;
 done:
     return status;
 }

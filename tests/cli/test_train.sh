@@ -159,7 +159,17 @@ run 0 bench step a.yaml --json --set bench.steps=2 --set bench.warmup=1
 same "$(wc -l < .out)" 1
 err "device "
 out '"wall_ms"'
+run 0 bench step a.yaml --ops --profile steps.trace --json --set bench.steps=2 --set bench.warmup=1
+out '"name": "limits"'
+out '"name": "optimizer/'
+out '"bound": '
+grep -qF '"op":"optimizer"' steps.trace || fail "no owners in the trace"
+run 0 bench step a.yaml --set bench.steps=2 --set bench.warmup=1
+out 'launches'
+out 'host us'
 run 0 bench ops --filter scale --json --set bench.steps=1 --set bench.warmup=1
+out '"name": "limits"'
+out '"share_of_limit"'
 out '"wall_ms"'
 run 0 bench load a.yaml --json --set bench.steps=4 --set data.workers=2
 same "$(wc -l < .out)" 1

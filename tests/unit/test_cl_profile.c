@@ -117,6 +117,43 @@ START_TEST(profile_holds_every_lane)
 }
 END_TEST
 
+START_TEST(profile_sums_by_owner)
+{
+    tdm__buffer buffer;
+    tdm__profile_total *totals;
+    size_t n;
+    support_ok(tdm__buffer_create(cl.device, 4, true, "test", &buffer));
+    tdm__launch launch = spin_launch(&buffer, 1000);
+    launch.flops = 10;
+    support_ok(tdm__launch_enqueue(cl.device, &launch));
+    support_ok(tdm__profile_clear(cl.device));
+    tdm__profile_owner(cl.device, "turn", "fast");
+    for (int i = 0; i < 3; i++) support_ok(tdm__launch_enqueue(cl.device, &launch));
+    tdm__profile_owner(cl.device, "turn", "slow");
+    tdm__launch slow = spin_launch(&buffer, 2000000);
+    support_ok(tdm__launch_enqueue(cl.device, &slow));
+    tdm__profile_owner(cl.device, NULL, NULL);
+    support_ok(tdm__launch_enqueue(cl.device, &launch));
+    support_ok(tdm__launch_enqueue(cl.device, &launch));
+    support_ok(tdm__profile_totals(cl.device, &totals, &n));
+    ck_assert_uint_eq(n, 3);
+    for (size_t i = 0; i < n; i++) {
+        const tdm__profile_total *t = &totals[i];
+        ck_assert_str_eq(t->kernel, "spin");
+        ck_assert_uint_eq(t->count, !t->op ? 2 : !strcmp(t->variant, "fast") ? 3 : 1);
+        ck_assert(t->flops == (t->op && !strcmp(t->variant, "slow") ? 0 : 10.0 * (double)t->count));
+        ck_assert(i == 0 || t->seconds <= totals[i - 1].seconds);
+    }
+    free(totals);
+    support_ok(tdm__profile_clear(cl.device));
+    support_ok(tdm__profile_totals(cl.device, &totals, &n));
+    ck_assert_uint_eq(n, 0);
+    tdm__launch_destroy(&slow);
+    tdm__launch_destroy(&launch);
+    tdm__buffer_destroy(cl.device, &buffer);
+}
+END_TEST
+
 START_TEST(profile_memory_is_bounded)
 {
     enum { COUNT = 2 * TDM__PROFILE_PENDING + 17 };
@@ -162,6 +199,7 @@ int main(void)
     TCase *device = tcase_create("device");
     tcase_add_checked_fixture(device, setup, teardown);
     tcase_add_test(device, profile_holds_every_lane);
+    tcase_add_test(device, profile_sums_by_owner);
     tcase_add_test(device, profile_memory_is_bounded);
     tcase_add_test(device, profile_needs_a_profiling_device);
     tcase_add_test(device, profile_cannot_be_written);
