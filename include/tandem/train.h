@@ -162,7 +162,7 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out);
 /* The operations' own samples (filter: part of "op/sample", NULL: all), per kernel variant. */
 tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out);
 /* Convolutions: each direction by each algorithm, with its error against double precision. shape:
- * "N,H,W,C,K[,R,S,stride,padding]", NULL: some typical ones. filter: part of
+ * "N,H,W,C,K[,R,S,stride,padding[,dilation]]", NULL: some typical ones. filter: part of
  * "direction/algorithm/shape", NULL: all. gflops counts the direct sums. */
 tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter,
                           bool json, char **out);

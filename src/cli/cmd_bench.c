@@ -18,7 +18,7 @@ static const cli_option ops_options[] = {
     {"json", NULL, "JSON lines on stdout"},
 };
 static const cli_option conv_options[] = {
-    {"shape", "N,H,W,C,K[,R,S,STRIDE,PADDING]",
+    {"shape", "N,H,W,C,K[,R,S,STRIDE,PADDING[,DILATION]]",
      "one convolution (nothing given: some typical ones)"},
     {"filter", "TEXT", "only rows with TEXT in their \"direction/algorithm/shape\""},
     {"json", NULL, "JSON lines on stdout"},

@@ -14,16 +14,16 @@
 enum { RUNS = 7, MAX_BATCH = 100, PROBES = 500 };
 
 typedef struct conv_shape {
-    int64_t n, h, w, c, k, r, s, stride, pad;
+    int64_t n, h, w, c, k, r, s, stride, pad, dilation;
 } conv_shape;
 
 /* Layers of SegNet and VGG-like nets at 288x384, and of the Fashion-MNIST network. */
 static const conv_shape typical[] = {
-    {4, 288, 384, 64, 64, 3, 3, 1, 1}, {4, 144, 192, 128, 128, 3, 3, 1, 1},
-    {4, 72, 96, 256, 256, 3, 3, 1, 1}, {4, 36, 48, 512, 512, 3, 3, 1, 1},
-    {4, 18, 24, 512, 512, 3, 3, 1, 1}, {4, 288, 384, 3, 64, 3, 3, 1, 1},
-    {64, 28, 28, 1, 32, 3, 3, 1, 1},   {64, 28, 28, 32, 32, 3, 3, 1, 1},
-    {64, 14, 14, 32, 32, 2, 2, 1, 0},  {64, 13, 13, 32, 16, 2, 2, 1, 0},
+    {4, 288, 384, 64, 64, 3, 3, 1, 1, 1}, {4, 144, 192, 128, 128, 3, 3, 1, 1, 1},
+    {4, 72, 96, 256, 256, 3, 3, 1, 1, 1}, {4, 36, 48, 512, 512, 3, 3, 1, 1, 1},
+    {4, 18, 24, 512, 512, 3, 3, 1, 1, 1}, {4, 288, 384, 3, 64, 3, 3, 1, 1, 1},
+    {64, 28, 28, 1, 32, 3, 3, 1, 1, 1},   {64, 28, 28, 32, 32, 3, 3, 1, 1, 1},
+    {64, 14, 14, 32, 32, 2, 2, 1, 0, 1},  {64, 13, 13, 32, 16, 2, 2, 1, 0, 1},
 };
 
 typedef enum direction { FORWARD, DATA, FILTER, DIRECTIONS } direction;
@@ -43,12 +43,12 @@ typedef struct job {
     tdm__sample sample;
 } job;
 
-/* "4,288,384,64,64" and optionally R, S, stride, padding. */
+/* "4,288,384,64,64" and optionally R, S, stride, padding, dilation. */
 static tdm_status read_shape(const char *text, conv_shape *out)
 {
-    int64_t v[9] = {0, 0, 0, 0, 0, 3, 3, 1, 1};
+    int64_t v[10] = {0, 0, 0, 0, 0, 3, 3, 1, 1, 1};
     int n = 0;
-    for (const char *at = text; n < 9; at++) {
+    for (const char *at = text; n < 10; at++) {
         char *end;
         v[n] = strtoll(at, &end, 10);
         if (end == at || v[n] < (n == 8 ? 0 : 1) || v[n] > INT32_MAX) break;
@@ -60,9 +60,10 @@ static tdm_status read_shape(const char *text, conv_shape *out)
     int commas = 0;
     for (const char *at = text; *at; at++) commas += *at == ',';
     if (n < 5 || commas != n - 1 || !last || strspn(last + 1, "0123456789") != strlen(last + 1))
-        return tdm__fail(TDM_ERR_USAGE,
-                         "shape '%s': must be N,H,W,C,K and optionally ,R,S,stride,padding", text);
-    *out = (conv_shape){v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8]};
+        return tdm__fail(
+            TDM_ERR_USAGE,
+            "shape '%s': must be N,H,W,C,K and optionally ,R,S,stride,padding,dilation", text);
+    *out = (conv_shape){v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]};
     return TDM_OK;
 }
 
@@ -72,9 +73,12 @@ static tdm_status describe(job *j)
     tdm_status status = TDM_OK;
     const conv_shape *s = &j->shape;
     const int32_t stride = (int32_t)s->stride, pad = (int32_t)s->pad;
-    j->attrs = (tdm__conv_data_attrs){
-        .conv = {{(int32_t)s->r, (int32_t)s->s}, {stride, stride}, {pad, pad}},
-        .size = {(int32_t)s->h, (int32_t)s->w}};
+    const int32_t dilation = (int32_t)s->dilation;
+    j->attrs = (tdm__conv_data_attrs){.conv = {{(int32_t)s->r, (int32_t)s->s},
+                                               {stride, stride},
+                                               {pad, pad},
+                                               {dilation, dilation}},
+                                      .size = {(int32_t)s->h, (int32_t)s->w}};
     tdm_desc big = tdm_desc_4(TDM_F32, s->n, s->h, s->w, s->c);
     tdm_desc filter = tdm_desc_4(TDM_F32, s->r, s->s, s->c, s->k);
     tdm__conv *c = &j->conv;
@@ -181,6 +185,7 @@ static tdm_status bench_variant(job *j, const tdm__variant *v, bool is_default)
                   v->name, (long long)s->n, (long long)s->h, (long long)s->w, (long long)s->c,
                   (long long)s->k, (long long)s->r, (long long)s->s);
     if (s->stride > 1) tdm__str_addf(&name, "/%lld", (long long)s->stride);
+    if (s->dilation > 1) tdm__str_addf(&name, "*%lld", (long long)s->dilation);
     TDM_TRY(tdm__str_status(&name));
     if (j->filter && !strstr(tdm__str_text(&name), j->filter)) goto done;
     int batch = (int)fmin(fmax(1, MACS_PER_TIMING / macs), MAX_BATCH);

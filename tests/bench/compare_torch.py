@@ -7,9 +7,11 @@ time, PyTorch in its better memory format:
 times a training step of the networks: same network, same batch, forward, losses, backward, optimiser, on made-up
 data. segnet takes a minute a step on one core: --rounds 1 --steps 1.
 
-    compare_torch.py conv [--shape N,H,W,C,K[,R,S,stride,padding]] [--direction forward|data|filter]
+    compare_torch.py conv [--shape N,H,W,C,K[,R,S,stride,padding[,dilation]]] [--transposed]
+                          [--direction forward|data|filter]
 
-times convolutions by themselves.
+times convolutions by themselves; a transposed one reads N,H,W,C and writes K channels. `conv-other` stands for
+the shapes that Winograd does not serve: 1x1, 2x2, 5x5, 7x7, strided, dilated, transposed, few channels.
 
 Needs PyTorch. CPU time of one thread (the default) is steadier than wall time on a shared machine.
 """
@@ -116,30 +118,38 @@ def child(name, steps, threads, channels_last):
 
 
 # Layers of SegNet at 288x384.
-SHAPES = ["4,288,384,64,64", "4,144,192,128,128", "4,72,96,256,256", "4,36,48,512,512", "4,18,24,512,512"]
+SHAPES = [(shape, False) for shape in ("4,288,384,64,64", "4,144,192,128,128", "4,72,96,256,256",
+                                       "4,36,48,512,512", "4,18,24,512,512")]
+# Shape, transposed. The last five are layers of the strided CNN.
+OTHER_SHAPES = [
+    ("4,72,96,64,256,1,1,1,0", False), ("4,72,96,256,64,1,1,1,0", False), ("4,36,48,512,128,1,1,1,0", False),
+    ("4,72,96,128,256,1,1,2,0", False), ("4,64,64,64,128,2,2,2,0", False), ("64,14,14,32,32,2,2,1,0", False),
+    ("4,64,64,32,64,5,5,1,2", False), ("4,224,224,3,64,7,7,2,3", False), ("4,64,64,128,64,2,2,2,0", True),
+    ("4,16,16,512,256,2,2,2,0", True), ("4,288,384,3,64,3,3,1,1", False), ("4,64,64,64,64,3,3,1,2,2", False),
+    ("128,32,32,3,32,3,3,1,1", False), ("128,32,32,32,64,3,3,2,1", False), ("128,16,16,64,64,3,3,1,1", False),
+    ("128,16,16,64,128,3,3,2,1", False), ("128,8,8,128,128,3,3,1,1", False)]
 DIRECTIONS = ["forward", "data", "filter"]
 
 
-def time_torch_conv(shape, direction, steps, threads):
+def time_torch_conv(shape, transposed, direction, steps, threads):
     """Runs in this process's child: prints one JSON line."""
     import torch
     torch.set_num_threads(threads)
     given = [int(v) for v in shape.split(",")]
-    n, h, w, c, k, r, s, stride, pad = given + [3, 3, 1, 1][len(given) - 5:]
+    n, h, w, c, k, r, s, stride, pad, dilation = given + [3, 3, 1, 1, 1][len(given) - 5:]
     best = {}
     for fmt in (torch.contiguous_format, torch.channels_last):
         x = torch.randn(n, c, h, w).to(memory_format=fmt)
-        f = torch.randn(k, c, r, s).to(memory_format=fmt)
-        y = torch.nn.functional.conv2d(x, f, None, stride, pad)
-        dy = torch.randn_like(y)
+        f = (torch.randn(c, k, r, s) if transposed else torch.randn(k, c, r, s)).to(memory_format=fmt)
+        rest = ([stride] * 2, [pad] * 2, [dilation] * 2, transposed, [0, 0], 1)
+        dy = torch.randn_like(torch.ops.aten.convolution(x, f, None, *rest))
         mask = [direction == "data", direction == "filter", False]
 
         def run():
             if direction == "forward":
-                torch.nn.functional.conv2d(x, f, None, stride, pad)
+                torch.ops.aten.convolution(x, f, None, *rest)
             else:
-                torch.ops.aten.convolution_backward(dy, x, f, None, [stride] * 2, [pad] * 2, [1, 1], False,
-                                                    [0, 0], 1, mask)
+                torch.ops.aten.convolution_backward(dy, x, f, None, *rest, mask)
 
         wall, cpu = [], []
         for i in range(-1, steps):
@@ -154,22 +164,27 @@ def time_torch_conv(shape, direction, steps, threads):
     print(json.dumps(best))
 
 
-def time_tandem_conv(binary, shape, direction, threads):
+def time_tandem_conv(binary, shape, transposed, direction, threads):
     env = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads))
+    if transposed:  # tandem times it as the convolution from its result to its input
+        n, h, w, c, k, r, s, stride, pad = [int(v) for v in shape.split(",")]
+        h, w = (h - 1) * stride - 2 * pad + r, (w - 1) * stride - 2 * pad + s
+        shape = ",".join(str(v) for v in (n, h, w, k, c, r, s, stride, pad))
+        direction = {"forward": "data", "data": "forward"}.get(direction, direction)
     args = [binary, "bench", "conv", "--json", "--shape", shape, "--filter", direction + "/"]
     out = subprocess.run(args, check=True, capture_output=True, text=True, env=env).stdout
     return next(row for row in map(json.loads, out.splitlines()) if row.get("default"))
 
 
-def compare_conv(shape, direction, options):
+def compare_conv(shape, transposed, direction, options):
     tandem, torch = [], []
     for _ in range(options.rounds):
-        tandem.append(time_tandem_conv(options.tandem, shape, direction, options.threads))
+        tandem.append(time_tandem_conv(options.tandem, shape, transposed, direction, options.threads))
         torch.append(run_child("--child-conv", shape, "--direction", direction, "--steps", "7",
-                               "--threads", str(options.threads)))
+                               "--threads", str(options.threads), *(["--transposed"] if transposed else [])))
     key = "cpu_ms" if options.threads == 1 else "wall_ms"
     ours, theirs = (statistics.median(t[key] for t in rows) for rows in (tandem, torch))
-    print(json.dumps({"conv": shape, "direction": direction, "threads": options.threads, "measure": key,
+    print(json.dumps({"conv": ("transposed " if transposed else "") + shape, "direction": direction, "threads": options.threads, "measure": key,
                       "algorithm": tandem[0]["name"].split("/")[1], "tandem": round(ours, 3),
                       "torch": round(theirs, 3), "ratio": round(theirs / ours, 3),
                       "error_rms": tandem[0]["error_rms"], "error_max": tandem[0]["error_max"]}), flush=True)
@@ -206,25 +221,28 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--channels-last", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--shape", action="append", help="of conv: N,H,W,C,K[,R,S,stride,padding] (repeatable)")
+    parser.add_argument("--shape", action="append", help="of conv: N,H,W,C,K[,R,S,stride,padding[,dilation]] (repeatable)")
+    parser.add_argument("--transposed", action="store_true", help="of conv: the shapes are transposed convolutions'")
     parser.add_argument("--direction", action="append", choices=DIRECTIONS, help="of conv (repeatable)")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--child-conv", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child_conv:
-        time_torch_conv(options.child_conv, options.direction[0], options.steps, options.threads)
+        time_torch_conv(options.child_conv, options.transposed, options.direction[0], options.steps, options.threads)
         return
     if options.child:
         time_torch(options.child, options.steps, options.threads, options.channels_last)
         return
     for name in options.networks:
-        if name == "conv":
-            for shape in options.shape or SHAPES:
+        if name in ("conv", "conv-other"):
+            plain = OTHER_SHAPES if name == "conv-other" else SHAPES
+            given = [(shape, options.transposed) for shape in options.shape or ()]
+            for shape, transposed in given or plain:
                 for direction in options.direction or DIRECTIONS:
-                    compare_conv(shape, direction, options)
+                    compare_conv(shape, transposed, direction, options)
             continue
         if name not in NETWORKS:
-            parser.error(f"unknown network '{name}' (there are conv, {', '.join(sorted(NETWORKS))})")
+            parser.error(f"unknown network '{name}' (there are conv, conv-other, {', '.join(sorted(NETWORKS))})")
         compare(name, options)
 
 
