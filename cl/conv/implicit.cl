@@ -27,6 +27,7 @@
 #define MR_WIDE 6 // 12 accumulators of 16 registers
 #endif
 #define MR_NARROW 8 // enough independent accumulators to hide the latency of the multiply-add
+#define RUN 64
 #define MR_MAX (MR_WIDE > MR_NARROW ? MR_WIDE : MR_NARROW)
 
 struct axis {
@@ -113,36 +114,45 @@ static void zero_run(local float *to, int n)
     for (; i < n; i++) to[i] = 0.0f;
 }
 
-// patch = rows top.., columns left.. of images n0.., channels c0 .. c0 + cc - 1 of x (N,H,W,C).
-static void stage_patch(local float *patch, const global float *x, int n0, int images, int top,
-                        int rows, int left, int cols, int H, int W, int C, int c0, int cc)
+// patch = rows top.., columns left.. of images n0.., channels c0 .. c0 + cc - 1 of x (N,H,W,C), a
+// pixel every `pitch` floats.
+static void stage_patch(local float *patch, int pitch, const global float *x, int n0, int images,
+                        int top, int rows, int left, int cols, int H, int W, int C, int c0, int cc)
 {
     const int begin = clamp(-left, 0, cols), end = clamp(W - left, begin, cols);
     for (int b = 0; b < images; b++)
-        for (int i = 0; i < rows; i++, patch += cols * cc) {
+        for (int i = 0; i < rows; i++, patch += cols * pitch) {
             const int y = top + i;
             if (y < 0 || y >= H || begin == end) {
-                zero_run(patch, cols * cc);
+                zero_run(patch, cols * pitch);
                 continue;
             }
             const global float *from =
                 x + (((size_t)(n0 + b) * H + y) * W + (left + begin)) * C + c0;
-            zero_run(patch, begin * cc);
-            if (cc == C) {
+            zero_run(patch, begin * pitch);
+            if (cc == C && cc == pitch) {
                 copy_run(patch + begin * cc, from, (end - begin) * cc);
             } else {
-                for (int j = begin; j < end; j++, from += C) copy_run(patch + j * cc, from, cc);
+                for (int j = begin; j < end; j++, from += C) copy_run(patch + j * pitch, from, cc);
             }
-            zero_run(patch + end * cc, (cols - end) * cc);
+            zero_run(patch + end * pitch, (cols - end) * pitch);
         }
 }
+
+// How a tile's sums leave the registers: plain: y[to[i]][k] = sums + bias, through relu if asked for,
+// for n pixels; otherwise they go to acc.
+struct leave {
+    int plain, relu, n, K;
+    const global float *bias; // 0: none
+};
 
 // Sums of one register tile over all taps of the class, for the channels in the patch.
 // at: patch offset of each pixel; rows x runs segments of len inputs.
 #define DEFINE_GATHER_TILE(name, MR, NV)                                                           \
-    static void name(float *acc, const local float *patch, const local int *at,                    \
-                     const global float *w, int rows, int row_step, size_t row_weights, int runs,  \
-                     int run_step, size_t run_weights, int len)                                    \
+    static void name(float *acc, global float *y, const local int *to, struct leave leave,         \
+                     const local float *patch, const local int *at, const global float *w,         \
+                     int rows, int row_step, size_t row_weights, int runs, int run_step,           \
+                     size_t run_weights, int len)                                                  \
     {                                                                                              \
         FLOATV sum[MR][NV];                                                                        \
         _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
@@ -166,9 +176,30 @@ static void stage_patch(local float *patch, const global float *x, int n0, int i
                 }                                                                                  \
             }                                                                                      \
         }                                                                                          \
-        _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
+        if (!leave.plain) {                                                                        \
+            _Pragma("unroll") for (int i = 0; i < MR; i++)                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++)                                     \
+                    VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                 \
+            return;                                                                                \
+        }                                                                                          \
+        if (leave.bias) {                                                                          \
             _Pragma("unroll") for (int v = 0; v < NV; v++)                                         \
-                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                     \
+            {                                                                                      \
+                const FLOATV bias = VLOAD(v, leave.bias);                                          \
+                _Pragma("unroll") for (int i = 0; i < MR; i++) sum[i][v] += bias;                  \
+            }                                                                                      \
+        }                                                                                          \
+        if (leave.relu) {                                                                          \
+            _Pragma("unroll") for (int i = 0; i < MR; i++)                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                         \
+                    select(sum[i][v], (FLOATV)(0.0f), sum[i][v] < (FLOATV)(0.0f));                 \
+        }                                                                                          \
+        _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
+        {                                                                                          \
+            if (i < leave.n)                                                                       \
+                _Pragma("unroll") for (int v = 0; v < NV; v++)                                     \
+                    VSTORE(sum[i][v], v, y + (size_t)to[i] * leave.K);                             \
+        }                                                                                          \
     }
 DEFINE_GATHER_TILE(gather_tile_wide, MR_WIDE, 2)
 DEFINE_GATHER_TILE(gather_tile_narrow, MR_NARROW, 1)
@@ -205,10 +236,13 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
     const int rows = taps ? (h - 1) * in_h + (ah.count - 1) * ah.gap + 1 : 0;
     const int cols = taps ? (ww - 1) * in_w + (aw.count - 1) * aw.gap + 1 : 0;
     const int pixels = images * h * ww;
+    // One pass, and no more to do to the sums than a tile can.
+    const int only = c_chunk >= C && !accumulate && !(epi_parts & ~EPI_BIAS) &&
+                     (epi_act == ACT_NONE || epi_act == ACT_RELU);
 
     for (int c0 = 0; c0 < C; c0 += c_chunk) {
         const int cc = min(c_chunk, C - c0), last = c0 + cc == C;
-        stage_patch(patch, x, n0, images, i0 * in_h + ah.first, rows, j0 * in_w + aw.first, cols, H,
+        stage_patch(patch, cc, x, n0, images, i0 * in_h + ah.first, rows, j0 * in_w + aw.first, cols, H,
                     W, C, c0, cc);
         // Where each pixel starts in the patch and where it goes; the last is repeated to fill
         // tiles.
@@ -229,17 +263,23 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
             const int step = wide ? MR_WIDE : MR_NARROW;
             const global float *w = panels + (size_t)k0 * R * S * C +
                                     (((size_t)ah.start * S + aw.start) * C + c0) * width;
+            struct leave leave = {only && K - k0 >= width, epi_act == ACT_RELU, 0, K, 0};
+            if (epi_parts & EPI_BIAS) leave.bias = epi_bias + k0;
+            global float *to_panel = y + (size_t)n0 * P * Q * K + k0;
             for (int t = 0; t < pixels; t += step) {
                 float acc[MR_WIDE * NR];
+                const int n = leave.n = min(step, pixels - t);
                 if (wide)
-                    gather_tile_wide(acc, patch, at + t, w, taps ? ah.count : 0, ah.gap * cols * cc,
+                    gather_tile_wide(acc, to_panel, to + t, leave, patch, at + t, w,
+                                     taps ? ah.count : 0, ah.gap * cols * cc,
                                      (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width,
                                      len);
                 else
-                    gather_tile_narrow(acc, patch, at + t, w, taps ? ah.count : 0,
-                                       ah.gap * cols * cc, (size_t)S * C * width, runs, aw.gap * cc,
-                                       (size_t)C * width, len);
-                const int n = min(step, pixels - t);
+                    gather_tile_narrow(acc, to_panel, to + t, leave, patch, at + t, w,
+                                       taps ? ah.count : 0, ah.gap * cols * cc,
+                                       (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width,
+                                       len);
+                if (leave.plain) continue;
                 for (int i = 0; i < n; i++) {
                     const size_t out = ((size_t)n0 * P * Q + to[t + i]) * K;
                     for (int v = 0; v < width && k0 + v < K; v += VW) {
@@ -257,26 +297,30 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
 
 // ---- filter gradient -----------------------------------------------------------------------
 
-// sums[i] (+)= sum_p patch[at(p) + row[i]] grad[p] for MR rows of the filter; fresh: = . The
-// block's pixels are `lines` lines of n: pixel p of line l reads at(p) = at[l] + p * step.
+// sums[i] (+)= sum_p patch[at[p] + row[i]] grad[p] for MR rows of the filter; fresh: = . The loop over
+// the block's pixels is cut in two levels so that PoCL's compiler keeps all sums in registers.
 #define DEFINE_FILTER_TILE(name, MR, NV)                                                           \
     static void name(global float *sums, int fresh, const int *row, const local float *patch,      \
-                     const local int *at, const local float *grad, int lines, int n, int step)     \
+                     const local int *at, const local float *grad, int pixels)                     \
     {                                                                                              \
         FLOATV sum[MR][NV];                                                                        \
         _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
             _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                             \
                 fresh ? (FLOATV)(0.0f) : VLOAD(0, sums + i * NR + v * VW);                         \
-        for (int l = 0; l < lines; l++, grad += n * NR) {                                          \
-            const local float *a[MR];                                                              \
-            _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] = patch + at[l] + row[i];          \
-            for (int p = 0; p < n; p++) {                                                          \
+        const local float *a[MR];                                                                  \
+        _Pragma("unroll") for (int i = 0; i < MR; i++) a[i] = patch + row[i];                      \
+        for (int p0 = 0; p0 < pixels; p0 += RUN) {                                                 \
+            const int run = min(RUN, pixels - p0);                                                 \
+            const local int *to = at + p0;                                                         \
+            const local float *from = grad + p0 * NR;                                              \
+            for (int p = 0; p < run; p++) {                                                        \
+                const long o = to[p];                                                              \
                 FLOATV g[NV];                                                                      \
                 _Pragma("unroll") for (int v = 0; v < NV; v++) g[v] =                              \
-                    VLOAD(0, grad + p * NR + v * VW);                                              \
+                    VLOAD(0, from + p * NR + v * VW);                                              \
                 _Pragma("unroll") for (int i = 0; i < MR; i++)                                     \
                 {                                                                                  \
-                    const FLOATV av = (FLOATV)(a[i][p * step]);                                    \
+                    const FLOATV av = (FLOATV)(a[i][o]);                                           \
                     _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                     \
                         fma(av, g[v], sum[i][v]);                                                  \
                 }                                                                                  \
@@ -311,15 +355,24 @@ static void stage_grad(local float *grad, const global float *dy, int images, in
     }
 }
 
+// sums (+)= column sums of the staged gradient; two chains of additions for each vector.
 static void add_bias(global float *sums, int fresh, const local float *grad, int pixels)
 {
-    FLOATV a = (FLOATV)(0.0f), b = (FLOATV)(0.0f);
-    for (int p = 0; p < pixels; p++) {
-        a += VLOAD(0, grad + p * NR);
-        b += VLOAD(1, grad + p * NR);
+    FLOATV a[2], b[2];
+    a[0] = a[1] = b[0] = b[1] = (FLOATV)(0.0f);
+    for (int p = 0; p + 2 <= pixels; p += 2)
+        for (int i = 0; i < 2; i++) {
+            a[i] += VLOAD(0, grad + (p + i) * NR);
+            b[i] += VLOAD(1, grad + (p + i) * NR);
+        }
+    if (pixels % 2) {
+        a[0] += VLOAD(0, grad + (pixels - 1) * NR);
+        b[0] += VLOAD(1, grad + (pixels - 1) * NR);
     }
-    VSTORE(fresh ? a : a + VLOAD(0, sums), 0, sums);
-    VSTORE(fresh ? b : b + VLOAD(1, sums), 1, sums);
+    a[0] += a[1];
+    b[0] += b[1];
+    VSTORE(fresh ? a[0] : a[0] + VLOAD(0, sums), 0, sums);
+    VSTORE(fresh ? b[0] : b[0] + VLOAD(1, sums), 1, sums);
 }
 
 // Rows of the sums of one panel: the bias, then per chunk of cc channels R S cc rows and room for
@@ -335,8 +388,9 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
                             const int Q, const int K, const int R, const int S, const int stride_h,
                             const int stride_w, const int pad_h, const int pad_w, const int dil_h,
                             const int dil_w, const int nb, const int bh, const int bw,
-                            const int c_chunk, const int chunk_blocks, const int group_panels,
-                            local float *patch, local float *grad, local int *at)
+                            const int c_chunk, const int pitch, const int chunk_blocks,
+                            const int group_panels, local float *patch, local float *grad,
+                            local int *at)
 {
     VIEW(x);
     VIEW(dy);
@@ -358,24 +412,28 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
         const int images = min(nb, N - n0), h = min(bh, P - i0), w = min(bw, Q - j0);
         const int rows = (h - 1) * stride_h + (R - 1) * dil_h + 1;
         const int cols = (w - 1) * stride_w + (S - 1) * dil_w + 1;
-        stage_patch(patch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w, cols,
-                    H, W, C, c0, cc);
+        stage_patch(patch, pitch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w,
+                    cols, H, W, C, c0, cc);
         stage_grad(grad, dy + (((size_t)n0 * P + i0) * Q + j0) * K, images, h, w, (size_t)P * Q * K,
                    (size_t)Q * K, K, first, end);
+        const int pixels = images * h * w;
+        int p = 0;
         for (int b = 0; b < images; b++)
-            for (int i = 0; i < h; i++) at[b * h + i] = (b * rows + i * stride_h) * cols * cc;
+            for (int i = 0; i < h; i++)
+                for (int j = 0; j < w; j++, p++)
+                    at[p] = ((b * rows + i * stride_h) * cols + j * stride_w) * pitch;
 
         for (int panel = first; panel < end; panel++) {
-            const local float *g = grad + (panel - first) * images * h * w * NR;
+            const local float *g = grad + (panel - first) * pixels * NR;
             global float *sums = part + panel * panel_rows * NR;
             const int wide = K - panel * NR > VW, step = wide ? MR_WIDE : MR_NARROW;
-            if (get_group_id(2) == 0) add_bias(sums, fresh, g, images * h * w);
+            if (get_group_id(2) == 0) add_bias(sums, fresh, g, pixels);
             sums += NR + (size_t)get_group_id(2) * CHUNK_ROWS(R * S, c_chunk) * NR;
             int r = 0, s = 0, c = 0; // of the next row
             for (; r < R; sums += step * NR) {
                 int row[MR_MAX];
                 for (int i = 0; i < step; i++) {
-                    row[i] = r < R ? (r * dil_h * cols + s * dil_w) * cc + c : 0;
+                    row[i] = r < R ? (r * dil_h * cols + s * dil_w) * pitch + c : 0;
                     if (++c < cc) continue;
                     c = 0;
                     if (++s < S) continue;
@@ -383,10 +441,9 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
                     r++;
                 }
                 if (wide)
-                    filter_tile_wide(sums, fresh, row, patch, at, g, images * h, w, stride_w * cc);
+                    filter_tile_wide(sums, fresh, row, patch, at, g, pixels);
                 else
-                    filter_tile_narrow(sums, fresh, row, patch, at, g, images * h, w,
-                                       stride_w * cc);
+                    filter_tile_narrow(sums, fresh, row, patch, at, g, pixels);
             }
         }
     }

@@ -9,11 +9,11 @@
 /* Pixels of a block: long enough to amortise its set-up, short enough to stay in the cache. */
 enum { BLOCK_PIXELS = 200 };
 /* Scratch of a work-item, bytes. */
-enum { SCRATCH = 96 << 10 };
+enum { SCRATCH = 160 << 10 };
 /* Work-items that keep at least eight cores busy. */
 enum { MIN_ITEMS = 32 };
-/* Partial filters: at most this many, of at most this many floats together. */
-enum { MAX_CHUNKS = 32, MAX_PART = 4 << 20 };
+/* Partial filters, at most. */
+enum { MAX_CHUNKS = 32 };
 /* Rows of a register tile, at most: pixel tables, and the rows of a partial filter, have room for a
  * whole tile at their end. */
 enum { MR_MAX = 12 };
@@ -22,12 +22,15 @@ enum { MR_MAX = 12 };
 typedef struct block {
     int64_t nb, bh, bw, cc;
     int64_t blocks, pixels, patch; /* number, pixels of one, floats of its inputs */
+    int64_t pitch;                 /* floats from one of the inputs' pixels to the next */
 } block;
 
 /* What the blocks divide: n images of out[0] x out[1] pixels; pixel i reads inputs i * step ..
- * i * step + span of `channels` channels; `per_pixel`: other floats of scratch per pixel. */
+ * i * step + span of `channels` channels; `per_pixel`: other floats of scratch per pixel. apart:
+ * see pitch_of. */
 typedef struct domain {
-    int64_t n, out[2], step[2], span[2], channels, per_pixel;
+    int64_t n, out[2], step[2], span[2], channels, per_pixel, scratch;
+    bool apart;
 } domain;
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -51,11 +54,20 @@ static int64_t even(int64_t n, int64_t most)
     return ceil_div(n, ceil_div(n, max64(most, 1)));
 }
 
+/* Floats from one pixel of the patch to the next. A reader of one channel of many pixels wants them
+ * in different sets of the cache: an odd number of cache lines apart. */
+static int64_t pitch_of(const domain *d, const block *b)
+{
+    const int64_t line = 16;
+    return d->apart && b->cc >= 2 * line ? (ceil_div(b->cc, line) | 1) * line : b->cc;
+}
+
 /* Measures the block. In doubles, as strides and dilations may be absurd. */
 static bool fits(const tdm__traits *traits, const domain *d, block *b)
 {
-    int64_t limit = min64(SCRATCH, (int64_t)traits->local_bytes);
-    double patch = (double)b->nb * (double)b->cc *
+    int64_t limit = min64(d->scratch, (int64_t)traits->local_bytes);
+    b->pitch = pitch_of(d, b);
+    double patch = (double)b->nb * (double)b->pitch *
                    ((double)(b->bh - 1) * (double)d->step[0] + (double)d->span[0] + 1) *
                    ((double)(b->bw - 1) * (double)d->step[1] + (double)d->span[1] + 1);
     b->pixels = b->nb * b->bh * b->bw;
@@ -86,7 +98,11 @@ static bool choose_block(const tdm__traits *traits, const domain *d, block *b)
                 return true;
         } else if (b->nb > 1) {
             b->nb = ceil_div(b->nb, 2);
-        } else if (b->bh > 4) {
+        } else if (b->bh > 2) {
+            b->bh = ceil_div(b->bh, 2);
+        } else if (b->bw > 48) {
+            b->bw = ceil_div(b->bw, 2);
+        } else if (b->bh * b->bw > 48) {
             b->bh = ceil_div(b->bh, 2);
         } else if (b->cc > 64) {
             b->cc = ceil_div(b->cc, 2);
@@ -134,7 +150,7 @@ typedef struct gather {
 static gather gather_of(const tdm__conv *c, bool to_big)
 {
     gather g = {.c = to_big ? c->k : c->c, .k = to_big ? c->c : c->k, .classes = 1};
-    g.domain = (domain){.n = c->n, .channels = g.c};
+    g.domain = (domain){.n = c->n, .channels = g.c, .scratch = SCRATCH};
     for (int i = 0; i < 2; i++) {
         int64_t span = (c->kernel[i] - 1) * c->dilation[i];
         g.in[i] = to_big ? c->small[i] : c->big[i];
@@ -201,32 +217,68 @@ tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_b
 
 /* ---- filter gradient ------------------------------------------------------------------------- */
 
+/* Scratch of a work-item, bytes: most of a second-level cache, as every pixel of a block is read
+ * for each row of the filter. Pixels that make it worth to load and store the sums. Partial
+ * filters: at most so many floats together, or writing and adding them costs more than the sums. */
+enum { FILTER_SCRATCH = 256 << 10, FILTER_PIXELS = 32, MAX_PART = 1 << 20 };
+
 typedef struct filter {
     block block;
     int64_t panels, group_panels, c_groups, chunks, chunk_blocks, rsc;
     int64_t part; /* floats of one partial filter, with the bias row */
 } filter;
 
+/* The largest block for given channels and panels. */
+static bool filter_block(const tdm__traits *traits, const domain *d, block *b)
+{
+    b->bw = even(d->out[1], BLOCK_PIXELS / 2);
+    b->bh = even(d->out[0], BLOCK_PIXELS / b->bw);
+    b->nb = 1;
+    if (b->bw == d->out[1] && b->bh == d->out[0])
+        b->nb = min64(d->n, max64(1, BLOCK_PIXELS / (b->bw * b->bh)));
+    while (!fits(traits, d, b)) {
+        if (b->nb > 1)
+            b->nb--;
+        else if (b->bh > 1)
+            b->bh = even(d->out[0], b->bh - 1);
+        else if (b->bw > 1)
+            b->bw = even(d->out[1], b->bw - 1);
+        else
+            return false;
+    }
+    return true;
+}
+
+/* All channels and panels together if possible: then each image is read once. */
 static bool filter_of(const tdm__traits *traits, const tdm__conv *c, filter *f)
 {
     int64_t nr = 2 * traits->vector_width;
-    f->panels = ceil_div(c->k, nr);
+    block *b = &f->block;
+    f->panels = f->group_panels = ceil_div(c->k, nr);
     f->rsc = c->kernel[0] * c->kernel[1] * c->c;
-    f->group_panels = min64(f->panels, max64(1, SCRATCH / 2 / (4 * nr * BLOCK_PIXELS)));
-    domain d = {.n = c->n, .channels = c->c, .per_pixel = f->group_panels * nr};
+    domain d = {.n = c->n, .channels = c->c, .scratch = FILTER_SCRATCH, .apart = true};
     for (int i = 0; i < 2; i++) {
         d.out[i] = c->small[i];
         d.step[i] = c->stride[i];
         d.span[i] = (c->kernel[i] - 1) * c->dilation[i];
     }
-    if (!choose_block(traits, &d, &f->block)) return false;
-    f->c_groups = ceil_div(c->c, f->block.cc);
+    b->cc = c->c;
+    for (;;) {
+        d.per_pixel = f->group_panels * nr;
+        bool any = filter_block(traits, &d, b), last = b->cc == 1 && f->group_panels == 1;
+        int64_t enough = min64(FILTER_PIXELS, c->n * c->small[0] * c->small[1]);
+        if (any && (b->pixels >= enough || (b->cc <= nr && f->group_panels == 1))) break;
+        if (last) return false;
+        if (f->group_panels > 1 && (b->cc <= nr || b->pixels * d.per_pixel > b->patch))
+            f->group_panels = ceil_div(f->group_panels, 2);
+        else
+            b->cc = ceil_div(b->cc, 2);
+    }
+    f->c_groups = ceil_div(c->c, b->cc);
     f->part = f->panels * (f->rsc + f->c_groups * MR_MAX + 1) * nr; /* PANEL_ROWS of the kernel */
-    f->chunk_blocks = ceil_div(f->block.blocks, MAX_CHUNKS);
-    while (f->chunk_blocks < f->block.blocks &&
-           ceil_div(f->block.blocks, f->chunk_blocks) * f->part > MAX_PART)
-        f->chunk_blocks *= 2;
-    f->chunks = ceil_div(f->block.blocks, f->chunk_blocks);
+    f->chunks = max64(1, min64(MAX_CHUNKS, MAX_PART / f->part));
+    f->chunk_blocks = ceil_div(b->blocks, f->chunks);
+    f->chunks = ceil_div(b->blocks, f->chunk_blocks);
     f->group_panels = min64(f->group_panels, panels_per_group(f->panels, f->chunks * f->c_groups));
     return true;
 }
@@ -260,7 +312,9 @@ tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c)
     tdm__arg_workspace(k, 0, sizeof(float));
     arg_ints(k, (int64_t[]){c->n, c->big[0], c->big[1], c->c, c->small[0], c->small[1], c->k}, 7);
     arg_pairs(k, c);
-    arg_ints(k, (int64_t[]){bl->nb, bl->bh, bl->bw, bl->cc, f.chunk_blocks, f.group_panels}, 6);
+    arg_ints(k,
+             (int64_t[]){bl->nb, bl->bh, bl->bw, bl->cc, bl->pitch, f.chunk_blocks, f.group_panels},
+             7);
     tdm__arg_local(k, 4 * (uint64_t)bl->patch);
     tdm__arg_local(k, 4 * (uint64_t)(bl->pixels * f.group_panels * 2 * traits->vector_width));
     tdm__arg_local(k, 4 * (uint64_t)bl->pixels);
