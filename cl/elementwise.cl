@@ -95,6 +95,18 @@ LANES_KERNEL void scale_fwd(ARG(const float, x), ARG(float, y), const ulong n, c
             s##14, s##15                                                                           \
     }
 #define NORMALIZE_MOST 16
+#ifdef STYLE_GPU // an item has one element; selecting keeps the list out of memory
+#define NORMALIZE_PERIOD 1
+INLINE float factor(const float *list, int c)
+{
+    float f = list[0];
+    _Pragma("unroll") for (int i = 1; i < NORMALIZE_MOST; i++) f = i == c ? list[i] : f;
+    return f;
+}
+#else
+#define NORMALIZE_PERIOD NORMALIZE_MOST
+#define factor(list, c) (list)[c]
+#endif
 
 #define DEFINE_NORMALIZE(name, type, LOAD)                                                         \
     LANES_KERNEL void name(ARG(const type, x), ARG(float, y), const ulong n, const int span,       \
@@ -105,13 +117,13 @@ LANES_KERNEL void scale_fwd(ARG(const float, x), ARG(float, y), const ulong n, c
         const float scales[NORMALIZE_MOST] = FACTOR_LIST(scale);                                   \
         const float shifts[NORMALIZE_MOST] = FACTOR_LIST(shift);                                   \
         const ulong begin = SPAN_BEGIN, end = SPAN_END;                                            \
-        floatl a[NORMALIZE_MOST], b[NORMALIZE_MOST]; /* of vector v in a period of `channels` */   \
+        floatl a[NORMALIZE_PERIOD], b[NORMALIZE_PERIOD]; /* of vector v in `channels` vectors */   \
         int c = (int)(begin % (ulong)channels);                                                    \
         for (int v = 0; v < (LANES > 1 ? channels : 1); v++) {                                     \
             float s[LANES], t[LANES];                                                              \
             for (int lane = 0; lane < LANES; lane++) {                                             \
-                s[lane] = scales[c];                                                               \
-                t[lane] = shifts[c];                                                               \
+                s[lane] = factor(scales, c);                                                       \
+                t[lane] = factor(shifts, c);                                                       \
                 c = c + 1 == channels ? 0 : c + 1;                                                 \
             }                                                                                      \
             a[v] = LANES_LOAD(s);                                                                  \
@@ -121,7 +133,7 @@ LANES_KERNEL void scale_fwd(ARG(const float, x), ARG(float, y), const ulong n, c
         for (ulong i = begin; i < end; i += LANES) {                                               \
             const int m = (int)min((ulong)LANES, end - i);                                         \
             store_lanes(fma(LOAD(x + i, m), a[v], b[v]), y + i, m);                                \
-            v = v + 1 == channels ? 0 : v + 1;                                                     \
+            v = LANES == 1 || v + 1 == channels ? 0 : v + 1;                                       \
         }                                                                                          \
     }
 #define LOAD_BYTES(p, m) LANES_CONVERT(float)(load_lanes_u8(p, m))

@@ -31,7 +31,9 @@ LANES_KERNEL void mask_fill(ARG(const int, x), ARG(const float, mask), ARG(int, 
     for (ulong i = begin; i < end; i++) {
         bool counts = mask_div == 0 || mask[i / (ulong)mask_div] != 0.0f;
         global const int *pixel = x + i / (ulong)row * (ulong)row;
-        for (int k = 0; k < values; k++) {
+        _Pragma("unroll") for (int k = 0; k < 4; k++)
+        {
+            if (k >= values) continue;
             bool differs = false;
             for (int c = 0; c < row; c++)
                 differs |= (ints ? convert_float(pixel[c]) : as_float(pixel[c])) != invalid[k];

@@ -205,7 +205,8 @@ TEAM_KERNEL void metric_regression(ARG(const float, x), ARG(const float, target)
         team_add(&sum[6], select((floatl)0.0f, (floatl)1.0f, positive & (ratio < 1.5625f)));
         team_add(&sum[7], select((floatl)0.0f, (floatl)1.0f, positive & (ratio < 1.953125f)));
     }
-    for (int k = 0; k < SUMS; k++) {
+    _Pragma("unroll") for (int k = 0; k < SUMS; k++)
+    {
         const float2 total = team_total(sum[k], scratch);
         if (TEAM_FIRST) {
             partial[TEAM_ID * 2 * SUMS + 2 * k] = total.x;

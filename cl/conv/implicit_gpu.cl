@@ -141,18 +141,20 @@ void conv_gather(ARG(const float, x), ARG(const float, w), ARG(float, y), EPILOG
         if (d0 >= 0) multiply(sum, As, Bs, tm, tn);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
+    // Rows and lanes move up to the first: an index that the compiler does not know would put the sums
+    // into memory.
     for (int i = 0; i < 8; i++) {
         const ulong m = m0 + tm + i;
         if (m >= pixels) break;
         const int oj = cls_w + (int)(m % aw.outputs) * out_w;
         const int oi = cls_h + (int)(m / aw.outputs % ah.outputs) * out_h;
         const ulong n = m / ((ulong)aw.outputs * ah.outputs);
-        const float lanes[4] = {sum[i].x, sum[i].y, sum[i].z, sum[i].w};
-        for (int l = 0; l < 4; l++) {
-            const int k = k0 + tn + l;
-            if (k >= K) break;
+        float4 lanes = sum[0];
+        _Pragma("unroll") for (int j = 0; j < 7; j++) sum[j] = sum[j + 1];
+        for (int k = k0 + tn; k < min(k0 + tn + 4, K); k++) {
             const ulong at = ((n * P + oi) * Q + oj) * K + k;
-            float value = lanes[l];
+            float value = lanes.x;
+            lanes = lanes.yzwx;
             if (accumulate) value += y[at];
             EPILOGUE(value, k, at, 1);
             y[at] = value;
