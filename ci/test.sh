@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs every test: the whole suite in an ordinary build (both kernel
-# styles; a selection of kernels under Oclgrind), host tests under ASan + UBSan, the loader under TSan.
+# styles; a selection of kernels under Oclgrind; GPU code generation where the compilers are), host tests
+# under ASan + UBSan, the loader under TSan.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ci/packages.sh
@@ -14,6 +15,8 @@ if [ -z "${TANDEM_DATA_DIR:-}" ] && [ -d ../shared/data ]; then
     export TANDEM_DATA_DIR
 fi
 [ -n "${TANDEM_DATA_DIR:-}" ] || echo "no TANDEM_DATA_DIR: tests on real data are listed as skipped"
+
+TANDEM_PTXAS=$(find_ptxas) && export TANDEM_PTXAS || echo "no ptxas: code generation for NVIDIA is listed as skipped"
 
 failed=0
 stage() { # NAME COMMAND...
