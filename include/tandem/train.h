@@ -166,6 +166,11 @@ tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json
  * "direction/algorithm/shape", NULL: all. gflops counts the direct sums. */
 tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter,
                           bool json, char **out);
+/* Measures every algorithm of every node that the configuration's training and validation hold
+ * (typical: of the convolutions of tdm_bench_conv instead) and writes the fastest into the tuning file of this device (path NULL: in the cache
+ * folder), beside what it holds from before. */
+tdm_status tdm_bench_tune(const tdm_config *config, bool typical, const char *path, bool json,
+                          char **out);
 /* Reading the training split: batches of every array into host memory, as data.* and
  * train.batch_size say. Means per batch, samples per second. */
 tdm_status tdm_bench_load(const tdm_config *config, bool json, char **out);

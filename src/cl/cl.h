@@ -176,6 +176,8 @@ size_t tdm__device_program_count(const tdm_device *device);
  * first launch: call after the first step). Waits for the device first, and takes about 0.3 s a program
  * on PoCL, the first time only. A failing write is logged, no more. */
 tdm_status tdm__device_cache_write(tdm_device *device);
+/* 32 hex digits over all kernel files, those of TANDEM_CL_DIR where they replace embedded ones. */
+tdm_status tdm__device_kernels_hash(const tdm_device *device, char hex[33]);
 
 /* ---- profile (spec.profile) ------------------------------------------------------------------ */
 

@@ -63,6 +63,25 @@ done:
     return status;
 }
 
+tdm_status tdm__device_kernels_hash(const tdm_device *device, char hex[TDM__HASH_HEX])
+{
+    tdm_status status = TDM_OK;
+    tdm__hash *hash = NULL;
+    char *text = NULL;
+    TDM_TRY(tdm__hash_create(&hash));
+    for (const tdm__embedded *e = tdm__embedded_files; e->name; e++) {
+        free(text);
+        TDM_TRY(file_text(device->cl_folder, e->name, &text));
+        tdm__hash_add_text(hash, e->name);
+        tdm__hash_add_text(hash, text);
+    }
+    tdm__hash_hex(hash, hex);
+done:
+    free(text);
+    tdm__hash_destroy(&hash);
+    return status;
+}
+
 /* ---- defines --------------------------------------------------------------------------------- */
 
 typedef struct words {

@@ -123,10 +123,10 @@ char *cli_vformat(const char *format, va_list list) CLI_PRINTF(1, 0);
 
 extern const cli_group cli_device_group, cli_set_group, cli_train_group;
 
-/* Loads `path` (NULL: none), then TANDEM_DEVICE, then the flags in their order; resolves. Returns
+/* Loads `path` (NULL: none), then the environment, then the flags in their order; resolves. Returns
  * -1 to go on, else the exit code after a message. Nothing is left behind on failure. */
 int cli_config(const cli_args *args, const char *path, tdm_config **out);
-/* TANDEM_DEVICE and the flags as "key=value" texts. */
+/* The environment and the flags as "key=value" texts. */
 int cli_assignments(const cli_args *args, char ***out, size_t *n);
 void cli_assignments_free(char **texts, size_t n);
 
@@ -167,6 +167,7 @@ tdm_status cli_signals_status(void);
 /* ---- the commands ---------------------------------------------------------------------------- */
 
 extern const cli_command cli_devices, cli_data_import, cli_data_info, cli_train, cli_eval,
-    cli_predict, cli_config_show, cli_bench_step, cli_bench_ops, cli_bench_conv, cli_bench_load;
+    cli_predict, cli_config_show, cli_bench_step, cli_bench_ops, cli_bench_conv, cli_bench_load,
+    cli_bench_tune;
 
 #endif

@@ -1,4 +1,4 @@
-/* cmd_bench.c: `tandem bench step`, `ops`, `conv` and `load`. */
+/* cmd_bench.c: `tandem bench step`, `ops`, `conv`, `tune` and `load`. */
 #include "cli.h"
 
 #include <stdlib.h>
@@ -23,6 +23,13 @@ static const cli_option conv_options[] = {
     {"filter", "TEXT", "only rows with TEXT in their \"direction/algorithm/shape\""},
     {"json", NULL, "JSON lines on stdout"},
 };
+static const cli_option tune_options[] = {
+    {"out", "FILE", "tuning file to write (nothing given: in the cache folder, where it is found)"},
+    {"json", NULL, "JSON lines on stdout"},
+};
+static const cli_group tune_group = {"options", tune_options, CLI_COUNT(tune_options)};
+static const cli_group *const tune_groups[] = {&tune_group, &cli_set_group, &cli_device_group,
+                                               NULL};
 static const cli_group step_group = {"options", step_options, CLI_COUNT(step_options)};
 static const cli_group load_group = {"options", load_options, CLI_COUNT(load_options)};
 static const cli_group ops_group = {"options", ops_options, CLI_COUNT(ops_options)};
@@ -44,6 +51,12 @@ static const char conv_fields[] =
     "Forward, data gradient and filter gradient, each by every algorithm that can run it. GFLOP/s "
     "count the direct sums, whatever the algorithm does. error_rms and error_max compare some "
     "elements with double precision; `default` marks the algorithm that training takes.";
+
+static const char tune_fields[] =
+    "Measures every algorithm for every shape that training and validating CONFIG need (without "
+    "CONFIG: typical convolutions), compilation left out, and keeps the fastest. Training, "
+    "evaluation and prediction read the file (tune.file, $TANDEM_TUNE) and never measure. It "
+    "counts for this device, driver and these kernels only; other shapes that it holds stay.";
 
 /* Prints a bench's text, or its failure. Takes over the configuration and the text. */
 static int finish(const cli_args *args, tdm_config *config, tdm_status status, char *text)
@@ -96,6 +109,18 @@ static int run_conv(const cli_args *args)
     return finish(args, config, status, text);
 }
 
+static int run_tune(const cli_args *args)
+{
+    tdm_config *config = NULL;
+    char *text = NULL;
+    const char *path = cli_positional(args, 0);
+    const int code = cli_config(args, path, &config);
+    if (code >= 0) return code;
+    const tdm_status status =
+        tdm_bench_tune(config, !path, cli_value(args, "out"), cli_has(args, "json"), &text);
+    return finish(args, config, status, text);
+}
+
 const cli_command cli_bench_step = {
     "bench step", step_positionals, "time a configuration's training steps on made-up data",
     json_fields,  step_groups,      run_step};
@@ -112,3 +137,6 @@ const cli_command cli_bench_ops = {
 const cli_command cli_bench_conv = {
     "bench conv", ops_positionals, "time convolutions by each algorithm, with their errors",
     conv_fields,  conv_groups,     run_conv};
+const cli_command cli_bench_tune = {
+    "bench tune", ops_positionals, "find the fastest algorithms for a configuration on this device",
+    tune_fields,  tune_groups,     run_tune};

@@ -52,6 +52,6 @@ const cli_command cli_config_show = {
     positionals,
     "print the fully resolved configuration",
     "Values come from, in rising order: defaults, CONFIG (the files it extends first), "
-    "TANDEM_DEVICE, flags. The output is a configuration itself.",
+    "TANDEM_DEVICE and TANDEM_TUNE, flags. The output is a configuration itself.",
     groups,
     run};

@@ -6,13 +6,14 @@
 static const cli_command *const commands[] = {
     &cli_devices,   &cli_data_import, &cli_data_info,   &cli_train,
     &cli_eval,      &cli_predict,     &cli_config_show, &cli_bench_step,
-    &cli_bench_ops, &cli_bench_conv,  &cli_bench_load,
+    &cli_bench_ops, &cli_bench_conv,  &cli_bench_load,  &cli_bench_tune,
 };
 
 static const char environment[] =
     "  TANDEM_DEVICE      the device where no flag names one\n"
-    "  TANDEM_CACHE_DIR   compiled kernels (nothing given: ~/.cache/tandem)\n"
+    "  TANDEM_CACHE_DIR   compiled kernels, tuning files (nothing given: ~/.cache/tandem)\n"
     "  TANDEM_CACHE=off   no cache\n"
+    "  TANDEM_TUNE        auto, off or a tuning file, as tune.file\n"
     "  NO_COLOR           no colours\n";
 static const char exit_codes[] =
     "  0 done, 1 runtime error, 2 usage or configuration, 3 data, 4 device or kernel,\n"

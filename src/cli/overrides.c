@@ -1,5 +1,5 @@
 /* overrides.c: from flags and environment to a resolved configuration. The tables here say which
- * key each flag sets; nothing else knows. Order: file, TANDEM_DEVICE, flags as they were given. */
+ * key each flag sets; nothing else knows. Order: file, environment, flags as they were given. */
 #include "cli.h"
 
 #include <ctype.h>
@@ -141,14 +141,21 @@ static char *change_value(const cli_args *args, const cli_given *given)
     return seconds < 0 ? NULL : cli_format("%.15g", seconds);
 }
 
+/* What the environment sets. */
+static const struct {
+    const char *name, *key;
+} variables[] = {{"TANDEM_DEVICE", "device.spec"}, {"TANDEM_TUNE", "tune.file"}};
+
 static int collect(const cli_args *args, change **out, size_t *n)
 {
-    const char *device = getenv("TANDEM_DEVICE");
-    change *list = cli_alloc(args->n_given + 1, sizeof *list);
+    change *list = cli_alloc(args->n_given + CLI_COUNT(variables), sizeof *list);
     *n = 0;
-    if (device && *device)
-        list[(*n)++] =
-            (change){"device.spec", cli_format("%s", device), cli_format("TANDEM_DEVICE")};
+    for (size_t i = 0; i < CLI_COUNT(variables); i++) {
+        const char *value = getenv(variables[i].name);
+        if (value && *value)
+            list[(*n)++] = (change){variables[i].key, cli_format("%s", value),
+                                    cli_format("%s", variables[i].name)};
+    }
     for (size_t i = 0; i < args->n_given; i++) {
         const cli_option *o = args->given[i].option;
         if (o->use == CLI_READ) continue;

@@ -7,6 +7,7 @@
 
 #include <tandem/graph.h>
 
+#include "base/str.h"
 #include "cl/cl.h"
 
 #define TDM__MAX_OUTPUTS 6
@@ -213,6 +214,11 @@ struct tdm_op {
     double tolerance; /* norm-relative, device against double reference; 0 = 1e-5 */
 };
 
+/* What tuning files call a node: "conv2d|cpu|f32[8,28,28,1],f32[3,3,1,32],none|kernel=3,3 stride=1,1". */
+void tdm__variant_key(const tdm_op *op, const tdm__traits *traits, const tdm__io *io,
+                      tdm__str *key);
+/* Whether it is of the device's style and can run the node. */
+bool tdm__variant_fits(const tdm__variant *v, const tdm__traits *traits, const tdm__io *io);
 /* The algorithm that runs a node which nobody chose for; NULL: none can. */
 const tdm__variant *tdm__variant_default(const tdm_op *op, const tdm__traits *traits,
                                          const tdm__io *io);

@@ -20,7 +20,8 @@ tdm_status tdm__arena_create(tdm_device *device, tdm__arena **out);
 void tdm__arena_destroy(tdm__arena **arena);
 
 /* Algorithm choice: variant for a node's key "op|style|shapes|attrs", or NULL for the default. */
-typedef const char *(*tdm__choose_variant)(void *user, const char *key);
+typedef const char *(*tdm__choose_variant)(void *user, const char *key, const tdm_op *op,
+                                           const tdm__io *io);
 
 typedef struct tdm__plan_spec {
     tdm_device *device;

@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "graph/planning.h"
 
-static bool fits(const tdm__variant *v, const tdm__traits *traits, const tdm__io *io)
+bool tdm__variant_fits(const tdm__variant *v, const tdm__traits *traits, const tdm__io *io)
 {
     unsigned style = traits->style == TDM_STYLE_CPU ? TDM__ON_CPU : TDM__ON_GPU;
     return (v->styles & style) && (!v->can_run || v->can_run(traits, io));
@@ -16,21 +16,21 @@ const tdm__variant *tdm__variant_default(const tdm_op *op, const tdm__traits *tr
 {
     for (int i = 0; i < op->n_variants; i++) {
         const tdm__variant *v = &op->variants[i];
-        if (!v->candidate && fits(v, traits, io) && (!v->prefer || v->prefer(traits, io))) return v;
+        if (!v->candidate && tdm__variant_fits(v, traits, io) &&
+            (!v->prefer || v->prefer(traits, io)))
+            return v;
     }
     return NULL;
 }
 
-/* "conv2d|cpu|f32[8,28,28,1],f32[3,3,1,32],none|kernel=3,3 stride=1,1" */
-static void add_key(const tdm__planned *node, const tdm__traits *traits, tdm__str *key)
+void tdm__variant_key(const tdm_op *op, const tdm__traits *traits, const tdm__io *io, tdm__str *key)
 {
-    const tdm_op *op = node->entry->op;
     char text[96];
     tdm__str_addf(key, "%s|%s|", op->name, traits->style == TDM_STYLE_CPU ? "cpu" : "gpu");
-    for (int i = 0; i < node->io.n_in; i++)
-        tdm__str_addf(key, "%s%s", i ? "," : "", tdm_desc_text(&node->io.in[i], text, sizeof text));
+    for (int i = 0; i < io->n_in; i++)
+        tdm__str_addf(key, "%s%s", i ? "," : "", tdm_desc_text(&io->in[i], text, sizeof text));
     tdm__str_add(key, "|");
-    tdm__attrs_text(op, node->entry->attrs, key);
+    tdm__attrs_text(op, io->attrs, key);
 }
 
 static tdm_status chosen(tdm__planning *p, tdm__planned *node)
@@ -38,11 +38,13 @@ static tdm_status chosen(tdm__planning *p, tdm__planned *node)
     if (!p->spec->choose) return TDM_OK;
     const tdm_op *op = node->entry->op;
     tdm__str key = {0};
-    add_key(node, p->traits, &key);
+    tdm__variant_key(op, p->traits, &node->io, &key);
     tdm_status status = tdm__str_status(&key);
-    const char *name = status ? NULL : p->spec->choose(p->spec->choose_user, tdm__str_text(&key));
+    const char *name =
+        status ? NULL : p->spec->choose(p->spec->choose_user, tdm__str_text(&key), op, &node->io);
     for (int i = 0; name && i < op->n_variants; i++)
-        if (tdm__streq(op->variants[i].name, name) && fits(&op->variants[i], p->traits, &node->io))
+        if (tdm__streq(op->variants[i].name, name) &&
+            tdm__variant_fits(&op->variants[i], p->traits, &node->io))
             node->variant = &op->variants[i];
     tdm__str_free(&key);
     return status;
@@ -59,7 +61,7 @@ tdm_status tdm__planning_variants(tdm__planning *p)
         if (!node->variant) node->variant = tdm__variant_default(op, p->traits, &node->io);
         if (!node->variant) {
             tdm__str key = {0};
-            add_key(node, p->traits, &key);
+            tdm__variant_key(op, p->traits, &node->io, &key);
             status = tdm__fail(TDM_ERR_DEVICE, "%s: no algorithm for %s", node->entry->name,
                                tdm__str_text(&key));
             tdm__str_free(&key);

@@ -61,6 +61,10 @@ static void add_json(tdm__str *text, const tdm__bench_row *row)
         tdm__json_key(&j, "default");
         tdm__json_bool(&j, true);
     }
+    if (row->is_chosen) {
+        tdm__json_key(&j, "chosen");
+        tdm__json_bool(&j, true);
+    }
     tdm__json_close(&j, '}');
     if (tdm__json_status(&j)) text->failed = true;
     tdm__str_addf(text, "%s\n", tdm__json_text(&j));

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "graph/plan.h"
 #include "train/limits.h"
+#include "train/session.h"
 
 /* Zero (or negative) fields do not apply and are left out of JSON. */
 typedef struct tdm__bench_row {
@@ -17,6 +18,7 @@ typedef struct tdm__bench_row {
     bool is_default;             /* the algorithm that would be taken */
     double share;                /* of the device's limit: least possible time / time */
     const char *bound;           /* what sets that limit: arithmetic, memory, launch */
+    bool is_chosen;              /* tune: the algorithm that will be taken */
 } tdm__bench_row;
 
 void tdm__bench_heading(tdm__str *text);
@@ -37,14 +39,28 @@ typedef struct tdm__op_bench {
     /* after tdm__op_bench_open */
     float *host[TDM__MAX_SAMPLE_INPUTS]; /* f32 inputs as drawn */
     tdm__buffer buffers[TDM__MAX_SAMPLE_INPUTS], step;
+    tdm_graph *graph;
     tdm_value out;
     tdm__plan *plan;
 } tdm__op_bench;
 
 tdm_status tdm__op_bench_open(tdm__op_bench *b);
+/* The node by another algorithm, over the same inputs; in memory of its own. */
+tdm_status tdm__op_bench_plan(const tdm__op_bench *b, const char *variant, tdm__plan **out);
 void tdm__op_bench_close(tdm__op_bench *b);
 /* Medians of `runs` timings of `batch` runs each, after one that warms up, into row (name is the
  * caller's). */
 tdm_status tdm__op_bench_time(tdm__op_bench *b, int runs, int batch, tdm__bench_row *row);
+
+/* ---- what bench_tune.c takes from the others ---------------------------------------------------
+ */
+
+enum { TDM__BENCH_ARRAYS = 32 }; /* at most */
+/* The arrays of bench.arrays, or of the data set's training split (then splits, which the caller
+ * closes, must stay open as long as infos). */
+tdm_status tdm__bench_arrays(const tdm_config *config, tdm_array_info infos[TDM__BENCH_ARRAYS],
+                             tdm_split *splits[TDM__SPLITS], size_t *n);
+/* A graph of the convolutions that `bench conv` times by itself. */
+tdm_status tdm__bench_conv_graph(tdm_graph **out);
 
 #endif

@@ -211,7 +211,6 @@ static tdm_status bench_direction(job *j)
     tdm__node_info node;
     const tdm_op *op = direction_ops[j->direction];
     const tdm__traits *traits = tdm__device_traits(j->device);
-    const unsigned style = traits->style == TDM_STYLE_CPU ? TDM__ON_CPU : TDM__ON_GPU;
     TDM_TRY(describe(j));
     TDM_TRY(tdm_graph_create(&g));
     tdm_value in[2];
@@ -222,11 +221,30 @@ static tdm_status bench_direction(job *j)
     const tdm__variant *chosen = tdm__variant_default(op, traits, &node.io);
     for (int i = 0; i < op->n_variants; i++) {
         const tdm__variant *v = &op->variants[i];
-        if (!(v->styles & style) || (v->can_run && !v->can_run(traits, &node.io))) continue;
+        if (!tdm__variant_fits(v, traits, &node.io)) continue;
         TDM_TRY(bench_variant(j, v, v == chosen));
     }
 done:
     tdm_graph_destroy(&g);
+    return status;
+}
+
+tdm_status tdm__bench_conv_graph(tdm_graph **out)
+{
+    tdm_status status = TDM_OK;
+    job j = {0};
+    TDM_TRY(tdm_graph_create(out));
+    for (int i = 0; i < (int)TDM__COUNT(typical) * DIRECTIONS; i++) {
+        tdm_value in[2];
+        j.shape = typical[i / DIRECTIONS];
+        j.direction = (direction)(i % DIRECTIONS);
+        TDM_TRY(describe(&j));
+        for (int k = 0; k < 2; k++) in[k] = tdm_graph_variable(*out, "in", j.sample.in[k], false);
+        tdm__graph_node(*out, direction_ops[j.direction], in, 2, &j.attrs);
+    }
+    TDM_TRY(tdm_graph_status(*out));
+done:
+    if (status) tdm_graph_destroy(out);
     return status;
 }
 

@@ -76,35 +76,39 @@ done:
     return status;
 }
 
-static const char *choose(void *user, const char *key)
+static const char *choose(void *user, const char *key, const tdm_op *op, const tdm__io *io)
 {
-    const tdm__op_bench *b = user;
-    (void)key; /* the plan has one node */
-    return b->variant;
+    (void)key, (void)op, (void)io; /* the plan has one node */
+    return user;                   /* its name, or NULL */
+}
+
+tdm_status tdm__op_bench_plan(const tdm__op_bench *b, const char *variant, tdm__plan **out)
+{
+    tdm__buffer *step = (tdm__buffer *)&b->step;
+    const tdm__plan_spec spec = {
+        .device = b->device, .step = {step, 0}, .choose = choose, .choose_user = (void *)variant};
+    return tdm__plan_create(b->graph, &spec, out);
 }
 
 tdm_status tdm__op_bench_open(tdm__op_bench *b)
 {
     tdm_status status = TDM_OK;
-    tdm_graph *g = NULL;
     tdm_value inputs[TDM__MAX_SAMPLE_INPUTS];
-    TDM_TRY(tdm_graph_create(&g));
-    for (int i = 0; i < b->sample->n_in; i++) TDM_TRY(place_input(b, g, i, &inputs[i]));
-    b->out = tdm__graph_node(g, b->op, inputs, b->sample->n_in, b->sample->attrs);
-    TDM_TRY(tdm_graph_status(g));
-    for (int o = 0; o < b->op->n_out; o++) tdm_graph_keep(g, b->out + o);
+    TDM_TRY(tdm_graph_create(&b->graph));
+    for (int i = 0; i < b->sample->n_in; i++) TDM_TRY(place_input(b, b->graph, i, &inputs[i]));
+    b->out = tdm__graph_node(b->graph, b->op, inputs, b->sample->n_in, b->sample->attrs);
+    TDM_TRY(tdm_graph_status(b->graph));
+    for (int o = 0; o < b->op->n_out; o++) tdm_graph_keep(b->graph, b->out + o);
     TDM_TRY(tdm__buffer_create(b->device, sizeof(tdm__step), true, "step", &b->step));
-    const tdm__plan_spec spec = {
-        .device = b->device, .step = {&b->step, 0}, .choose = choose, .choose_user = b};
-    TDM_TRY(tdm__plan_create(g, &spec, &b->plan));
+    TDM_TRY(tdm__op_bench_plan(b, b->variant, &b->plan));
 done:
-    tdm_graph_destroy(&g);
     return status;
 }
 
 void tdm__op_bench_close(tdm__op_bench *b)
 {
     tdm__plan_destroy(&b->plan);
+    tdm_graph_destroy(&b->graph);
     for (int i = 0; i < TDM__MAX_SAMPLE_INPUTS; i++) {
         tdm__buffer_destroy(b->device, &b->buffers[i]);
         free(b->host[i]);

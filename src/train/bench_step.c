@@ -10,8 +10,6 @@
 #include "train/protocol.h"
 #include "train/session.h"
 
-enum { MAX_ARRAYS = 32 };
-
 /* ---- what the data would look like
  * ---------------------------------------------------------------- */
 
@@ -48,18 +46,18 @@ done:
 }
 
 /* The arrays of bench.arrays, or of the data set's training split. */
-static tdm_status find_arrays(const tdm_config *config, tdm_array_info infos[MAX_ARRAYS],
-                              tdm_split *splits[TDM__SPLITS], size_t *n)
+tdm_status tdm__bench_arrays(const tdm_config *config, tdm_array_info infos[TDM__BENCH_ARRAYS],
+                             tdm_split *splits[TDM__SPLITS], size_t *n)
 {
     tdm_status status = TDM_OK;
     const char *const *names;
     TDM_TRY(tdm_config_members(config, "bench.arrays", &names, n));
-    if (*n > MAX_ARRAYS) *n = MAX_ARRAYS;
+    if (*n > TDM__BENCH_ARRAYS) *n = TDM__BENCH_ARRAYS;
     for (size_t i = 0; i < *n; i++) TDM_TRY(made_up_array(config, names[i], &infos[i]));
     if (*n) goto done;
     TDM_TRY(tdm__open_splits(config, splits));
     const tdm_dataset *data = tdm_split_dataset(splits[TDM__SPLIT_TRAIN]);
-    for (; *n < tdm_dataset_arrays(data) && *n < MAX_ARRAYS; ++*n)
+    for (; *n < tdm_dataset_arrays(data) && *n < TDM__BENCH_ARRAYS; ++*n)
         infos[*n] = *tdm_dataset_array(data, *n);
 done:
     return status;
@@ -247,14 +245,14 @@ static tdm_status write_profile(const tdm__session *s)
 tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
 {
     tdm_status status = TDM_OK;
-    tdm_array_info infos[MAX_ARRAYS];
+    tdm_array_info infos[TDM__BENCH_ARRAYS];
     tdm_split *splits[TDM__SPLITS] = {0};
     tdm_config *expanded = NULL;
     tdm__session s = {0};
     tdm__optimizer *optimizer = NULL;
     tdm__optim_spec optim;
-    tdm__buffer buffers[MAX_ARRAYS] = {0};
-    tdm__view views[MAX_ARRAYS];
+    tdm__buffer buffers[TDM__BENCH_ARRAYS] = {0};
+    tdm__view views[TDM__BENCH_ARRAYS];
     timing t = {0};
     size_t n;
     int64_t steps, warmup;
@@ -263,7 +261,7 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
     TDM_TRY(tdm_config_int(config, "bench.warmup", &warmup));
     TDM_TRY(tdm_config_bool(config, "bench.ops", &t.ops));
     TDM_TRY(tdm__optim_spec_read(config, &optim));
-    TDM_TRY(find_arrays(config, infos, splits, &n));
+    TDM_TRY(tdm__bench_arrays(config, infos, splits, &n));
     const tdm__array_source source = {n, infos};
     TDM_TRY(tdm__protocol_expand(config, &source, &expanded));
     TDM_TRY(tdm__session_create(expanded ? expanded : config, &source, true, &s));
@@ -278,7 +276,7 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out)
     TDM_TRY(write_result(&s, &t, json, out));
 done:
     if (s.device) tdm_device_finish(s.device);
-    for (size_t i = 0; i < MAX_ARRAYS; i++)
+    for (size_t i = 0; i < TDM__BENCH_ARRAYS; i++)
         if (buffers[i].mem) tdm__buffer_destroy(s.device, &buffers[i]);
     tdm__optimizer_destroy(&optimizer);
     tdm__session_destroy(&s);

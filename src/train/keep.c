@@ -120,6 +120,42 @@ static void add_machine(tdm_trainer *t, tdm__json *j)
     tdm__json_key(j, "process_peak_bytes"), tdm__json_uint(j, tdm__peak_rss());
 }
 
+/* Which algorithms ran: with the same ones (tune.file: the folder's tuning.json) and the rest
+ * equal, a run repeats to the same bits. */
+static void add_tuning(const tdm__chooser *c, tdm__json *j)
+{
+    tdm__json_key(j, "tuning"), tdm__json_open(j, '{');
+    tdm__json_key(j, "source"), tdm__json_string(j, c->source);
+    tdm__json_key(j, "hash"), tdm__json_string(j, c->tuning ? c->hash : NULL);
+    tdm__json_close(j, '}');
+}
+
+/* Keeps the tuning in the run folder. A resumed run whose tuning is another one goes on with other
+ * algorithms, so with other bits. */
+tdm_status tdm__trainer_save_tuning(tdm_trainer *t, bool resumed)
+{
+    tdm_status status = TDM_OK;
+    const tdm__chooser *c = &t->session.chooser;
+    tdm__tuning *kept = NULL;
+    char *path = NULL, hash[TDM__HASH_HEX] = "";
+    TDM_TRY(tdm__run_folder_file(&t->folder, "tuning.json", &path));
+    if (resumed && tdm__path_exists(path)) {
+        TDM_TRY(tdm__tuning_read(path, &kept));
+        TDM_TRY(tdm__tuning_hash(kept, hash));
+    }
+    if (resumed && strcmp(hash, c->hash) != 0)
+        tdm__log(TDM_LOG_WARN,
+                 "the run began with another choice of algorithms: the rest will not be "
+                 "bit-identical to an uninterrupted run (hint: --set tune.file=%s)",
+                 *hash ? path : "off");
+    else if (c->tuning && !resumed)
+        TDM_TRY(tdm__tuning_write(c->tuning, path));
+done:
+    tdm__tuning_destroy(&kept);
+    free(path);
+    return status;
+}
+
 tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test,
                                       const char *before, const char *after)
 {
@@ -137,6 +173,7 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
     tdm__json_key(&j, "seed"), tdm__json_uint(&j, t->session.seed);
     tdm__json_key(&j, "config_hash"), tdm__json_string(&j, hash);
     add_machine(t, &j);
+    add_tuning(&t->session.chooser, &j);
     if (*before) add_hashes(&j, before, after);
     tdm__json_key(&j, "test");
     if (test) {

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "train/chooser.h"
 #include "train/protocol.h"
 
 static const tdm_opt_spec train_specs[] = {
@@ -95,7 +96,7 @@ void tdm_schema(const tdm_opt_table *const **tables, size_t *n)
     static const tdm_opt_table *const all[] = {
         &train_table,           &device_table,        &tdm_data_options,  &tdm_model_options,
         &tdm_task_options,      &tdm_balance_options, &tdm_optim_options, &tdm_schedule_options,
-        &tdm__protocol_options, &bench_table,
+        &tdm__protocol_options, &tdm__tune_options,   &bench_table,
     };
     *tables = all;
     *n = sizeof all / sizeof *all;

@@ -246,6 +246,7 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     TDM_TRY(describe_arrays(s, source));
     TDM_TRY(tdm_device_spec_read(config, &device));
     TDM_TRY(tdm_device_open(&device, &s->device));
+    TDM_TRY(tdm__chooser_open(config, s->device, &s->chooser));
     TDM_TRY(tdm__flat_create(s->device, &s->flat));
     TDM_TRY(declare(s));
     for (size_t t = 0; t < s->n_tasks; t++) {
@@ -284,6 +285,7 @@ void tdm__session_destroy(tdm__session *s)
     free(s->described);
     free(s->targets);
     free(s->masks);
+    tdm__chooser_close(&s->chooser);
     tdm_device_destroy(&s->device);
     memset(s, 0, sizeof *s);
 }

@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "optim/optim.h"
 #include "task/task.h"
+#include "train/chooser.h"
 
 enum { TDM__SPLIT_TRAIN, TDM__SPLIT_VAL, TDM__SPLIT_TEST, TDM__SPLITS };
 extern const char *const tdm__split_names[TDM__SPLITS];
@@ -56,6 +57,7 @@ typedef struct tdm__session_array {
 typedef struct tdm__session {
     const tdm_config *config;
     tdm_device *device;
+    tdm__chooser chooser; /* algorithms of the plans */
     int64_t batch_size;
     uint64_t seed;
     tdm__task *tasks;

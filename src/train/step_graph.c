@@ -177,7 +177,11 @@ done:
 
 static tdm__plan_spec plan_spec(tdm__session *s)
 {
-    return (tdm__plan_spec){.device = s->device, .arena = s->arena, .step = {&s->step_buffer, 0}};
+    return (tdm__plan_spec){.device = s->device,
+                            .arena = s->arena,
+                            .step = {&s->step_buffer, 0},
+                            .choose = tdm__chooser_choose,
+                            .choose_user = &s->chooser};
 }
 
 tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)

@@ -185,6 +185,7 @@ static tdm_status open_folder(tdm_trainer *t)
         TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: no such file, so there is nothing to resume", state));
     if (found) TDM_TRY(tdm__load_state(&t->session, t->optimizer, &t->position, state));
     TDM_TRY(tdm__run_folder_open(&t->folder, t->config, folder, found));
+    TDM_TRY(tdm__trainer_save_tuning(t, found));
     if (found) TDM_TRY(tdm__run_folder_rewind(&t->folder, t->position.epoch));
 done:
     free(state);

@@ -51,6 +51,8 @@ tdm_status tdm__trainer_drop_weights(tdm_trainer *t);
 tdm_status tdm__trainer_tell_epoch(tdm_trainer *t, const tdm_epoch_report *train,
                                    const tdm_epoch_report *val);
 tdm_status tdm__trainer_tell_save(tdm_trainer *t, const tdm_epoch_report *report);
+/* tuning.json of the run folder, where there is a tuning. */
+tdm_status tdm__trainer_save_tuning(tdm_trainer *t, bool resumed);
 /* summary.json; test may be NULL, the hashes of the frozen part "" when nothing is frozen. */
 tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test,
                                       const char *before, const char *after);

@@ -66,8 +66,9 @@ static void add_launch(void *user, const char *op, const char *node, tdm__launch
 }
 
 /* The plan takes the default where this algorithm cannot run the sample. */
-static const char *choose(void *user, const char *key)
+static const char *choose(void *user, const char *key, const tdm_op *op, const tdm__io *io)
 {
+    (void)op, (void)io;
     const dump *d = user;
     size_t n = strlen(d->op->name);
     return strncmp(key, d->op->name, n) == 0 && key[n] == '|' ? d->variant->name : NULL;

@@ -172,6 +172,25 @@ def make_zip():
     save("zip", "bomb", archive([("zeros", bytes(1 << 20))], zipfile.ZIP_DEFLATED))
 
 
+def make_tuning():
+    device = {"name": "a device", "driver": "1.0", "hash": "0" * 32}
+    choices = {"conv2d|cpu|f32[1,5,5,3],f32[3,3,3,8]|kernel=3,3":
+                   {"algorithm": "implicit", "ms": {"implicit": 0.5, "winograd": 1.25}},
+               "dense|cpu|f32[2,4],f32[4,3],f32[3]|": {"algorithm": "tiles"}}
+    base = {"format": "tandem tuning 1", "device": device, "kernels": "1" * 32, "choices": choices}
+    match = {"platform": "Portable*", "style": "cpu", "vector_width": 8}
+    for name, content in {
+            "measured": base,
+            "shipped": {"format": base["format"], "match": match, "choices": choices},
+            "empty": {**base, "choices": {}},
+            "extreme": {**base, "more": [1.7976931348623157e308, 5e-324, -0.0]},
+            "no-device": {**base, "device": {}},
+            "bad-key": {**base, "choices": {"conv2d": {"algorithm": "implicit"}}},
+            "bad-time": {**base, "choices": {"a|b|c|": {"algorithm": "x", "ms": {"x": 0}}}},
+            "list": [base]}.items():
+        save("tuning", name, json.dumps(content).encode())
+
+
 make_idx()
 make_safetensors()
 make_png()
@@ -181,3 +200,4 @@ make_hdf5_chunk()
 make_cifar()
 make_transform()
 make_zip()
+make_tuning()

@@ -212,8 +212,9 @@ static tdm_status build(op_check *c, const tdm__sample *s, shape_of_check shape,
 
 /* one device run against the host -------------------------------------------------------------- */
 
-static const char *choose(void *user, const char *key)
+static const char *choose(void *user, const char *key, const tdm_op *op, const tdm__io *io)
 {
+    (void)op, (void)io;
     const op_check *c = user;
     size_t n = strlen(c->op->name);
     return strncmp(key, c->op->name, n) == 0 && key[n] == '|' ? c->variant : NULL;

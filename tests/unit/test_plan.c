@@ -350,8 +350,9 @@ START_TEST(unused_inputs_need_no_binding)
 }
 END_TEST
 
-static const char *choose_clblast(void *user, const char *key)
+static const char *choose_clblast(void *user, const char *key, const tdm_op *op, const tdm__io *io)
 {
+    (void)op, (void)io;
     ++*(int *)user;
     return tdm__starts_with(key, "dense|") ? "clblast" : NULL;
 }
@@ -391,8 +392,9 @@ END_TEST
 
 /* choosing, looking ---------------------------------------------------------------------------- */
 
-static const char *choose_other(void *user, const char *key)
+static const char *choose_other(void *user, const char *key, const tdm_op *op, const tdm__io *io)
 {
+    (void)op, (void)io;
     tdm__str_addf(user, "%s\n", key);
     return tdm__starts_with(key, "probe|") ? "other" : "no such algorithm";
 }
