@@ -60,10 +60,30 @@ static struct axis axis_of(int transposed, int cls, int taps, int stride, int pa
             last = r;
         }
     }
-    a.first = (cls + pad - last * dilation) / stride;
+    if (a.count) a.first = (cls + pad - last * dilation) / stride;
     a.gap = previous < 0 ? 1 : (last - previous) * dilation / stride;
     a.outputs = (outputs - cls + stride - 1) / stride;
     return a;
+}
+
+// Inputs of output 0 of any class: first .. first + span.
+struct window {
+    int first, span;
+};
+
+static struct window window_of(int transposed, int taps, int stride, int pad, int dilation)
+{
+    struct window all = {-pad, (taps - 1) * dilation};
+    if (!transposed) return all;
+    int first = 0, end = 0;
+    for (int r = 0; r < taps; r++) {
+        const int at = (tap_class(r, stride, pad, dilation) + pad - r * dilation) / stride;
+        first = r ? min(first, at) : at;
+        end = r ? max(end, at) : at;
+    }
+    all.first = first;
+    all.span = end - first;
+    return all;
 }
 
 // Place of tap r in the packed order.
@@ -139,8 +159,8 @@ static void stage_patch(local float *patch, int pitch, const global float *x, in
         }
 }
 
-// How a tile's sums leave the registers: plain: y[to[i]][k] = sums + bias, through relu if asked for,
-// for n pixels; otherwise they go to acc.
+// How a tile's sums leave the registers: plain: y[to[i]][k] = sums + bias, through relu if asked
+// for, for n pixels; otherwise they go to acc.
 struct leave {
     int plain, relu, n, K;
     const global float *bias; // 0: none
@@ -217,77 +237,82 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
     VIEW(panels);
     VIEW(y);
     EPILOGUE_VIEWS;
-    const int class_w = transposed ? stride_w : 1;
-    const int cls_h = get_group_id(2) / class_w, cls_w = get_group_id(2) % class_w;
-    const struct axis ah = axis_of(transposed, cls_h, R, stride_h, pad_h, dil_h, P);
-    const struct axis aw = axis_of(transposed, cls_w, S, stride_w, pad_w, dil_w, Q);
+    const int class_h = transposed ? stride_h : 1, class_w = transposed ? stride_w : 1;
     const int in_h = transposed ? 1 : stride_h, in_w = transposed ? 1 : stride_w;
-    const int out_h = transposed ? stride_h : 1, out_w = transposed ? stride_w : 1;
+    const struct window wh = window_of(transposed, R, stride_h, pad_h, dil_h);
+    const struct window ww = window_of(transposed, S, stride_w, pad_w, dil_w);
 
-    // This block: images n0.., rows i0.., columns j0.. of the class.
-    const int blocks_w = ((transposed ? (Q + stride_w - 1) / stride_w : Q) + bw - 1) / bw;
-    const int blocks_h = ((transposed ? (P + stride_h - 1) / stride_h : P) + bh - 1) / bh;
+    // This block: images n0.., rows i0.., columns j0.. of each class.
+    const int blocks_w = ((Q + class_w - 1) / class_w + bw - 1) / bw;
+    const int blocks_h = ((P + class_h - 1) / class_h + bh - 1) / bh;
     const int block = get_group_id(0);
     const int j0 = block % blocks_w * bw, i0 = block / blocks_w % blocks_h * bh;
     const int n0 = block / (blocks_w * blocks_h) * nb;
-    const int images = min(nb, N - n0), h = min(bh, ah.outputs - i0), ww = min(bw, aw.outputs - j0);
-    if (h <= 0 || ww <= 0) return;
-    const int taps = ah.count > 0 && aw.count > 0;
-    const int rows = taps ? (h - 1) * in_h + (ah.count - 1) * ah.gap + 1 : 0;
-    const int cols = taps ? (ww - 1) * in_w + (aw.count - 1) * aw.gap + 1 : 0;
-    const int pixels = images * h * ww;
+    const int images = min(nb, N - n0);
+    const int rows = (min(bh, (P + class_h - 1) / class_h - i0) - 1) * in_h + wh.span + 1;
+    const int cols = (min(bw, (Q + class_w - 1) / class_w - j0) - 1) * in_w + ww.span + 1;
     // One pass, and no more to do to the sums than a tile can.
     const int only = c_chunk >= C && !accumulate && !(epi_parts & ~EPI_BIAS) &&
                      (epi_act == ACT_NONE || epi_act == ACT_RELU);
 
     for (int c0 = 0; c0 < C; c0 += c_chunk) {
         const int cc = min(c_chunk, C - c0), last = c0 + cc == C;
-        stage_patch(patch, cc, x, n0, images, i0 * in_h + ah.first, rows, j0 * in_w + aw.first, cols, H,
-                    W, C, c0, cc);
-        // Where each pixel starts in the patch and where it goes; the last is repeated to fill
-        // tiles.
-        int p = 0;
-        for (int b = 0; b < images; b++)
-            for (int i = 0; i < h; i++)
-                for (int j = 0; j < ww; j++, p++) {
-                    at[p] = ((b * rows + i * in_h) * cols + j * in_w) * cc;
-                    to[p] = (b * P + cls_h + (i0 + i) * out_h) * Q + cls_w + (j0 + j) * out_w;
-                }
-        for (; p < pixels + MR_MAX; p++) at[p] = at[pixels - 1];
+        stage_patch(patch, cc, x, n0, images, i0 * in_h + wh.first, rows, j0 * in_w + ww.first,
+                    cols, H, W, C, c0, cc);
+        for (int cls = 0; cls < class_h * class_w; cls++) {
+            const int cls_h = cls / class_w, cls_w = cls % class_w;
+            const struct axis ah = axis_of(transposed, cls_h, R, stride_h, pad_h, dil_h, P);
+            const struct axis aw = axis_of(transposed, cls_w, S, stride_w, pad_w, dil_w, Q);
+            const int h = min(bh, ah.outputs - i0), w = min(bw, aw.outputs - j0);
+            const int pixels = images * h * w, taps = ah.count > 0 && aw.count > 0;
+            if (h <= 0 || w <= 0) continue;
+            // Where each pixel starts in the patch and where it goes; the last is repeated to fill
+            // tiles.
+            int p = 0;
+            for (int b = 0; b < images; b++)
+                for (int i = 0; i < h; i++)
+                    for (int j = 0; j < w; j++, p++) {
+                        at[p] = ((b * rows + i * in_h + ah.first - wh.first) * cols + j * in_w +
+                                 aw.first - ww.first) *
+                                cc;
+                        to[p] = (b * P + cls_h + (i0 + i) * class_h) * Q + cls_w +
+                                (j0 + j) * class_w;
+                    }
+            for (; p < pixels + MR_MAX; p++) at[p] = at[pixels - 1];
 
-        const int one_run = aw.gap == 1 && cc == C;
-        const int runs = one_run ? 1 : aw.count, len = one_run ? aw.count * C : cc;
-        const int panel_end = min((int)(get_group_id(1) + 1) * group_panels, (K + NR - 1) / NR);
-        for (int panel = get_group_id(1) * group_panels; panel < panel_end; panel++) {
-            const int k0 = panel * NR, wide = K - k0 > VW, width = wide ? NR : VW;
-            const int step = wide ? MR_WIDE : MR_NARROW;
-            const global float *w = panels + (size_t)k0 * R * S * C +
-                                    (((size_t)ah.start * S + aw.start) * C + c0) * width;
-            struct leave leave = {only && K - k0 >= width, epi_act == ACT_RELU, 0, K, 0};
-            if (epi_parts & EPI_BIAS) leave.bias = epi_bias + k0;
-            global float *to_panel = y + (size_t)n0 * P * Q * K + k0;
-            for (int t = 0; t < pixels; t += step) {
-                float acc[MR_WIDE * NR];
-                const int n = leave.n = min(step, pixels - t);
-                if (wide)
-                    gather_tile_wide(acc, to_panel, to + t, leave, patch, at + t, w,
-                                     taps ? ah.count : 0, ah.gap * cols * cc,
-                                     (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width,
-                                     len);
-                else
-                    gather_tile_narrow(acc, to_panel, to + t, leave, patch, at + t, w,
-                                       taps ? ah.count : 0, ah.gap * cols * cc,
-                                       (size_t)S * C * width, runs, aw.gap * cc, (size_t)C * width,
-                                       len);
-                if (leave.plain) continue;
-                for (int i = 0; i < n; i++) {
-                    const size_t out = ((size_t)n0 * P * Q + to[t + i]) * K;
-                    for (int v = 0; v < width && k0 + v < K; v += VW) {
-                        const int k = k0 + v, lanes = min(VW, K - k);
-                        FLOATV value = VLOAD(0, acc + i * width + v);
-                        if (c0 > 0 || accumulate) value += load_lanes(y + out + k, lanes);
-                        if (last) EPILOGUE(value, k, out + k, lanes);
-                        store_lanes(value, y + out + k, lanes);
+            const int one_run = aw.gap == 1 && cc == C;
+            const int runs = one_run ? 1 : aw.count, len = one_run ? aw.count * C : cc;
+            const int panel_end = min((int)(get_group_id(1) + 1) * group_panels, (K + NR - 1) / NR);
+            for (int panel = get_group_id(1) * group_panels; panel < panel_end; panel++) {
+                const int k0 = panel * NR, wide = K - k0 > VW, width = wide ? NR : VW;
+                const int step = wide ? MR_WIDE : MR_NARROW;
+                const global float *taps_of = panels + (size_t)k0 * R * S * C +
+                                        (((size_t)ah.start * S + aw.start) * C + c0) * width;
+                const size_t run_weights = (size_t)C * width, row_weights = S * run_weights;
+                struct leave leave = {only && K - k0 >= width, epi_act == ACT_RELU, 0, K, 0};
+                if (epi_parts & EPI_BIAS) leave.bias = epi_bias + k0;
+                global float *to_panel = y + (size_t)n0 * P * Q * K + k0;
+                for (int t = 0; t < pixels; t += step) {
+                    float acc[MR_WIDE * NR];
+                    const int n = leave.n = min(step, pixels - t);
+                    if (wide)
+                        gather_tile_wide(acc, to_panel, to + t, leave, patch, at + t, taps_of,
+                                         taps ? ah.count : 0, ah.gap * cols * cc, row_weights, runs,
+                                         aw.gap * cc, run_weights, len);
+                    else
+                        gather_tile_narrow(acc, to_panel, to + t, leave, patch, at + t, taps_of,
+                                           taps ? ah.count : 0, ah.gap * cols * cc, row_weights,
+                                           runs, aw.gap * cc, run_weights, len);
+                    if (leave.plain) continue;
+                    for (int i = 0; i < n; i++) {
+                        const size_t out = ((size_t)n0 * P * Q + to[t + i]) * K;
+                        for (int v = 0; v < width && k0 + v < K; v += VW) {
+                            const int k = k0 + v, lanes = min(VW, K - k);
+                            FLOATV value = VLOAD(0, acc + i * width + v);
+                            if (c0 > 0 || accumulate) value += load_lanes(y + out + k, lanes);
+                            if (last) EPILOGUE(value, k, out + k, lanes);
+                            store_lanes(value, y + out + k, lanes);
+                        }
                     }
                 }
             }
@@ -297,8 +322,8 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
 
 // ---- filter gradient -----------------------------------------------------------------------
 
-// sums[i] (+)= sum_p patch[at[p] + row[i]] grad[p] for MR rows of the filter; fresh: = . The loop over
-// the block's pixels is cut in two levels so that PoCL's compiler keeps all sums in registers.
+// sums[i] (+)= sum_p patch[at[p] + row[i]] grad[p] for MR rows of the filter; fresh: = . The loop
+// over the block's pixels is cut in two levels so that PoCL's compiler keeps all sums in registers.
 #define DEFINE_FILTER_TILE(name, MR, NV)                                                           \
     static void name(global float *sums, int fresh, const int *row, const local float *patch,      \
                      const local int *at, const local float *grad, int pixels)                     \
@@ -333,26 +358,27 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
 DEFINE_FILTER_TILE(filter_tile_wide, MR_WIDE, 2)
 DEFINE_FILTER_TILE(filter_tile_narrow, MR_NARROW, 1)
 
-// grad [panel][pixel][NR] = dy of the block's pixels for panels first..end-1, zeros beyond K.
+// grad [panel][pixel][NR] = dy of the block's pixels for panels first..end-1, zeros beyond K. In the
+// order of dy, as memory is read faster in order than written.
 static void stage_grad(local float *grad, const global float *dy, int images, int h, int w,
                        size_t image, size_t line, int K, int first, int end)
 {
-    for (int panel = first; panel < end; panel++) {
-        const int valid = min(NR, K - panel * NR);
-        for (int b = 0; b < images; b++)
-            for (int i = 0; i < h; i++) {
-                const global float *from = dy + b * image + i * line + panel * NR;
-                for (int j = 0; j < w; j++, from += K, grad += NR) {
-                    if (valid == NR) {
-                        VSTORE(VLOAD(0, from), 0, grad);
-                        VSTORE(VLOAD(1, from), 1, grad);
-                    } else {
-                        copy_run(grad, from, valid);
-                        zero_run(grad + valid, NR - valid);
-                    }
+    const int panel_step = images * h * w * NR;
+    for (int b = 0; b < images; b++)
+        for (int i = 0; i < h; i++) {
+            const global float *from = dy + b * image + i * line + first * NR;
+            for (int j = 0; j < w; j++, from += K, grad += NR) {
+                local float *to = grad;
+                int n = min(end * NR, K) - first * NR, k = 0;
+                for (; k + NR <= n; k += NR, to += panel_step) {
+                    VSTORE(VLOAD(0, from + k), 0, to);
+                    VSTORE(VLOAD(1, from + k), 1, to);
                 }
+                if (k == n) continue;
+                copy_run(to, from + k, n - k);
+                zero_run(to + n - k, NR - (n - k));
             }
-    }
+        }
 }
 
 // sums (+)= column sums of the staged gradient; two chains of additions for each vector.

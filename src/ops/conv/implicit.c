@@ -82,7 +82,7 @@ static bool fits(const tdm__traits *traits, const domain *d, block *b)
 static bool choose_block(const tdm__traits *traits, const domain *d, block *b)
 {
     b->cc = d->channels;
-    b->bw = even(d->out[1], BLOCK_PIXELS / 2);
+    b->bw = even(d->out[1], d->out[0] == 1 ? BLOCK_PIXELS : BLOCK_PIXELS / 2);
     b->bh = even(d->out[0], BLOCK_PIXELS / b->bw);
     b->nb = 1;
     if (b->bw == d->out[1] && b->bh == d->out[0])
@@ -126,6 +126,18 @@ static int64_t panels_per_group(int64_t panels, int64_t items)
     return ceil_div(panels, min64(panels, ceil_div(MIN_ITEMS, items)));
 }
 
+/* Without a neighbourhood the images are one row of pixels: any piece of it is a block. */
+static tdm__conv flat(const tdm__conv *c)
+{
+    tdm__conv row = *c;
+    for (int i = 0; i < 2; i++)
+        if (c->kernel[i] != 1 || c->stride[i] != 1 || c->padding[i] != 0) return row;
+    if (c->n > INT32_MAX / (c->big[0] * c->big[1])) return row;
+    row.n = row.big[0] = row.small[0] = 1;
+    row.big[1] = row.small[1] = c->n * c->big[0] * c->big[1];
+    return row;
+}
+
 static void arg_ints(tdm__kernel *k, const int64_t *v, int n)
 {
     for (int i = 0; i < n; i++) tdm__arg_i32(k, v[i]);
@@ -141,15 +153,17 @@ static void arg_pairs(tdm__kernel *k, const tdm__conv *c)
 
 /* ---- images from images ---------------------------------------------------------------------- */
 
-/* The kernel's view: input and output channels and sizes, and the pixels of one residue class. */
+/* The kernel's view: input and output channels and sizes, and the pixels of one residue class
+ * with the inputs of all. */
 typedef struct gather {
-    int64_t in[2], out[2], c, k, classes;
+    int64_t n, in[2], out[2], c, k;
     domain domain;
 } gather;
 
-static gather gather_of(const tdm__conv *c, bool to_big)
+static gather gather_of(const tdm__conv *given, bool to_big)
 {
-    gather g = {.c = to_big ? c->k : c->c, .k = to_big ? c->c : c->k, .classes = 1};
+    const tdm__conv flattened = flat(given), *c = &flattened;
+    gather g = {.n = c->n, .c = to_big ? c->k : c->c, .k = to_big ? c->c : c->k};
     g.domain = (domain){.n = c->n, .channels = g.c, .scratch = SCRATCH};
     for (int i = 0; i < 2; i++) {
         int64_t span = (c->kernel[i] - 1) * c->dilation[i];
@@ -157,8 +171,7 @@ static gather gather_of(const tdm__conv *c, bool to_big)
         g.out[i] = to_big ? c->big[i] : c->small[i];
         g.domain.out[i] = to_big ? ceil_div(g.out[i], c->stride[i]) : g.out[i];
         g.domain.step[i] = to_big ? 1 : c->stride[i];
-        g.domain.span[i] = to_big ? span / c->stride[i] : span;
-        if (to_big) g.classes *= c->stride[i];
+        g.domain.span[i] = to_big ? (span + c->stride[i] - 1) / c->stride[i] : span;
     }
     return g;
 }
@@ -184,7 +197,7 @@ tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_b
     block bl;
     choose_block(traits, &g.domain, &bl);
     int64_t panels = ceil_div(g.k, 2 * traits->vector_width);
-    int64_t group_panels = panels_per_group(panels, bl.blocks * g.classes);
+    int64_t group_panels = panels_per_group(panels, bl.blocks);
 
     tdm__kernel *k = tdm__emit(b, FILE_CL, "conv_pack", "");
     tdm__arg_in(k, 1);
@@ -201,15 +214,13 @@ tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_b
     tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_out(k, 0);
     tdm__arg_epilogue(k, bias);
-    arg_ints(k, (int64_t[]){c->n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k}, 7);
+    arg_ints(k, (int64_t[]){g.n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k}, 7);
     arg_pairs(k, c);
     arg_ints(k, (int64_t[]){to_big, bl.nb, bl.bh, bl.bw, bl.cc, group_panels, io->accumulate}, 7);
     tdm__arg_local(k, 4 * (uint64_t)bl.patch);
     tdm__arg_local(k, 4 * (uint64_t)(bl.pixels + MR_MAX));
     tdm__arg_local(k, 4 * (uint64_t)bl.pixels);
-    tdm__range(k, 3,
-               (uint64_t[]){(uint64_t)bl.blocks, (uint64_t)ceil_div(panels, group_panels),
-                            (uint64_t)g.classes},
+    tdm__range(k, 2, (uint64_t[]){(uint64_t)bl.blocks, (uint64_t)ceil_div(panels, group_panels)},
                one);
     tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
     return TDM_OK;
@@ -220,9 +231,10 @@ tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_b
 /* Scratch of a work-item, bytes: most of a second-level cache, as every pixel of a block is read
  * for each row of the filter. Pixels that make it worth to load and store the sums. Partial
  * filters: at most so many floats together, or writing and adding them costs more than the sums. */
-enum { FILTER_SCRATCH = 256 << 10, FILTER_PIXELS = 32, MAX_PART = 1 << 20 };
+enum { FILTER_SCRATCH = 192 << 10, FILTER_PIXELS = 32, MAX_PART = 1 << 20 };
 
 typedef struct filter {
+    tdm__conv conv; /* flat where it can be */
     block block;
     int64_t panels, group_panels, c_groups, chunks, chunk_blocks, rsc;
     int64_t part; /* floats of one partial filter, with the bias row */
@@ -231,7 +243,7 @@ typedef struct filter {
 /* The largest block for given channels and panels. */
 static bool filter_block(const tdm__traits *traits, const domain *d, block *b)
 {
-    b->bw = even(d->out[1], BLOCK_PIXELS / 2);
+    b->bw = even(d->out[1], d->out[0] == 1 ? BLOCK_PIXELS : BLOCK_PIXELS / 2);
     b->bh = even(d->out[0], BLOCK_PIXELS / b->bw);
     b->nb = 1;
     if (b->bw == d->out[1] && b->bh == d->out[0])
@@ -250,8 +262,10 @@ static bool filter_block(const tdm__traits *traits, const domain *d, block *b)
 }
 
 /* All channels and panels together if possible: then each image is read once. */
-static bool filter_of(const tdm__traits *traits, const tdm__conv *c, filter *f)
+static bool filter_of(const tdm__traits *traits, const tdm__conv *given, filter *f)
 {
+    const tdm__conv *c = &f->conv;
+    f->conv = flat(given);
     int64_t nr = 2 * traits->vector_width;
     block *b = &f->block;
     f->panels = f->group_panels = ceil_div(c->k, nr);
@@ -296,13 +310,14 @@ uint64_t tdm__conv_filter_workspace(const tdm__traits *traits, const tdm__conv *
     return 4 * (uint64_t)(f.part * f.chunks);
 }
 
-tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c)
+tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *given)
 {
     const tdm__traits *traits = tdm__build_traits(b);
     const tdm__io *io = tdm__build_io(b);
     bool has_bias = io->n_out == 2;
     filter f;
-    filter_of(traits, c, &f);
+    filter_of(traits, given, &f);
+    const tdm__conv *c = &f.conv;
     const block *bl = &f.block;
     uint64_t one[3] = {1, 1, 1};
 
