@@ -98,6 +98,8 @@ tdm_status tdm__arrays_parse(const char *text, const char *name, tdm__arrays *ou
     size_t all_names = 0, used = 0;
     *out = (tdm__arrays){0};
     TDM_TRY(tdm__json_parse(text, strlen(text), name, &out->document));
+    if (!json_is_array(out->document))
+        TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: the description of its arrays is no list", name));
     out->n = json_array_size(out->document);
     for (size_t i = 0; i < out->n; i++)
         all_names +=

@@ -153,6 +153,22 @@ def make_transform():
         save("transform", name, text.encode())
 
 
+def make_arrays():
+    image = {"name": "images", "kind": "image", "float": False, "dims": [32, 48, 3], "classes": 0}
+    label = {"name": "species", "kind": "class", "float": False, "dims": [], "classes": 2,
+             "class_names": ["cat", "d\u00f6g \"2\""]}
+    depth = {"name": "depth", "kind": "depth", "float": True, "dims": [32, 48, 1], "classes": 0}
+    wrong = [{**label, "classes": 3}, {**label, "class_names": ["cat", None]}, {**image, "kind": "imag"},
+             {**image, "dims": [1 << 24] * 6}, {**image, "dims": [0]}, {**image, "dims": "3"},
+             {**image, "dims": [1] * 99}, {**label, "classes": -1}, {**image, "name": 3}]
+    save("arrays", "three", json.dumps([image, label, depth]).encode())
+    save("arrays", "large", json.dumps([{**depth, "dims": [1 << 24, 1 << 24]}]).encode())
+    save("arrays", "none", b"[]")
+    save("arrays", "no-list", json.dumps(image).encode())
+    for i, entry in enumerate(wrong):
+        save("arrays", f"wrong-{i}", json.dumps([image, entry]).encode())
+
+
 def archive(entries, method):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as z:
@@ -199,5 +215,6 @@ make_voc()
 make_hdf5_chunk()
 make_cifar()
 make_transform()
+make_arrays()
 make_zip()
 make_tuning()
