@@ -129,12 +129,15 @@ tdm_value tdm_bce_with_logits(tdm_graph *g, tdm_value logits, tdm_value target, 
                               float pos_weight);
 /* mask: f32 of the target's shape, or with a last axis of 1 (broadcast over channels), or (N)
  * (whole samples), or TDM_NO_VALUE; elements with mask 0 do not count. NaN targets count as invalid.
- * The mean is over valid elements. */
+ * The mean is over valid elements, PyTorch's over all without a mask: with C channels under a mask of
+ * one value per pixel it is 1/C of sum |e| / number of valid pixels, which some papers' formulas mean
+ * (a task weight of C gives those; with one channel, as depth has, both are the same). */
 tdm_value tdm_l1_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask);
 tdm_value tdm_l2_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask);
 tdm_value tdm_huber_loss(tdm_graph *g, tdm_value pred, tdm_value target, tdm_value mask, float delta);
 
-/* p (...,C): probabilities (softmax; C = 1: sigmoid), C <= 64; labels i32 (...), or with C = 1 f32 of
+enum { TDM_DICE_CLASSES = 64 }; /* most classes of tdm_dice_loss */
+/* p (...,C): probabilities (softmax; C = 1: sigmoid), C <= TDM_DICE_CLASSES; labels i32 (...), or with C = 1 f32 of
  * p's shape. Soft Dice over all valid pixels of the batch: 1 - mean over the classes that occur of
  * (2 sum p y + smooth) / (sum p + sum y + smooth); see Milletari et al., 3DV 2016. smooth > 0.
  * Its total is the number of valid rows. */

@@ -18,6 +18,7 @@
 enum { IN_P, IN_LABELS, IN_SUMS, IN_DLOSS, GRAD_INPUTS };
 enum { OUT_LOSS, OUT_TOTAL, OUT_SUMS, OUTPUTS };
 enum { SUMS = 3 }; /* I, P, Y */
+_Static_assert((int)TDM_DICE_CLASSES <= (int)TDM__ROW_MAX, "a lane of the kernel holds a row");
 
 typedef struct dice_loss_attrs {
     int32_t ignore_index;
@@ -37,8 +38,8 @@ static tdm_status check_inputs(const tdm__io *io, int64_t *classes)
     TDM_TRY(tdm__expect(io, IN_P, "p", TDM_F32, -1));
     if (p->rank == 0) TDM_TRY(tdm__fail(TDM_ERR_SHAPE, "p: must have at least one axis"));
     *classes = p->dim[p->rank - 1];
-    if (*classes > TDM__ROW_MAX)
-        TDM_TRY(tdm__fail(TDM_ERR_SHAPE, "p: at most %d classes, got %lld", TDM__ROW_MAX,
+    if (*classes > TDM_DICE_CLASSES)
+        TDM_TRY(tdm__fail(TDM_ERR_SHAPE, "p: at most %d classes, got %lld", TDM_DICE_CLASSES,
                           (long long)*classes));
     if (!(*classes == 1 && tdm_desc_equal(p, labels)))
         TDM_TRY(tdm__expect_labels(io, IN_LABELS, IN_P, TDM_I32));

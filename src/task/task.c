@@ -556,8 +556,21 @@ tdm_value tdm__task_target(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm
     return t->target_scale == 1 ? target : tdm_scale(g, target, (float)(1 / t->target_scale));
 }
 
+/* Dice counts a row once, for the class of its label: one output, or one for each class. */
 static tdm_value dice(const tdm__task *t, tdm_graph *g, tdm_value pred, tdm_value target)
 {
+    const tdm_desc *p = tdm_graph_desc(g, pred);
+    const int64_t outputs = p && p->rank > 0 ? p->dim[p->rank - 1] : 1;
+    if (t->loss == TDM__LOSS_BCE_DICE && outputs != 1)
+        return tdm_graph_fail(g, TDM_ERR_CONFIG,
+                              "tasks.%s.loss: bce+dice is for one output, the head gives %lld "
+                              "(hint: cross-entropy+dice for classes, bce for independent outputs)",
+                              t->name, (long long)outputs);
+    if (outputs > TDM_DICE_CLASSES)
+        return tdm_graph_fail(g, TDM_ERR_CONFIG,
+                              "tasks.%s.loss: Dice takes at most %d classes, the head gives %lld "
+                              "(hint: cross-entropy)",
+                              t->name, TDM_DICE_CLASSES, (long long)outputs);
     return tdm_dice_loss(g, tdm__task_output(t, g, pred), target, t->ignore_index,
                          (float)t->dice_smooth);
 }

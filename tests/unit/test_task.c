@@ -1,4 +1,5 @@
-/* Metrics from whole-split sums, against values worked out by hand. */
+/* Metrics from whole-split sums, against values worked out by hand; losses that a head does not
+ * fit. */
 #include <math.h>
 
 #include "support/support.h"
@@ -110,6 +111,34 @@ START_TEST(names_and_directions)
 }
 END_TEST
 
+/* The loss of a head with `outputs` outputs and labels or values for them. */
+static void refused(tdm__loss_kind loss, int64_t outputs, bool labels, const char *message)
+{
+    char name[] = "x";
+    const tdm__task task = {.name = name, .loss = loss, .ignore_index = -1, .dice_smooth = 1};
+    tdm_graph *g;
+    support_ok(tdm_graph_create(&g));
+    const tdm_value pred = tdm_graph_variable(g, "pred", tdm_desc_2(TDM_F32, 4, outputs), true);
+    const tdm_value target = tdm_graph_variable(
+        g, "target", labels ? tdm_desc_1(TDM_I32, 4) : tdm_desc_2(TDM_F32, 4, outputs), false);
+    tdm__task_loss(&task, g, pred, target);
+    if (message)
+        support_fails(tdm_graph_status(g), TDM_ERR_CONFIG, message);
+    else
+        support_ok(tdm_graph_status(g));
+    tdm_graph_destroy(&g);
+}
+
+START_TEST(dice_of_heads)
+{
+    refused(TDM__LOSS_BCE_DICE, 3, false, "bce+dice is for one output, the head gives 3");
+    refused(TDM__LOSS_DICE, 65, true, "at most 64 classes, the head gives 65");
+    refused(TDM__LOSS_CROSS_ENTROPY_DICE, 65, true, "at most 64 classes, the head gives 65");
+    refused(TDM__LOSS_BCE_DICE, 1, false, NULL);
+    refused(TDM__LOSS_CROSS_ENTROPY_DICE, 64, true, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("task");
@@ -120,6 +149,7 @@ int main(void)
     tcase_add_test(tc, from_regression_sums);
     tcase_add_test(tc, delta_of_both_conventions);
     tcase_add_test(tc, names_and_directions);
+    tcase_add_test(tc, dice_of_heads);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }
