@@ -9,7 +9,8 @@ static const cli_option options[] = {
     {"split", "S", "train, val or test (the default)"},
     {"baseline", "TASK=RUN",
      "compare a task with the run that learns it alone, on the same split: the relative gains and "
-     "Delta m; may be given for each task"},
+     "Delta m; may be given for each task; --set and the other flags change that run's "
+     "configuration too"},
     {"json", NULL, "one JSON object on stdout, instead of the table"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
@@ -74,6 +75,31 @@ static void print_classes(FILE *out, const tdm_task_report *t)
         }
         fputc('\n', out);
     }
+}
+
+/* tasks.NAME.parts: a row a part; of many parts, their mean. */
+static void print_parts(FILE *out, const tdm_task_report *t)
+{
+    double sum = 0, counted = 0;
+    for (size_t p = 0; p < t->n_parts; p++) {
+        if (isnan(t->parts[p])) continue;
+        sum += t->parts[p];
+        counted++;
+    }
+    fprintf(out, "\n%-*.*s%10s\n", NAME, NAME, t->name, "accuracy");
+    for (size_t p = 0; t->n_parts <= TABLE_CLASSES && p < t->n_parts; p++) {
+        const bool named = t->n_parts == t->n_classes && t->classes[p].name;
+        char *number = cli_format("part %zu", p);
+        fprintf(out, "%-*.*s", NAME, NAME, named ? t->classes[p].name : number);
+        print_share(out, t->parts[p]);
+        fputc('\n', out);
+        free(number);
+    }
+    char *mean = cli_format("mean of %zu parts", t->n_parts);
+    fprintf(out, "%-*s", NAME, mean);
+    print_share(out, counted > 0 ? sum / counted : NAN);
+    fputc('\n', out);
+    free(mean);
 }
 
 /* ---- single-task runs --------------------------------------------------------------------------
@@ -141,7 +167,12 @@ static int measure_baselines(const cli_args *args, const tdm_epoch_report *repor
     for (size_t i = 0; i < args->n_given && code < 0; i++)
         if (!strcmp(args->given[i].option->name, "baseline"))
             code = measure_baseline(args, args->given[i].value, assignments, n, b);
+    if (code >= 0) return code;
     tdm_delta_m(report, b->single, b->gains, &b->delta);
+    if (b->n && !b->delta.n_tasks)
+        cli_warning(
+            "no metric of this run is one of its baselines', or all of those are 0: there is "
+            "no Delta m (hint: tasks.NAME.metrics)");
     return code;
 }
 
@@ -230,6 +261,8 @@ static tdm_status print_report(const tdm_epoch_report *report, const baselines *
     for (size_t t = 0; t < report->n_tasks; t++)
         if (report->tasks[t].n_classes && report->tasks[t].n_classes <= TABLE_CLASSES)
             print_classes(out, &report->tasks[t]);
+    for (size_t t = 0; t < report->n_tasks; t++)
+        if (report->tasks[t].n_parts) print_parts(out, &report->tasks[t]);
     if (b->delta.n_tasks) print_gains(out, b);
     fclose(out);
     cli_data(text);

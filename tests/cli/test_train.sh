@@ -97,6 +97,14 @@ out "Nash-MTL"
 run 0 eval run --quiet --json --baseline class=alone --baseline copy=run
 out '"delta_m": {"per_task":'
 out '"confusion":'
+run 0 eval run --quiet --baseline class=alone --set 'tasks.class.metrics=[majority]'
+err "there is no Delta m"
+no_out "Delta m"
+run 0 eval run --quiet --set tasks.class.parts=one-vs-rest
+out "mean of"
+out "parts"
+run 0 eval run --quiet --json --set tasks.class.parts=one-vs-rest
+out '"parts":'
 run 2 eval run --baseline class
 err "TASK=RUN"
 run 2 eval run --baseline nothing=alone
