@@ -5,7 +5,7 @@ build_packages="gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev op
     libhdf5-dev libyaml-dev libjansson-dev libdeflate-dev libzip-dev libpng-dev libjpeg62-turbo-dev
     libsqlite3-dev libxxhash-dev"
 data_packages="dataset-fashion-mnist"
-test_packages="g++ check librandom123-dev oclgrind clang-14 libclc-14"
+test_packages="g++ python3-venv check librandom123-dev oclgrind clang-14 libclc-14"
 
 missing_packages() {
     for p in "$@"; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs every test: the whole suite in an ordinary build (both kernel
-# styles; a selection of kernels under Oclgrind; GPU code generation where the compilers are), host tests
-# under ASan + UBSan, the loader under TSan.
+# styles; a selection of kernels under Oclgrind; GPU code generation where the compilers are), a selection
+# on every OpenCL driver there is, host tests under ASan + UBSan, the loader under TSan.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ci/packages.sh
@@ -34,7 +34,8 @@ run_ctest() { # FOLDER CTEST-OPTION...
 }
 
 stage "build" build_tree build-test -DTANDEM_WERROR=ON
-stage "all tests" run_ctest build-test -j2
+stage "all tests" run_ctest build-test -j2 -LE portability
+stage "portability: every OpenCL driver" ci/portability.sh build-test
 
 stage "build with address and undefined-behaviour sanitizers" \
     build_tree build-asan -DTANDEM_WERROR=ON -DTANDEM_SANITIZE=address,undefined
