@@ -48,11 +48,13 @@ typedef enum tdm_kernel_style {
 } tdm_kernel_style;
 
 typedef struct tdm_device_spec {
-    const char *device;   /* spec as above; NULL or "": default */
-    const char *platform; /* index or part of a name; NULL: any */
-    tdm_device_type type; /* TDM_DEVICE_ANY: any */
+    const char *device;     /* spec as above; NULL or "": default */
+    const char *platform;   /* index or part of a name; NULL: any */
+    tdm_device_type type;   /* TDM_DEVICE_ANY: any */
     tdm_kernel_style style; /* also forced by TANDEM_KERNEL_STYLE=cpu|gpu when AUTO */
-    bool profile;         /* queues with profiling, for --profile and bench */
+    bool profile;           /* queues with profiling, for --profile and bench */
+    uint64_t memory_limit;  /* bytes that buffers may take; 0: all of the device's memory. Training
+                               plans compute values again instead of keeping them to stay within */
 } tdm_device_spec;
 
 /* An opened device: context, compute and transfer queue, program store. Owns all of these. */

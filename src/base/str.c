@@ -253,3 +253,26 @@ int tdm__split_words(const char *text, tdm__word *words, int most)
     }
     return n;
 }
+
+bool tdm__parse_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    const size_t digits = strspn(text, "0123456789.");
+    char number[64];
+    double value;
+    if (digits == 0 || digits >= sizeof number) return false;
+    memcpy(number, text, digits);
+    number[digits] = 0;
+    if (!tdm__parse_f64(number, &value)) return false;
+    const char *unit = text + digits + (text[digits] == ' ');
+    const char *power = *unit ? strchr(units, toupper((unsigned char)*unit)) : NULL;
+    if (power) {
+        for (int i = 0; i <= power - units; i++) value *= 1024;
+        unit++;
+        if (*unit == 'i' && unit[1]) unit++;
+    }
+    if (*unit == 'B') unit++;
+    if (*unit || !(value < 9e18)) return false;
+    *out = (uint64_t)value;
+    return true;
+}

@@ -31,6 +31,8 @@ bool tdm__contains_nocase(const char *text, const char *part);
 bool tdm__glob(const char *pattern, const char *text);
 /* Strict number parsing: the whole text must be consumed; false otherwise. */
 bool tdm__parse_i64(const char *text, int64_t *out);
+/* "4096", "512K", "1.5 GiB": K, M, G, T are powers of 1024, with or without "B" or "iB". */
+bool tdm__parse_bytes(const char *text, uint64_t *out);
 bool tdm__parse_f64(const char *text, double *out); /* accepts inf and nan; callers range-check */
 bool tdm__parse_bool(const char *text, bool *out);  /* true false yes no on off 1 0 */
 

@@ -110,6 +110,14 @@ uint64_t tdm__device_peak_bytes(const tdm_device *device)
     return bytes;
 }
 
+uint64_t tdm__device_memory_left(tdm_device *device)
+{
+    tdm__mutex_lock(&device->memory_lock);
+    const uint64_t limit = device->memory_limit, used = device->bytes;
+    tdm__mutex_unlock(&device->memory_lock);
+    return limit > used ? limit - used : 0;
+}
+
 void tdm__device_set_memory_limit(tdm_device *device, uint64_t bytes)
 {
     tdm__mutex_lock(&device->memory_lock);

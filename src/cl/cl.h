@@ -64,6 +64,8 @@ uint64_t tdm__device_bytes(const tdm_device *device);
 uint64_t tdm__device_peak_bytes(const tdm_device *device);
 /* Live buffers may take at most so many bytes from now on (never more than the device has). Also
  * set at opening from the environment variable TANDEM_DEVICE_MEMORY. */
+/* Bytes that buffers may still take. */
+uint64_t tdm__device_memory_left(tdm_device *device);
 void tdm__device_set_memory_limit(tdm_device *device, uint64_t bytes);
 
 /* A place inside a buffer: a tensor's first element. Offsets in bytes, aligned to traits.align.

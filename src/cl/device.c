@@ -20,17 +20,17 @@ static tdm_status style_from_environment(tdm_kernel_style *style)
     return TDM_OK;
 }
 
-/* All memory the device has, unless TANDEM_DEVICE_MEMORY (bytes) says less. */
-static tdm_status limit_from_environment(tdm_device *device)
+/* All memory the device has, unless the specification or TANDEM_DEVICE_MEMORY says less. */
+static tdm_status limit_memory(tdm_device *device, uint64_t specified)
 {
     const char *text = getenv("TANDEM_DEVICE_MEMORY");
-    int64_t bytes;
+    uint64_t bytes = 0;
     device->memory_limit = device->info.global_memory;
-    if (!text || !*text) return TDM_OK;
-    if (!tdm__parse_i64(text, &bytes) || bytes < 1)
-        return tdm__fail(TDM_ERR_CONFIG, "TANDEM_DEVICE_MEMORY = %s: must be a number of bytes",
-                         text);
-    tdm__device_set_memory_limit(device, (uint64_t)bytes);
+    if (text && *text && (!tdm__parse_bytes(text, &bytes) || !bytes))
+        return tdm__fail(TDM_ERR_CONFIG,
+                         "TANDEM_DEVICE_MEMORY = %s: must be a number of bytes, e.g. 512MiB", text);
+    if (specified && (!bytes || specified < bytes)) bytes = specified;
+    if (bytes) tdm__device_set_memory_limit(device, bytes);
     return TDM_OK;
 }
 
@@ -72,7 +72,7 @@ static tdm_status open_queues(tdm_device *device)
     return TDM_OK;
 }
 
-static tdm_status set_up(tdm_device *device, tdm_kernel_style style)
+static tdm_status set_up(tdm_device *device, tdm_kernel_style style, uint64_t memory_limit)
 {
     tdm_status status = TDM_OK;
     cl_uint align_bits = 0;
@@ -85,7 +85,7 @@ static tdm_status set_up(tdm_device *device, tdm_kernel_style style)
     TDM_TRY(identify(device));
     TDM_TRY(tdm__mutex_init(&device->memory_lock));
     TDM_TRY(tdm__mutex_init(&device->blas_lock));
-    TDM_TRY(limit_from_environment(device));
+    TDM_TRY(limit_memory(device, memory_limit));
     if (folder && *folder) {
         if (!tdm__is_folder(folder))
             return tdm__fail(TDM_ERR_CONFIG, "TANDEM_CL_DIR = %s: no such folder", folder);
@@ -118,7 +118,7 @@ tdm_status tdm_device_open(const tdm_device_spec *spec, tdm_device **out)
     device->profiling = spec->profile;
     tdm__log(TDM_LOG_INFO, "device %u:%u %s (%s)", device->info.platform, device->info.device,
              device->info.name, device->info.platform_name);
-    status = set_up(device, spec->style);
+    status = set_up(device, spec->style, spec->memory_limit);
     if (status)
         status = tdm__context(status, "device %u:%u %s", device->info.platform, device->info.device,
                               device->info.name);

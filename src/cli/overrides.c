@@ -16,6 +16,10 @@ static const cli_option device_options[] = {
     {"platform", "P", "only of this platform: its index or part of its name", CLI_SET,
      "device.platform"},
     {"device-type", "T", "only gpu, cpu or accelerator", CLI_SET, "device.type"},
+    {"memory-limit", "SIZE",
+     "bytes that device buffers may take, e.g. 512MiB or 2G; training computes values again "
+     "instead of keeping them to stay within",
+     CLI_SET, "device.memory_limit"},
 };
 const cli_group cli_device_group = {"device", device_options, CLI_COUNT(device_options)};
 

@@ -174,6 +174,8 @@ tdm_status tdm__planning_homes(tdm__planning *p)
 {
     int *last_use = NULL;
     tdm_status status = TDM_OK;
+    p->n_homes = p->n_copies = 0;
+    p->plan->stats.inplace = 0;
     TDM_TRY(tdm__calloc_try(p->graph->n_values, sizeof *last_use, &last_use));
     for (size_t v = 0; v < p->graph->n_values; v++) {
         last_use[v] = p->pinned[v] ? INT_MAX : -1;

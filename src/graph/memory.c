@@ -244,6 +244,41 @@ done:
     return status;
 }
 
+/* Of the constants, with room to align each. */
+static uint64_t constant_bytes(const tdm__planning *p)
+{
+    uint64_t bytes = TDM__SPARE_BYTES;
+    for (size_t h = 0; h < p->n_homes; h++)
+        if (p->homes[h].kind == TDM__HOME_CONSTANT)
+            bytes += round_up(p->homes[h].bytes, p->traits->align) + p->traits->align;
+    return bytes;
+}
+
+tdm_status tdm__planning_measure(tdm__planning *p, uint64_t *bytes)
+{
+    const tdm__arena *arena = p->plan->arena;
+    tdm__region *regions = NULL;
+    uint64_t *capacity = NULL, *extent = NULL;
+    size_t n_chunks = 0;
+    tdm_status status = TDM_OK;
+    *bytes = constant_bytes(p);
+    TDM_TRY(tdm__calloc_try(p->n_homes + p->n_nodes, sizeof *regions, &regions));
+    TDM_TRY(tdm__calloc_try(arena->n, sizeof *capacity, &capacity));
+    for (size_t c = 0; c < arena->n; c++) capacity[c] = arena->chunks[c]->bytes;
+    TDM_TRY(tdm__regions_place(regions, collect(p, regions), p->traits->align, capacity, arena->n,
+                               p->traits->max_allocation, &extent, &n_chunks));
+    for (size_t c = arena->n; c < n_chunks || c < arena->n_wanted; c++) {
+        const uint64_t own = c < n_chunks ? extent[c] : 0;
+        const uint64_t wanted = c < arena->n_wanted ? arena->wanted[c] : 0;
+        *bytes += own > wanted ? own : wanted;
+    }
+done:
+    free(extent);
+    free(capacity);
+    free(regions);
+    return status;
+}
+
 tdm_status tdm__planning_reserve(tdm__planning *p)
 {
     tdm__arena *arena = p->plan->arena;

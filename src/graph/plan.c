@@ -89,17 +89,23 @@ static tdm_status list_views(tdm__planning *p)
     return TDM_OK;
 }
 
+tdm_status tdm__planning_room(tdm__planning *p, size_t n)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__grow(&p->needed, &p->room[0], n, sizeof *p->needed));
+    TDM_TRY(tdm__grow(&p->pinned, &p->room[1], n, sizeof *p->pinned));
+    TDM_TRY(tdm__grow(&p->uses, &p->room[2], n, sizeof *p->uses));
+    TDM_TRY(tdm__grow(&p->producer, &p->room[3], n, sizeof *p->producer));
+    TDM_TRY(tdm__grow(&p->home, &p->room[4], n, sizeof *p->home));
+done:
+    return status;
+}
+
 static tdm_status allocate(tdm__planning *p)
 {
-    size_t n = p->graph->n_values;
-    tdm_status status = TDM_OK;
-    TDM_TRY(tdm__calloc_try(n, sizeof *p->needed, &p->needed));
-    TDM_TRY(tdm__calloc_try(n, sizeof *p->pinned, &p->pinned));
-    TDM_TRY(tdm__calloc_try(n, sizeof *p->uses, &p->uses));
-    TDM_TRY(tdm__calloc_try(n, sizeof *p->producer, &p->producer));
-    TDM_TRY(tdm__calloc_try(n, sizeof *p->home, &p->home));
-    for (size_t v = 0; v < n; v++) p->producer[v] = p->home[v] = -1;
-done:
+    const size_t n = p->graph->n_values;
+    const tdm_status status = tdm__planning_room(p, n);
+    for (size_t v = 0; !status && v < n; v++) p->producer[v] = p->home[v] = -1;
     return status;
 }
 
@@ -125,6 +131,7 @@ static tdm_status lay_out(tdm__planning *p)
     }
     TDM_TRY(tdm__planning_variants(p));
     TDM_TRY(tdm__planning_homes(p));
+    if (!p->spec->guard) TDM_TRY(tdm__planning_fit(p));
 done:
     return status;
 }
@@ -147,6 +154,25 @@ static tdm_status reserve(tdm__planning *p)
     return status ? status : tdm__planning_reserve(p);
 }
 
+static void forget(tdm__planning *p)
+{
+    free(p->nodes);
+    free(p->needed);
+    free(p->pinned);
+    free(p->uses);
+    free(p->producer);
+    free(p->home);
+    free(p->homes);
+    free(p->copies);
+    if (p->extended) free(p->extended->values);
+    free(p->extended);
+    for (size_t i = 0; i < p->n_rebound; i++) {
+        free(p->rebound[i]->in);
+        free(p->rebound[i]);
+    }
+    free(p->rebound);
+}
+
 /* Runs stages of planning; *out: what they made. */
 static tdm_status run_stages(const tdm_graph *graph, const tdm__plan_spec *spec,
                              tdm_status (*stages)(tdm__planning *p), tdm__plan **out)
@@ -156,14 +182,7 @@ static tdm_status run_stages(const tdm_graph *graph, const tdm__plan_spec *spec,
     tdm__planning p = {.graph = graph, .spec = spec, .traits = tdm__device_traits(spec->device)};
     tdm_status status = tdm__calloc_try(1, sizeof *p.plan, &p.plan);
     if (!status) status = stages(&p);
-    free(p.nodes);
-    free(p.needed);
-    free(p.pinned);
-    free(p.uses);
-    free(p.producer);
-    free(p.home);
-    free(p.homes);
-    free(p.copies);
+    forget(&p);
     if (status)
         tdm__plan_destroy(&p.plan);
     else

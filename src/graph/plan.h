@@ -1,16 +1,18 @@
 /* graph/plan.h: from a graph to launches: prune, fuse, order, place in memory, prepare, replay.
  *
- * Prune: only what a kept value, or a stored value, needs. Fuse: as_epilogue consumers whose producer
- * has no other use. Order: as built. Memory: liveness intervals in a planned arena, in-place and
- * accumulate where the descriptors permit; chunks no larger than the device's maximum allocation.
+ * Prune: only what a kept value, or a stored value, needs. Fuse: as_epilogue consumers whose
+ * producer has no other use. Order: as built. Memory: liveness intervals in a planned arena,
+ * in-place and accumulate where the descriptors permit; chunks no larger than the device's maximum
+ * allocation.
  */
 #ifndef GRAPH_PLAN_H
 #define GRAPH_PLAN_H
 
 #include "graph/op.h"
 
-/* Where a value's bytes come from. Variables must be placed before a plan is made; a stored value is
- * written to the view by its producer (or copied when it is an input or stored elsewhere too). */
+/* Where a value's bytes come from. Variables must be placed before a plan is made; a stored value
+ * is written to the view by its producer (or copied when it is an input or stored elsewhere too).
+ */
 void tdm__graph_place(tdm_graph *graph, tdm_value variable, tdm__view view);
 void tdm__graph_store(tdm_graph *graph, tdm_value value, tdm__view view);
 
@@ -25,11 +27,11 @@ typedef const char *(*tdm__choose_variant)(void *user, const char *key, const td
 
 typedef struct tdm__plan_spec {
     tdm_device *device;
-    tdm__arena *arena;  /* NULL: the plan's own */
-    tdm__view step;     /* a tdm__step; may be empty when no node needs it */
-    bool no_fuse;       /* every node by itself: no epilogues, nothing accumulated or in place */
+    tdm__arena *arena; /* NULL: the plan's own */
+    tdm__view step;    /* a tdm__step; may be empty when no node needs it */
+    bool no_fuse;      /* every node by itself: no epilogues, nothing accumulated or in place */
     bool no_prune;
-    bool guard;         /* tests: every value in its own buffer with guard bands, checked after runs */
+    bool guard; /* tests: every value in its own buffer with guard bands, checked after runs */
     tdm__choose_variant choose;
     void *choose_user;
 } tdm__plan_spec;
@@ -48,19 +50,20 @@ void tdm__plan_destroy(tdm__plan **plan);
 tdm_status tdm__plan_bind(tdm__plan *plan, tdm_value input, tdm__view view);
 /* Enqueues every launch, in order. */
 tdm_status tdm__plan_run(tdm__plan *plan);
-/* Where a kept value lives after a run, until another plan of the same arena runs (empty view when it
- * was pruned, or not kept). */
+/* Where a kept value lives after a run, until another plan of the same arena runs (empty view when
+ * it was pruned, or not kept). */
 tdm__view tdm__plan_view(const tdm__plan *plan, tdm_value value);
 /* guard: TDM_ERR_RUNTIME naming the node whose neighbour was overwritten. */
 tdm_status tdm__plan_check_guards(tdm__plan *plan);
 
 typedef struct tdm__plan_stats {
-    int nodes;       /* of the graph */
-    int pruned;      /* not needed */
-    int fused;       /* part of their producer's epilogue */
-    int accumulated; /* sums folded into a producer that adds to what is there */
-    int inplace;     /* outputs that took over an input's storage */
-    int launches;    /* enqueued per run */
+    int nodes;                /* of the graph */
+    int pruned;               /* not needed */
+    int fused;                /* part of their producer's epilogue */
+    int accumulated;          /* sums folded into a producer that adds to what is there */
+    int inplace;              /* outputs that took over an input's storage */
+    int recomputed;           /* values made again because keeping them would not fit */
+    int launches;             /* enqueued per run */
     uint64_t arena_bytes;     /* activations and workspace, as placed */
     uint64_t naive_bytes;     /* the same without reuse */
     uint64_t workspace_bytes; /* largest workspace */
@@ -71,10 +74,13 @@ void tdm__plan_get_stats(const tdm__plan *plan, tdm__plan_stats *out);
 tdm_status tdm__plan_text(const tdm__plan *plan, char **out);
 /* Calls fn for every launch of the plan, with its node's op and name (bench, tests). A CLBlast call
  * and a copy come as a launch without a kernel. */
-void tdm__plan_each_launch(tdm__plan *plan, void (*fn)(void *user, const char *op, const char *node,
-                                                       tdm__launch *launch), void *user);
+void tdm__plan_each_launch(tdm__plan *plan,
+                           void (*fn)(void *user, const char *op, const char *node,
+                                      tdm__launch *launch),
+                           void *user);
 
-/* ---- host interpreter (tests) ------------------------------------------------------------------ */
+/* ---- host interpreter (tests) ------------------------------------------------------------------
+ */
 
 /* Runs the graph in double with the operations' references. values[v] must hold the inputs' and
  * variables' elements (count doubles each); it allocates the others. Frees nothing it was given. */
@@ -84,7 +90,8 @@ tdm_status tdm__graph_interpret(const tdm_graph *graph, const tdm__step *step, d
 void tdm__graph_interpret_free(const tdm_graph *graph, double **values);
 size_t tdm__graph_value_count(const tdm_graph *graph);
 
-/* ---- walking a graph (layer tables) ------------------------------------------------------------ */
+/* ---- walking a graph (layer tables) ------------------------------------------------------------
+ */
 
 size_t tdm__graph_node_count(const tdm_graph *graph);
 typedef struct tdm__node_info {

@@ -36,12 +36,14 @@ typedef struct tdm__home {
     int input;       /* INPUT: index into the plan's inputs */
 } tdm__home;
 
+enum { TDM__VALUE_TABLES = 5 };
+
 typedef struct tdm__planning {
     const tdm_graph *graph;
     const tdm__plan_spec *spec;
     const tdm__traits *traits;
     tdm__planned *nodes; /* in order */
-    size_t n_nodes;
+    size_t n_nodes, nodes_capacity;
     /* by value: */
     bool *needed;
     bool *pinned;  /* kept or stored: must survive the run */
@@ -52,6 +54,11 @@ typedef struct tdm__planning {
     size_t n_homes, homes_capacity;
     tdm__store_entry *copies; /* stored values that need a copy at the end */
     size_t n_copies, copies_capacity;
+    size_t room[TDM__VALUE_TABLES]; /* capacities of the five tables by value */
+    /* Of values that are made again: the graph with more values, nodes with other operands. */
+    tdm_graph *extended; /* NULL: graph is the one that was given */
+    tdm__node_entry **rebound;
+    size_t n_rebound, rebound_capacity;
     tdm__plan *plan;
 } tdm__planning;
 
@@ -59,14 +66,22 @@ typedef struct tdm__planning {
 enum { TDM__EXTRA_OPERANDS = 4 };
 int tdm__planned_operands(const tdm__planned *node);
 tdm_value tdm__planned_operand(const tdm__planned *node, int slot);
+/* Makes the node read `copy` wherever it reads `value`; the graph stays as it is. */
+tdm_status tdm__planned_rebind(tdm__planning *p, tdm__planned *node, tdm_value value,
+                               tdm_value copy);
+/* Room for n values in the tables. */
+tdm_status tdm__planning_room(tdm__planning *p, size_t n);
 
 /* The stages, in order. */
 tdm_status tdm__planning_prune(tdm__planning *p);
 void tdm__planning_fuse(tdm__planning *p);
 void tdm__planning_accumulate(tdm__planning *p);
 tdm_status tdm__planning_variants(tdm__planning *p);
-tdm_status tdm__planning_homes(tdm__planning *p);
+tdm_status tdm__planning_homes(tdm__planning *p);   /* may be repeated */
+tdm_status tdm__planning_fit(tdm__planning *p);     /* makes values again until the rest fits */
 tdm_status tdm__planning_reserve(tdm__planning *p); /* instead of the following ones */
+/* Bytes the device must still give for this plan: new chunks of the arena, constants. */
+tdm_status tdm__planning_measure(tdm__planning *p, uint64_t *bytes);
 tdm_status tdm__planning_place(tdm__planning *p);
 tdm_status tdm__planning_prepare(tdm__planning *p);
 
@@ -162,7 +177,8 @@ struct tdm__arena {
     tdm_device *device;
     tdm__buffer **chunks; /* each stays where it is: views point to it */
     size_t n, capacity;
-    uint64_t *wanted; /* per chunk, what announced plans need; chunks made before have what they have */
+    uint64_t
+        *wanted; /* per chunk, what announced plans need; chunks made before have what they have */
     size_t n_wanted, wanted_capacity;
 };
 

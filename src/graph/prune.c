@@ -1,6 +1,7 @@
 /* graph/prune.c: which nodes run. A node runs when one of its outputs is kept, stored, or read by a
  * node that runs. Effects on variables alone do not keep a node. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "graph/planning.h"
@@ -16,6 +17,38 @@ tdm_value tdm__planned_operand(const tdm__planned *node, int slot)
     const tdm_value extra[TDM__EXTRA_OPERANDS] = {node->scale, node->shift, node->residual,
                                                   node->base};
     return extra[slot - node->io.n_in];
+}
+
+static tdm_status own_entry(tdm__planning *p, tdm__planned *node)
+{
+    for (size_t i = 0; i < p->n_rebound; i++)
+        if (p->rebound[i] == node->entry) return TDM_OK;
+    tdm_status status = TDM_OK;
+    tdm__node_entry *entry = NULL;
+    TDM_TRY(tdm__grow(&p->rebound, &p->rebound_capacity, p->n_rebound + 1, sizeof *p->rebound));
+    TDM_TRY(tdm__calloc_try(1, sizeof *entry, &entry));
+    p->rebound[p->n_rebound++] = entry;
+    *entry = *node->entry;
+    entry->in = NULL;
+    TDM_TRY(tdm__calloc_try((size_t)entry->n_in, sizeof *entry->in, &entry->in));
+    memcpy(entry->in, node->entry->in, (size_t)entry->n_in * sizeof *entry->in);
+    node->entry = entry;
+done:
+    return status;
+}
+
+tdm_status tdm__planned_rebind(tdm__planning *p, tdm__planned *node, tdm_value value,
+                               tdm_value copy)
+{
+    tdm_value *extra[TDM__EXTRA_OPERANDS] = {&node->scale, &node->shift, &node->residual,
+                                             &node->base};
+    const tdm_status status = own_entry(p, node);
+    if (status) return status;
+    for (int i = 0; i < node->entry->n_in; i++)
+        if (node->entry->in[i] == value) node->entry->in[i] = copy;
+    for (int i = 0; i < TDM__EXTRA_OPERANDS; i++)
+        if (*extra[i] == value) *extra[i] = copy;
+    return TDM_OK;
 }
 
 static void mark_wanted(tdm__planning *p)
@@ -40,7 +73,7 @@ tdm_status tdm__planning_prune(tdm__planning *p)
     tdm_status status = TDM_OK;
     bool *run = NULL;
     TDM_TRY(tdm__calloc_try(graph->n_nodes, sizeof *run, &run));
-    TDM_TRY(tdm__calloc_try(graph->n_nodes, sizeof *p->nodes, &p->nodes));
+    TDM_TRY(tdm__grow(&p->nodes, &p->nodes_capacity, graph->n_nodes, sizeof *p->nodes));
     mark_wanted(p);
     for (size_t k = graph->n_nodes; k-- > 0;) {
         const tdm__node_entry *node = &graph->nodes[k];

@@ -79,6 +79,9 @@ static tdm_status add_memory(tdm_trainer *t, tdm__str *text)
     tdm__str_add(text, "\ndevice memory\n");
     add_bytes(text, "activations and workspace", stats.arena_bytes);
     add_bytes(text, "  (without reuse)", stats.naive_bytes);
+    if (stats.recomputed)
+        tdm__str_addf(text, "  %-26s %10d values, to stay within the limit\n", "computed again",
+                      stats.recomputed);
     add_bytes(text, "optimiser state", tdm__optimizer_bytes(t->optimizer));
     add_bytes(text, "all buffers now", tdm__device_bytes(s->device));
     return TDM_OK;

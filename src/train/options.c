@@ -70,6 +70,8 @@ static const tdm_opt_spec device_specs[] = {
      .help = "only devices of this type"},
     {"device.style", TDM_OPT_ENUM, "auto", TDM_OPT_RUNTIME, .choices = "auto|cpu|gpu",
      .help = "kernel style; auto: by the device's type"},
+    {"device.memory_limit", TDM_OPT_STRING, "", TDM_OPT_RUNTIME,
+     .help = "bytes that buffers may take (512MiB, 2G); values are computed again to stay within"},
 };
 static const tdm_opt_table device_table = {"device", device_specs,
                                            sizeof device_specs / sizeof *device_specs};
@@ -116,8 +118,13 @@ tdm_status tdm_device_spec_read(const tdm_config *config, tdm_device_spec *out)
     if (!strcmp(type, "accelerator")) out->type = TDM_DEVICE_ACCELERATOR;
     if (!strcmp(style, "cpu")) out->style = TDM_STYLE_CPU;
     if (!strcmp(style, "gpu")) out->style = TDM_STYLE_GPU;
-    const char *profile;
+    const char *profile, *limit;
     bool ops;
+    TDM_TRY(tdm_config_string(config, "device.memory_limit", &limit));
+    if (*limit && (!tdm__parse_bytes(limit, &out->memory_limit) || !out->memory_limit))
+        TDM_TRY(
+            tdm__hint(tdm__fail(TDM_ERR_CONFIG, "device.memory_limit = %s: must be a size", limit),
+                      "e.g. 512MiB or 2G"));
     TDM_TRY(tdm_config_string(config, "train.profile", &profile));
     TDM_TRY(tdm_config_bool(config, "bench.ops", &ops));
     out->profile = *profile || ops;

@@ -339,7 +339,7 @@ tdm_status tdm__session_plan_training(tdm__session *s)
     const tdm__streams *streams = &s->streams[TDM__FOR_TRAINING];
     tdm__step_plan *plan;
     tdm_status status = TDM_OK;
-    if (s->n_plans == 0 && streams->n > 1) TDM_TRY(reserve(s));
+    if (s->n_plans == 0) TDM_TRY(reserve(s));
     for (size_t i = 0; i < streams->n; i++)
         TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, i, s->batch_size, &plan));
 done:

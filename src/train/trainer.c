@@ -315,6 +315,23 @@ static tdm_status frozen_hash(tdm_trainer *t, char hash[33])
     return any_frozen(t) ? tdm__flat_hash(t->session.flat, true, hash) : TDM_OK;
 }
 
+/* What the run will take on the device: everything is there by now but the plans of validation and
+ * of a short last batch, which work in the same memory. */
+static tdm_status tell_memory(tdm_trainer *t)
+{
+    tdm__session *s = &t->session;
+    tdm__step_plan *plan;
+    tdm__plan_stats stats;
+    const tdm_status status = tdm__session_plan(s, TDM__FOR_TRAINING, 0, s->batch_size, &plan);
+    if (status) return status;
+    tdm__plan_get_stats(plan->plan, &stats);
+    tdm__log(TDM_LOG_INFO, "device memory %.1f MiB, of these activations %.1f MiB%s",
+             (double)tdm__device_bytes(s->device) / (1 << 20),
+             (double)stats.arena_bytes / (1 << 20),
+             stats.recomputed ? "; some are computed again to stay within the limit" : "");
+    return TDM_OK;
+}
+
 tdm_status tdm_trainer_run(tdm_trainer *t)
 {
     tdm_status status = TDM_OK;
@@ -324,6 +341,7 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
     t->started = tdm__now();
     /* What can fail for lack of memory or a broken kernel does so before anything is written. */
     TDM_TRY(tdm__session_plan_training(&t->session));
+    TDM_TRY(tell_memory(t));
     TDM_TRY(open_folder(t));
     TDM_TRY(frozen_hash(t, before));
     TDM_TRY(run_epochs(t));

@@ -5,7 +5,7 @@ time, PyTorch in its better memory format:
     compare_torch.py [--tandem build/tandem] [--threads 1] [--rounds 3] [--steps 20] [network ...]
 
 times a training step of the networks: same network, same batch, forward, losses, backward, optimiser, on made-up
-data. segnet takes a minute a step on one core: --rounds 1 --steps 1.
+data; the peak resident sizes of the two processes and their ratio are printed too, PyTorch's in its smaller format. segnet takes a minute a step on one core: --rounds 1 --steps 1.
 
     compare_torch.py conv [--shape N,H,W,C,K[,R,S,stride,padding[,dilation]]] [--transposed]
                           [--direction forward|data|filter]
@@ -18,6 +18,7 @@ Needs PyTorch. CPU time of one thread (the default) is steadier than wall time o
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -103,7 +104,8 @@ def time_torch(name, steps, threads, channels_last):
         step()
         wall.append(time.perf_counter() - w)
         cpu.append(time.process_time() - c)
-    print(json.dumps({"wall_ms": 1e3 * statistics.median(wall), "cpu_ms": 1e3 * statistics.median(cpu)}))
+    print(json.dumps({"wall_ms": 1e3 * statistics.median(wall), "cpu_ms": 1e3 * statistics.median(cpu),
+                      "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
 def run_child(*args):
@@ -203,13 +205,16 @@ def compare(name, options):
     for _ in range(options.rounds):
         tandem.append(time_tandem(options.tandem, name, options.steps, options.threads))
         formats = [child(name, options.steps, options.threads, last) for last in (False, True)]
-        torch_best.append({key: min(f[key] for f in formats) for key in ("wall_ms", "cpu_ms")})
+        torch_best.append({key: min(f[key] for f in formats) for key in ("wall_ms", "cpu_ms", "peak_bytes")})
     key = "cpu_ms" if options.threads == 1 else "wall_ms"
     ours = statistics.median(t[key] for t in tandem)
     theirs = statistics.median(t[key] for t in torch_best)
+    our_peak, their_peak = (max(t["peak_bytes"] for t in rows) for rows in (tandem, torch_best))
     print(json.dumps({"network": name, "threads": options.threads, "measure": key,
                       "tandem": round(ours, 3), "torch": round(theirs, 3),
                       "ratio": round(theirs / ours, 3),
+                      "peak_mib": our_peak >> 20, "torch_peak_mib": their_peak >> 20,
+                      "peak_ratio": round(their_peak / our_peak, 3),
                       "launches": tandem[0].get("launches"), "host_us": tandem[0].get("host_us")}))
 
 

@@ -87,6 +87,45 @@ START_TEST(same_bits_whatever_the_workers)
 END_TEST
 
 /* Sizes reach the network, random moves and colours training alone; workers change nothing. */
+static uint64_t peak_bytes(const char *run)
+{
+    char *text = NULL, *path = support_path(run, "summary.json");
+    size_t size;
+    support_ok(tdm__read_file(path, 1 << 20, &text, &size));
+    free(path);
+    const char *at = strstr(text, "\"device_peak_bytes\":");
+    ck_assert_ptr_nonnull(at);
+    const uint64_t bytes = strtoull(at + strlen("\"device_peak_bytes\":"), NULL, 10);
+    free(text);
+    return bytes;
+}
+
+#define DEEP                                                                                       \
+    "model.layers=[conv 16 k3 p1, relu, conv 16 k3 p1, tanh, conv 16 k3 p1, batch-norm, relu, "    \
+    "max-pool 2, conv 16 k3 p1, relu, max-pool 2]"
+
+/* Less memory than the step would like: some values are computed again, the bits stay. Far less: it
+ * is said before anything is written. */
+START_TEST(same_bits_in_less_memory)
+{
+    char first[33], other[33], limit[64];
+    support_ok(TRAIN(NULL, output("free"), DEEP, "train.batch_size=72"));
+    small_hash(run_path("free"), "last.safetensors", first);
+    const uint64_t most = peak_bytes(run_path("free"));
+    snprintf(limit, sizeof limit, "device.memory_limit=%llu", (unsigned long long)(most * 9 / 10));
+    support_ok(TRAIN(NULL, output("tight"), DEEP, "train.batch_size=72", limit));
+    small_hash(run_path("tight"), "last.safetensors", other);
+    ck_assert_str_eq(first, other);
+    ck_assert_uint_le(peak_bytes(run_path("tight")), most * 9 / 10);
+    support_fails(
+        TRAIN(NULL, output("none"), DEEP, "train.batch_size=72", "device.memory_limit=900K"),
+        TDM_ERR_NOMEM, "device memory");
+    ck_assert(!tdm__path_exists(run_path("none")));
+    support_fails(TRAIN(NULL, output("none"), "device.memory_limit=much"), TDM_ERR_CONFIG,
+                  "device.memory_limit = much: must be a size");
+}
+END_TEST
+
 START_TEST(transformed_samples_train_and_evaluate)
 {
     const char *list = "data.transforms=[flip 0.5, crop 8 p1, jitter 0.2, resize 12x16]";
@@ -381,6 +420,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, learns_both_tasks);
     tcase_add_test(tc, same_bits_whatever_the_workers);
+    tcase_add_test(tc, same_bits_in_less_memory);
     tcase_add_test(tc, transformed_samples_train_and_evaluate);
     tcase_add_test(tc, killed_runs_resume_to_the_same_bits);
     tcase_add_test(tc, validating_changes_nothing_that_is_learnt);

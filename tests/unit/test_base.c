@@ -235,6 +235,19 @@ START_TEST(str_numbers)
     int64_t i;
     double d;
     bool b;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } sizes[] = {{"4096", 4096},         {"2K", 2048},       {"512MiB", 512u << 20},
+                 {"1.5 GB", 3ull << 29}, {"1T", 1ull << 40}, {"7B", 7}};
+    static const char *const bad_sizes[] = {"",       "K",   "-1",       "1Q", "1KiBx",
+                                            "1.2.3M", "1e9", "9999999T", "1Ki"};
+    uint64_t bytes;
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+        ck_assert_msg(tdm__parse_bytes(sizes[k].text, &bytes) && bytes == sizes[k].bytes, "%s",
+                      sizes[k].text);
+    for (size_t k = 0; k < sizeof bad_sizes / sizeof *bad_sizes; k++)
+        ck_assert_msg(!tdm__parse_bytes(bad_sizes[k], &bytes), "%s", bad_sizes[k]);
     ck_assert(tdm__parse_i64("-42", &i) && i == -42);
     ck_assert(tdm__parse_i64("9223372036854775807", &i) && i == INT64_MAX);
     const char *bad_ints[] = {"",     " 1",  "1 ", "1.0",  "9223372036854775808",

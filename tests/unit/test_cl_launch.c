@@ -398,7 +398,7 @@ START_TEST(device_open_failures)
     setenv("TANDEM_CL_DIR", cl.folder, 1);
     setenv("TANDEM_DEVICE_MEMORY", "some", 1);
     support_fails(tdm_device_open(&(tdm_device_spec){0}, &device), TDM_ERR_CONFIG,
-                  "TANDEM_DEVICE_MEMORY = some: must be a number of bytes");
+                  "TANDEM_DEVICE_MEMORY = some: must be a number of bytes, e.g. 512MiB");
     setenv("TANDEM_DEVICE_MEMORY", "5000", 1);
     support_ok(tdm_device_open(&(tdm_device_spec){0}, &device));
     unsetenv("TANDEM_DEVICE_MEMORY");

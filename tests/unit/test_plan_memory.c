@@ -276,6 +276,31 @@ static void compare_case(op_case *c, const tdm_value *values, int n, int round, 
     }
 }
 
+/* Plans with ever less memory until it cannot be done; what could be gives the same values. Returns
+ * how many values were made again in all. */
+static int squeeze(op_case *c, uint64_t most, const tdm_value *values, int n, int round)
+{
+    tdm__plan_stats s;
+    int recomputed = 0;
+    const uint64_t before = tdm__device_bytes(cl.device);
+    for (uint64_t arena = most * 7 / 8; arena > 128; arena = arena * 7 / 8) {
+        tdm__device_set_memory_limit(cl.device, before + TDM__SPARE_BYTES + 4096 + arena);
+        const tdm_status status = op_case_plan(c, &(tdm__plan_spec){0});
+        tdm__device_set_memory_limit(cl.device, UINT64_MAX);
+        if (status) {
+            ck_assert_int_eq(status, TDM_ERR_NOMEM);
+            return recomputed;
+        }
+        tdm__plan_get_stats(c->plan, &s);
+        ck_assert_uint_le(tdm__device_bytes(cl.device), before + TDM__SPARE_BYTES + 4096 + arena);
+        recomputed += s.recomputed;
+        support_ok(op_case_run(c));
+        compare_case(c, values, n, round, 5);
+        tdm__plan_destroy(&c->plan);
+    }
+    return recomputed;
+}
+
 /* Random graphs with gradients: with every combination of planning modes the device agrees with the
  * host, which shares nothing between values. */
 START_TEST(random_graphs)
@@ -284,6 +309,7 @@ START_TEST(random_graphs)
     support_ok(tdm__buffer_create(cl.device, 1 << 16, true, "stored", &stored));
     const tdm__plan_spec modes[] = {{0}, {.no_fuse = true}, {.guard = true}, {.no_prune = true}};
     tdm__plan_stats sum = {0};
+    int recomputed = 0;
     for (int round = 0; round < 60; round++) {
         op_case c;
         tdm__rng rng = tdm__rng_make(99, (uint64_t)round);
@@ -321,12 +347,18 @@ START_TEST(random_graphs)
                 compare_case(&c, want, n_want, round, mode);
             }
         }
+        support_ok(op_case_plan(&c, &modes[0]));
+        tdm__plan_stats s;
+        tdm__plan_get_stats(c.plan, &s);
+        tdm__plan_destroy(&c.plan);
+        if (round % 4 == 0) recomputed += squeeze(&c, s.arena_bytes, want, n_want, round);
         op_case_close(&c);
     }
     tdm__buffer_destroy(cl.device, &stored);
     ck_assert_int_gt(sum.fused, 200); /* the graphs do exercise the planner */
     ck_assert_int_gt(sum.accumulated, 100);
     ck_assert_int_gt(sum.inplace, 500);
+    ck_assert_int_gt(recomputed, 50);
 }
 END_TEST
 
