@@ -8,10 +8,10 @@ typedef struct split {
     uint64_t rows, channels, chunk_rows, chunks;
 } split;
 
-static split split_of(const tdm__io *io)
+static split split_of(const tdm_desc *y)
 {
     split s;
-    tdm__rows(&io->in[0], &s.rows, &s.channels);
+    tdm__rows(y, &s.rows, &s.channels);
     s.chunk_rows = tdm__ceil_div(s.rows, MAX_CHUNKS);
     uint64_t least = tdm__ceil_div(MIN_ELEMENTS, s.channels);
     if (s.chunk_rows < least) s.chunk_rows = least;
@@ -31,27 +31,25 @@ done:
 
 static void reference(const tdm__ref *ref)
 {
-    split s = split_of(ref->io);
+    split s = split_of(&ref->io->in[0]);
     for (uint64_t i = 0; i < s.rows; i++)
         for (uint64_t k = 0; k < s.channels; k++) ref->out[0][k] += ref->in[0][i * s.channels + k];
 }
 
-static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
+uint64_t tdm__channel_sum_workspace(const tdm_desc *y)
 {
-    (void)traits;
-    split s = split_of(io);
+    split s = split_of(y);
     return 4 * s.chunks * s.channels;
 }
 
-static tdm_status prepare(tdm__build *b)
+void tdm__channel_sum_emit(tdm__build *b, int input, int output, bool accumulate)
 {
-    const tdm__io *io = tdm__build_io(b);
     bool cpu = tdm__build_is_cpu(b);
-    split s = split_of(io);
+    split s = split_of(&tdm__build_io(b)->in[input]);
     uint64_t elements = s.rows * s.channels;
 
     tdm__kernel *k = tdm__emit(b, "channel_sum.cl", "channel_sum", "");
-    tdm__arg_in(k, 0);
+    tdm__arg_in(k, input);
     tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_u64(k, s.rows);
     tdm__arg_i32(k, (int64_t)s.channels);
@@ -61,12 +59,23 @@ static tdm_status prepare(tdm__build *b)
 
     k = tdm__emit(b, "channel_sum.cl", "channel_sum_reduce", "");
     tdm__arg_workspace(k, 0, sizeof(float));
-    tdm__arg_out(k, 0);
+    tdm__arg_out(k, output);
     tdm__arg_i32(k, (int64_t)s.channels);
     tdm__arg_i32(k, (int64_t)s.chunks);
-    tdm__arg_i32(k, io->accumulate);
+    tdm__arg_i32(k, accumulate);
     tdm__range_items(
         b, k, cpu ? tdm__ceil_div(s.channels, tdm__build_traits(b)->vector_width) : s.channels);
+}
+
+static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    return tdm__channel_sum_workspace(&io->in[0]);
+}
+
+static tdm_status prepare(tdm__build *b)
+{
+    tdm__channel_sum_emit(b, 0, 0, tdm__build_io(b)->accumulate);
     return TDM_OK;
 }
 

@@ -7,4 +7,9 @@
 /* y (...,K) -> (K): sum over all axes but the last. */
 tdm_value tdm__channel_sum(tdm_graph *g, tdm_value y);
 
+/* The same as launches of another operation: input y, output (K), partial sums at the start of the
+ * node's workspace. */
+uint64_t tdm__channel_sum_workspace(const tdm_desc *y);
+void tdm__channel_sum_emit(tdm__build *b, int input, int output, bool accumulate);
+
 #endif

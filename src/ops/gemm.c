@@ -51,22 +51,27 @@ bool tdm__gemm_clblast_default(const tdm__traits *traits, const tdm__io *io)
     return !traits->is_cpu;
 }
 
-tdm_status tdm__gemm_clblast_prepare(tdm__build *b, const tdm__gemm *g)
+void tdm__gemm_epilogue(tdm__build *b, int bias, uint64_t m, uint64_t n)
 {
     const tdm__io *io = tdm__build_io(b);
     const tdm__epilogue *e = &io->epilogue;
-    bool bias = g->bias >= 0 && g->bias < io->n_in && io->in[g->bias].dtype != TDM_NONE;
+    bool has_bias = bias >= 0 && bias < io->n_in && io->in[bias].dtype != TDM_NONE;
+    if (!has_bias && !e->affine && !e->residual && e->act == TDM__ACT_NONE) return;
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "gemm_epilogue", "");
+    tdm__arg_out(k, 0);
+    tdm__arg_epilogue(k, bias);
+    tdm__arg_i32(k, (int64_t)n);
+    tdm__arg_rows(b, k, m, n);
+    tdm__cost(k, (double)(m * n), 8.0 * (double)(m * n));
+}
+
+tdm_status tdm__gemm_clblast_prepare(tdm__build *b, const tdm__gemm *g)
+{
     if (!tdm__clblast_usable(tdm__build_device(b))) return tdm__gemm_prepare(b, g);
     tdm__emit_clblast_gemm(b, g->trans_a, g->trans_b, g->m, g->n, g->k, 1.0f,
                            tdm__build_in(b, g->a), g->trans_a ? g->m : g->k, tdm__build_in(b, g->b),
-                           g->trans_b ? g->k : g->n, io->accumulate ? 1.0f : 0.0f,
+                           g->trans_b ? g->k : g->n, tdm__build_io(b)->accumulate ? 1.0f : 0.0f,
                            tdm__build_out(b, 0), g->n);
-    if (!bias && !e->affine && !e->residual && e->act == TDM__ACT_NONE) return TDM_OK;
-    tdm__kernel *k = tdm__emit(b, FILE_CL, "gemm_epilogue", "");
-    tdm__arg_out(k, 0);
-    tdm__arg_epilogue(k, g->bias);
-    tdm__arg_i32(k, (int64_t)g->n);
-    tdm__arg_rows(b, k, g->m, g->n);
-    tdm__cost(k, (double)(g->m * g->n), 8.0 * (double)(g->m * g->n));
+    tdm__gemm_epilogue(b, g->bias, g->m, g->n);
     return TDM_OK;
 }

@@ -16,6 +16,8 @@ typedef struct tdm__gemm {
 tdm_status tdm__gemm_prepare(tdm__build *b, const tdm__gemm *g);
 /* By CLBlast, epilogue in a launch of its own; by the own kernel where CLBlast is not usable. */
 tdm_status tdm__gemm_clblast_prepare(tdm__build *b, const tdm__gemm *g);
+/* Behind a product made elsewhere: the node's epilogue, in place on output 0 (m,n), if it has one. */
+void tdm__gemm_epilogue(tdm__build *b, int bias, uint64_t m, uint64_t n);
 /* CLBlast is the default on GPUs, and a candidate elsewhere. */
 bool tdm__gemm_clblast_default(const tdm__traits *traits, const tdm__io *io);
 

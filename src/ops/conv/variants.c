@@ -23,6 +23,13 @@ static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c)
     return c->c >= 2 * traits->vector_width && c->k >= 2 * traits->vector_width;
 }
 
+/* im2col needs CLBlast; where that turns out not to be usable the implicit product takes its place,
+ * in the same workspace. */
+static uint64_t or_instead(uint64_t bytes, uint64_t others)
+{
+    return bytes > others ? bytes : others;
+}
+
 /* Functions of tdm__variant for one direction. */
 #define DEFINE_DIRECTION(name, to_big)                                                             \
     static bool name##_implicit_can_run(const tdm__traits *traits, const tdm__io *io)              \
@@ -69,6 +76,27 @@ static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c)
         tdm__conv c = conv_of(io, to_big);                                                         \
         return tdm__conv_winograd_prepare(b, &c, to_big, bias_of(io));                             \
     }                                                                                              \
+    static bool name##_im2col_can_run(const tdm__traits *traits, const tdm__io *io)                \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_im2col_can_run(traits, &c) &&                                             \
+               (traits->style != TDM_STYLE_CPU || tdm__conv_gather_can_run(traits, &c, to_big));   \
+    }                                                                                              \
+    static uint64_t name##_im2col_workspace(const tdm__traits *traits, const tdm__io *io)          \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return or_instead(                                                                         \
+            tdm__conv_im2col_workspace(&c),                                                        \
+            traits->style == TDM_STYLE_CPU ? tdm__conv_gather_workspace(traits, &c, to_big) : 0);  \
+    }                                                                                              \
+    static tdm_status name##_im2col_prepare(tdm__build *b)                                         \
+    {                                                                                              \
+        const tdm__io *io = tdm__build_io(b);                                                      \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        if (tdm__clblast_usable(tdm__build_device(b)))                                             \
+            return tdm__conv_im2col_##name(b, &c, bias_of(io));                                    \
+        return tdm__build_is_cpu(b) ? name##_implicit_prepare(b) : name##_implicit_gpu_prepare(b); \
+    }                                                                                              \
     const tdm__variant tdm__conv_##name##_variants[TDM__N_CONV_VARIANTS] = {                       \
         {"winograd", TDM__ON_CPU, .can_run = name##_winograd_can_run,                              \
          .prefer = name##_winograd_prefer, .workspace = name##_winograd_workspace,                 \
@@ -76,6 +104,8 @@ static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c)
         {"implicit", TDM__ON_CPU, .can_run = name##_implicit_can_run,                              \
          .workspace = name##_implicit_workspace, .prepare = name##_implicit_prepare},              \
         {"implicit", TDM__ON_GPU, .prepare = name##_implicit_gpu_prepare},                         \
+        {"clblast-im2col", TDM__ON_ANY, .candidate = true, .can_run = name##_im2col_can_run,       \
+         .workspace = name##_im2col_workspace, .prepare = name##_im2col_prepare},                  \
     }
 
 DEFINE_DIRECTION(to_small, false);
@@ -144,6 +174,31 @@ static tdm_status filter_winograd_prepare(tdm__build *b)
     return tdm__conv_winograd_filter_prepare(b, &c);
 }
 
+static bool filter_im2col_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return tdm__conv_im2col_can_run(traits, &c) &&
+           (traits->style != TDM_STYLE_CPU || tdm__conv_filter_can_run(traits, &c));
+}
+
+static uint64_t filter_im2col_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    uint64_t own =
+        or_instead(tdm__conv_im2col_workspace(&c), tdm__channel_sum_workspace(&io->in[1]));
+    return or_instead(own, traits->style == TDM_STYLE_CPU
+                               ? tdm__conv_filter_workspace(traits, &c)
+                               : tdm__conv_filter_gpu_workspace(traits, &c));
+}
+
+static tdm_status filter_im2col_prepare(tdm__build *b)
+{
+    tdm__conv c = filter_of(tdm__build_io(b));
+    if (tdm__clblast_usable(tdm__build_device(b))) return tdm__conv_im2col_filter(b, &c);
+    return tdm__build_is_cpu(b) ? tdm__conv_filter_prepare(b, &c)
+                                : tdm__conv_filter_gpu_prepare(b, &c);
+}
+
 const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_VARIANTS] = {
     {"winograd", TDM__ON_CPU, .can_run = filter_winograd_can_run, .prefer = filter_winograd_prefer,
      .workspace = filter_winograd_workspace, .prepare = filter_winograd_prepare},
@@ -151,4 +206,6 @@ const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_VARIANTS] = {
      .workspace = filter_implicit_workspace, .prepare = filter_implicit_prepare},
     {"implicit", TDM__ON_GPU, .workspace = filter_implicit_gpu_workspace,
      .prepare = filter_implicit_gpu_prepare},
+    {"clblast-im2col", TDM__ON_ANY, .candidate = true, .can_run = filter_im2col_can_run,
+     .workspace = filter_im2col_workspace, .prepare = filter_im2col_prepare},
 };
