@@ -4,7 +4,8 @@
 // Statistics. The rows are cut into blocks of `block_rows`, a number fixed by the shape. With
 // K = x[0], one value per channel close to the data, a block gives over its n_b rows
 //     m_b = mean(x - K),   M_b = sum (x - K - m_b)^2 - (sum (x - K - m_b))^2 / n_b
-// (two passes, the second sum corrects m_b's rounding); the blocks are merged by
+// (two passes; what the second leaves of x - K - m_b corrects both for m_b's rounding); sums are of
+// SUM_ROWS rows at a time, since one long sum is less exact. The blocks are merged by
 //     m = sum n_b m_b / n,   M = sum (M_b + n_b (m_b - m)^2)
 // (Chan, Golub, LeVeque, The American Statistician 1983). mean = K + m, var = M / n. Nothing is
 // subtracted that is large against the deviations, so a large mean costs no digits of the variance.
@@ -53,6 +54,17 @@ INLINE float tree_sum(float v, local float *scratch)
 #define IS_WRITER 1
 #endif
 
+// Runs BODY for the rows of [begin, end) that are this item's, SUM_ROWS of them at a time between
+// START and FINISH.
+#define SUM_ROWS 32
+#define EACH_ROW(START, BODY, FINISH)                                                              \
+    for (ulong from = begin; from < end; from += SUM_ROWS * STEP) {                                \
+        const ulong until = min(end, from + SUM_ROWS * STEP);                                      \
+        START;                                                                                     \
+        for (ulong r = from + FIRST; r < until; r += STEP) BODY;                                   \
+        FINISH;                                                                                    \
+    }
+
 // ---- training: statistics ----------------------------------------------------------------------
 
 // partial [block][2][C]: m_b, M_b
@@ -68,19 +80,23 @@ REDUCE_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), co
     x += c;
     const floatl K = load_lanes(x, m);
     floatl sum = 0.0f;
-    for (ulong r = begin + FIRST; r < end; r += STEP) sum += load_lanes(x + r * (ulong)C, m) - K;
+    EACH_ROW(floatl part = 0.0f, part += load_lanes(x + r * (ulong)C, m) - K, sum += part)
     const floatl mean = TOTAL(sum) / n;
     floatl squares = 0.0f, rest = 0.0f;
-    for (ulong r = begin + FIRST; r < end; r += STEP) {
-        const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
-        squares += d * d;
-        rest += d;
-    }
+    EACH_ROW(
+        floatl part = 0.0f; floatl part_rest = 0.0f,
+        {
+            const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
+            part += d * d;
+            part_rest += d;
+        },
+        squares += part;
+        rest += part_rest)
     squares = TOTAL(squares);
     rest = TOTAL(rest);
     if (IS_WRITER) {
         partial += block * 2 * (ulong)C + (ulong)c;
-        store_lanes(mean, partial, m);
+        store_lanes(mean + rest / n, partial, m);
         store_lanes(fmax(squares - rest * rest / n, (floatl)0.0f), partial + C, m);
     }
 }
@@ -187,11 +203,15 @@ REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(c
     const floatl mean = has_centre ? load_lanes(centre + c, m) : (floatl)0.0f;
     x += c;
     dy += c;
-    for (ulong r = begin + FIRST; r < end; r += STEP) {
-        const floatl g = load_lanes(dy + r * (ulong)C, m);
-        sum += g;
-        product += g * (load_lanes(x + r * (ulong)C, m) - mean);
-    }
+    EACH_ROW(
+        floatl part = 0.0f; floatl part_product = 0.0f,
+        {
+            const floatl g = load_lanes(dy + r * (ulong)C, m);
+            part += g;
+            part_product += g * (load_lanes(x + r * (ulong)C, m) - mean);
+        },
+        sum += part;
+        product += part_product)
     sum = TOTAL(sum);
     product = TOTAL(product);
     if (IS_WRITER) {

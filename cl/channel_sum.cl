@@ -3,6 +3,20 @@
 
 #ifdef STYLE_CPU
 
+// Vectors that are added up by themselves first: one long sum over all rows is less exact.
+#define SUM_BLOCK 64
+INLINE FLOATV sum_vectors(const global float *from, ulong step, ulong n)
+{
+    FLOATV total = (FLOATV)(0.0f);
+    for (ulong begin = 0; begin < n; begin += SUM_BLOCK) {
+        const ulong end = min(n, begin + SUM_BLOCK);
+        FLOATV sum = (FLOATV)(0.0f);
+        for (ulong i = begin; i < end; i++) sum += VLOAD(0, from + i * step);
+        total += sum;
+    }
+    return total;
+}
+
 // One work-item per chunk. With K < VW, VW rows are K vectors: lane l of vector v belongs to
 // channel (v VW + l) mod K.
 CPU_KERNEL void channel_sum(ARG(const float, y), ARG(float, part), const ulong rows, const int K,
@@ -16,18 +30,14 @@ CPU_KERNEL void channel_sum(ARG(const float, y), ARG(float, part), const ulong r
     if (K >= VW) {
         for (int k = 0; k < K; k += VW) {
             const int at = min(k, K - VW); // the last vector overlaps its neighbour
-            FLOATV sum = (FLOATV)(0.0f);
-            for (ulong i = 0; i < n; i++) sum += VLOAD(0, from + i * K + at);
-            VSTORE(sum, 0, to + at);
+            VSTORE(sum_vectors(from + at, K, n), 0, to + at);
         }
         return;
     }
     float total[VW], lanes[VW];
     for (int k = 0; k < K; k++) total[k] = 0.0f;
     for (int v = 0; v < K; v++) {
-        FLOATV sum = (FLOATV)(0.0f);
-        for (ulong i = 0; i + VW <= n; i += VW) sum += VLOAD(v, from + i * K);
-        VSTORE(sum, 0, lanes);
+        VSTORE(sum_vectors(from + v * VW, (ulong)VW * K, n / VW), 0, lanes);
         for (int l = 0; l < VW; l++) total[(v * VW + l) % K] += lanes[l];
     }
     for (ulong i = n / VW * VW; i < n; i++)

@@ -156,7 +156,7 @@ static filter filter_of(const tdm__traits *traits, const tdm__conv *c)
     f.v_step = f.x_panels * f.chunk * nr + 16; /* an odd number of cache lines */
     f.z_step = f.panels * f.chunk * nr + 16;
     f.v = round_up(POINTS * f.v_step, 32);
-    f.z = round_up(POINTS * f.z_step, 32);
+    f.z = round_up((POINTS + 1) * f.z_step, 32); /* and the sums of dy */
     f.du = round_up(POINTS * f.panels * round_up(c->c, mr) * nr, 32);
     f.db = f.panels * nr;
     return f;
