@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Writes tests/ref/<net>_golden.h for the networks below at reduced size: what PyTorch computes in float64 from
 the initial weights that tandem draws. Ten steps of the optimiser on one made-up batch (losses), every gradient of
-the first step, and batch norm's statistics after three forward passes at the initial weights, as norms and 64 random
-projections. Beside each stands the largest error of PyTorch's float32 in its two memory formats and in four orders of
-the batch's samples, which mean the same: from the second step on, an error is one draw from what rounding makes of
-Adam's first steps (the sign of gradients that are noise), and one draw alone says little about its size. tandem may
-have twice that. Gradients of biases right before a batch norm are rounding noise and left out; running means are taken
-minus those biases. Run it by hand when a network changes; tests only read the headers.
+the first step, and batch norm's statistics after the first and after the tenth step, as norms and 64 random
+projections. Beside each stands the larger error of PyTorch's float32 in its two memory formats; tandem may have twice
+that. Gradients of biases right before a batch norm are rounding noise and left out; running means are taken minus
+those biases. Run it by hand when a network changes; tests only read the headers.
 
     make_net_golden.py [net ...]
 """
@@ -20,7 +18,14 @@ from torch import nn
 import models
 import philox
 
-STEPS, PASSES, SEED = 10, 3, 0
+STEPS, SEED = 10, 0
+# Not compared, and the losses of three steps only, because a rounding decides: the sign of a gradient that is zero but
+# for rounding is worth a whole step of Adam. PyTorch's own float32 (channels last) with the samples rotated by 2 or 4,
+# which means the same, is off by 3e-6 in the third loss, 1e-4 in the fourth, 4e-4 to 1e-3 in the tenth; by 2.1e-4 in
+# bn1.running_mean after ten steps and by 6.1e-6 without, and all 40 statistics miss twice the error of the unrotated
+# runs, by up to 150 times it.
+DECIDED_BY_ROUNDING = {"resnet": ["last_state"]}
+COMPARED_STEPS = {"resnet": 3}
 F = nn.functional
 
 
@@ -150,9 +155,7 @@ def run(make, dtype, layout, shift=0):
     images = images.to(dtype=dtype, memory_format=layout)
     biases = biases_before_norm(net)
     adam = torch.optim.Adam(net.parameters(), lr=lr)
-    result = {"losses": [], "gradients": {}, "state": {}, "biases": biases}
-    for _ in range(PASSES - 1):
-        net(images)
+    result = {"losses": [], "gradients": {}, "biases": biases}
     for step in range(STEPS):
         adam.zero_grad(set_to_none=True)
         tasks = losses(net(images))
@@ -163,8 +166,9 @@ def run(make, dtype, layout, shift=0):
             for name, p in net.named_parameters():
                 if name not in biases.values():
                     result["gradients"][name] = p.grad.double().numpy().copy()
-            result["state"] = statistics(net, biases)
+            result["first_state"] = statistics(net, biases)
         adam.step()
+    result["last_state"] = statistics(net, biases)
     return result
 
 
@@ -180,6 +184,8 @@ def number_rows(values, indent, per_line=6):
 
 
 def write_tensors(f, net, kind, truth, singles):
+    if kind in DECIDED_BY_ROUNDING.get(net, []):
+        return
     f.write(f"static const golden_tensor {net}_{kind}[] = {{\n")
     for name, value in truth[kind].items():
         error = max(norm(s[kind][name] - value) for s in singles) / norm(value)
@@ -191,8 +197,9 @@ def write_tensors(f, net, kind, truth, singles):
 
 
 def write_losses(f, net, truth, singles):
-    rows = np.array(truth["losses"])
-    errors = np.max([np.linalg.norm(np.array(s["losses"]) - rows, axis=0) for s in singles], axis=0)
+    steps = COMPARED_STEPS.get(net, STEPS)
+    rows = np.array(truth["losses"])[:steps]
+    errors = np.max([np.linalg.norm(np.array(s["losses"][:steps]) - rows, axis=0) for s in singles], axis=0)
     errors /= np.linalg.norm(rows, axis=0)
     for what, table, digits in (("losses", rows, "10"), ("loss_errors", [errors], "2")):
         f.write(f"static const double {net}_{what}[] = {{\n")
@@ -207,17 +214,20 @@ def write(net):
     truth = run(make, torch.float64, torch.contiguous_format)
     _, _, images, lr, _ = make(0)
     batch = images.shape[0]
-    singles = [run(make, torch.float32, layout, shift) for shift in range(0, batch, batch // 4)
-               for layout in (torch.contiguous_format, torch.channels_last)]
+    singles = [run(make, torch.float32, layout) for layout in (torch.contiguous_format, torch.channels_last)]
     out = os.path.join(os.path.dirname(os.path.abspath(__file__)), net + "_golden.h")
     with open(out, "w") as f:
         f.write("/* Written by make_net_golden.py: PyTorch in float64, and float32's relative errors. */\n")
         columns = write_losses(f, net, truth, singles)
         write_tensors(f, net, "gradients", truth, singles)
-        write_tensors(f, net, "state", truth, singles)
-        f.write(f"static const golden_net {net}_golden = {{\n    {batch}, {STEPS}, {PASSES}, {columns}, {lr!r}, {net}_losses, "
-                f"{net}_loss_errors,\n    {net}_gradients, sizeof {net}_gradients / sizeof *{net}_gradients,\n"
-                f"    {net}_state, sizeof {net}_state / sizeof *{net}_state}};\n")
+        write_tensors(f, net, "first_state", truth, singles)
+        write_tensors(f, net, "last_state", truth, singles)
+        f.write(f"static const golden_net {net}_golden = {{\n    {batch}, {COMPARED_STEPS.get(net, STEPS)}, {columns}, {lr!r}, {net}_losses, "
+                f"{net}_loss_errors")
+        for kind in ("gradients", "first_state", "last_state"):
+            compared = kind not in DECIDED_BY_ROUNDING.get(net, [])
+            f.write(f",\n    {net}_{kind}, sizeof {net}_{kind} / sizeof *{net}_{kind}" if compared else ",\n    NULL, 0")
+        f.write("};\n")
     worst = max(norm(s["gradients"][k] - v) / norm(v) for s in singles for k, v in truth["gradients"].items())
     print(f"{net}: losses {truth['losses'][0]} -> {truth['losses'][-1]}, float32's worst gradient error {worst:.1e}")
 

@@ -1,8 +1,9 @@
 /* SegNet, U-Net, ResNet-18 and the strided CNN, at reduced size, against PyTorch from the same
- * initial weights: ten losses, every gradient of the first step, batch norm's statistics after
- * three forward passes. The truth is PyTorch's float64 (tests/ref/make_net_golden.py). With batch
- * norm, and with pooling among near-ties, float32 differs from it by much more than one rounding,
- * so the error may be twice the largest of those that PyTorch's float32 makes. */
+ * initial weights: ten losses, every gradient of the first step, batch norm's statistics after the
+ * first and the tenth step. The truth is PyTorch's float64 (tests/ref/make_net_golden.py). With
+ * batch norm, and with pooling among near-ties, float32 differs from it by much more than one
+ * rounding, so the error may be twice the larger of those that PyTorch's float32 makes in its two
+ * memory formats. What of ResNet-18 is left out, and why, stands in the script. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,16 @@ typedef struct golden_tensor {
 } golden_tensor;
 
 typedef struct golden_net {
-    int batch, steps, passes, columns; /* columns: a loss per task, and the total */
+    int batch, steps, columns; /* columns: a loss per task, and the total */
     double lr;
     const double *losses;      /* steps x columns */
     const double *loss_errors; /* per column: float32's, relative to the norm of the ten losses */
     const golden_tensor *gradients;
     size_t n_gradients;
-    const golden_tensor *state;
-    size_t n_state;
+    const golden_tensor *first_state; /* batch norm's statistics after that step */
+    size_t n_first_state;
+    const golden_tensor *last_state; /* NULL, 0: not compared */
+    size_t n_last_state;
 } golden_net;
 
 #include "../ref/resnet_golden.h"
@@ -225,15 +228,16 @@ static void check_case(const net_case *c, const char *style)
     bool stepped;
     open_case(&p, c, style);
     support_ok(tdm__session_plan(&p.session, TDM__FOR_TRAINING, 0, g->batch, &plan));
-    for (int pass = 1; pass < g->passes; pass++) parity_step(&p, plan, 0, g->lr);
     for (int step = 0; step < g->steps; step++) {
         parity_step(&p, plan, step, g->lr);
         add_losses(&p, g, step, &sums);
         for (size_t i = 0; step == 0 && i < g->n_gradients; i++)
             check_gradient(&p, &g->gradients[i]);
-        for (size_t i = 0; step == 0 && i < g->n_state; i++) check_state(&p, &g->state[i]);
+        for (size_t i = 0; step == 0 && i < g->n_first_state; i++)
+            check_state(&p, &g->first_state[i]);
         support_ok(tdm__optimizer_step(p.optimizer, g->lr, &stepped));
     }
+    for (size_t i = 0; i < g->n_last_state; i++) check_state(&p, &g->last_state[i]);
     check_losses(g, &sums);
     const size_t programs = tdm__device_program_count(p.session.device);
     if (c->programs)
