@@ -1,10 +1,14 @@
 // gemm.cl: c[m][n] = epilogue(sum_k a(m,k) b(k,n)), c row-major (M,N); a(m,k) lies at m a_m + k
 // a_k, b(k,n) at k b_k + n b_n, so that one kernel serves every transposition.
 //
-// CPU style: a work-item makes `rows` rows of one panel of NR = 2 VW columns (VW where fewer are
-// left). It copies kc rows of the panel of b into local memory, zeros beyond N, then runs register
-// tiles of MR rows over it; kc at a time, with partial sums in c. Rows of the last tile beyond M
-// repeat row M-1 and are not stored. GPU style: a work-group of 64 items makes a tile of TM x TN, 8
+// CPU style: a work-item makes a block of mb x nb elements, kc of the reduced index at a time, with
+// partial sums in c. It packs its part of a into strips [kc][MR] and its part of b into panels
+// [kc][NR], NR = 2 VW columns, so that register tiles of MR x NR (MR x VW where no more columns are
+// left) read both in order; then it runs every strip over every panel. (Goto, van de Geijn,
+// Anatomy of High-Performance Matrix Multiplication, TOMS 2008.) Rows and columns beyond M and N
+// repeat the last one and are not stored.
+//
+// GPU style: a work-group of 64 items makes a tile of TM x TN, 8
 // x 4 an item, from slices of TK staged in local memory.
 //
 // gemm_epilogue: the epilogue alone, in place, behind a product made elsewhere.
@@ -13,18 +17,19 @@
 
 #define NR (2 * VW)
 #if VW == 16
-#define MR_WIDE 12 // 24 accumulators of 32 registers
+#define MR 12 // 24 accumulators of 32 registers
+#elif VW == 8
+#define MR 6 // 12 accumulators of 16 registers
 #else
-#define MR_WIDE 6 // 12 accumulators of 16 registers
+#define MR 4 // 8 accumulators
 #endif
-#define MR_NARROW 8
 #define RUN 64
 
-// acc = MR rows of a, from a[i] on, times the staged panel. The loop over k is cut in two levels
-// because that makes PoCL's compiler keep all sums in registers (with one it spills some: half the
-// speed).
-#define DEFINE_TILE(name, MR, NV)                                                                  \
-    static void name(float *acc, const global float *a, const size_t *row, size_t a_k,             \
+// A strip of a [depth][MR] times the first NV VW columns of a panel of b [depth][NR], to acc
+// [MR][NV VW], or where there is none to (add: added to) MR rows of c. The loop over k is cut in two levels because that makes
+// PoCL's compiler keep all sums in registers (with one it spills some: half the speed).
+#define DEFINE_TILE(name, NV)                                                                      \
+    static void name(float *acc, global float *c, size_t row, int add, const local float *strip,   \
                      const local float *panel, int depth)                                          \
     {                                                                                              \
         FLOATV sum[MR][NV];                                                                        \
@@ -32,77 +37,132 @@
             _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] = (FLOATV)(0.0f);             \
         for (int k0 = 0; k0 < depth; k0 += RUN) {                                                  \
             const int run = min(RUN, depth - k0);                                                  \
-            const local float *p = panel + k0 * (NV * VW);                                         \
-            const global float *from[MR];                                                          \
-            _Pragma("unroll") for (int i = 0; i < MR; i++) from[i] = a + row[i] + k0 * a_k;        \
-            for (int k = 0; k < run; k++) {                                                        \
-                FLOATV b[NV];                                                                      \
-                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] =                              \
-                    VLOAD(0, p + k * (NV * VW) + v * VW);                                          \
+            const local float *a = strip + k0 * MR, *b = panel + k0 * NR;                          \
+            for (int k = 0; k < run; k++, a += MR, b += NR) {                                      \
+                FLOATV bv[NV];                                                                     \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) bv[v] = VLOAD(v, b);                \
                 _Pragma("unroll") for (int i = 0; i < MR; i++)                                     \
                 {                                                                                  \
-                    const FLOATV av = (FLOATV)(from[i][k * a_k]);                                  \
+                    const FLOATV av = (FLOATV)(a[i]);                                              \
                     _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] =                     \
-                        fma(av, b[v], sum[i][v]);                                                  \
+                        fma(av, bv[v], sum[i][v]);                                                 \
                 }                                                                                  \
             }                                                                                      \
         }                                                                                          \
+        if (acc) {                                                                                 \
+            _Pragma("unroll") for (int i = 0; i < MR; i++)                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) VSTORE(sum[i][v], i * NV + v, acc); \
+            return;                                                                                \
+        }                                                                                          \
+        if (add)                                                                                   \
+            _Pragma("unroll") for (int i = 0; i < MR; i++)                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) sum[i][v] +=                        \
+                VLOAD(v, c + i * row);                                                             \
         _Pragma("unroll") for (int i = 0; i < MR; i++)                                             \
-            _Pragma("unroll") for (int v = 0; v < NV; v++)                                         \
-                VSTORE(sum[i][v], 0, acc + (i * NV + v) * VW);                                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) VSTORE(sum[i][v], v, c + i * row);      \
     }
-DEFINE_TILE(tile_wide, MR_WIDE, 2)
-DEFINE_TILE(tile_narrow, MR_NARROW, 1)
+DEFINE_TILE(tile_wide, 2)
+DEFINE_TILE(tile_narrow, 1)
 
-// panel[k][width] = b(k, n), zeros beyond `valid` columns.
-static void stage_panel(local float *panel, const global float *b, size_t b_k, size_t b_n,
-                        int depth, int valid, int width)
+// Parts [depth][width], PITCH(width) floats apart, of the elements (k, lane) of `from`, which lie at
+// k k_step + lane lane_step, one of the steps being 1; lanes beyond `valid` repeat the last. width is
+// even, and at most VW or a multiple of it. Neighbouring lanes are copied in whole vectors: what is
+// too much runs over into the next row, which is written later, or into the gap between two parts.
+// The gap also keeps the parts from meeting in the same sets of the cache. Neighbouring k are
+// transposed, 4 x 4 at a time.
+#define GAP 16
+#define STORE_PART(x, p)                                                                           \
+    do {                                                                                           \
+        if (v + 4 <= width)                                                                        \
+            vstore4(x, 0, p);                                                                      \
+        else                                                                                       \
+            vstore2((x).lo, 0, p);                                                                 \
+    } while (0)
+#define PITCH(width) ((width)*kc + GAP)
+INLINE void pack(local float *to, int width, int kc, const global float *from, size_t k_step,
+                 size_t lane_step, int depth, int lanes, int valid)
 {
-    if (b_n == 1 && valid == width) {
-        for (int k = 0; k < depth; k++)
-            for (int v = 0; v < width; v += VW)
-                VSTORE(VLOAD(0, b + k * b_k + v), 0, panel + k * width + v);
-        return;
+    for (int k = 0; lane_step == 1 && k < depth; k++) {
+        const global float *row = from + k * k_step;
+        int l = 0;
+        for (; l < lanes && l + (width + VW - 1) / VW * VW <= valid; l += width)
+            _Pragma("unroll") for (int v = 0; v < width; v += VW)
+                VSTORE(VLOAD(0, row + l + v), 0, to + l / width * PITCH(width) + k * width + v);
+        for (; l < lanes; l += width)
+            for (int v = 0; v < width; v++)
+                to[l / width * PITCH(width) + k * width + v] = row[min(l + v, valid - 1)];
     }
-    for (int n = 0; n < valid; n++)
-        for (int k = 0; k < depth; k++) panel[k * width + n] = b[k * b_k + n * b_n];
-    for (int n = valid; n < width; n++)
-        for (int k = 0; k < depth; k++) panel[k * width + n] = 0.0f;
+    if (lane_step == 1) return;
+    for (int l = 0; l < lanes; l += width)
+        for (int v = 0; v < width; v += 4) {
+            local float *part = to + l / width * PITCH(width) + v;
+            const global float *row[4];
+            int k = 0;
+            _Pragma("unroll") for (int i = 0; i < 4; i++) row[i] =
+                from + min(l + v + i, valid - 1) * lane_step;
+            for (; k + 4 <= depth; k += 4, part += 4 * width) {
+                const float4 x = vload4(0, row[0] + k), y = vload4(0, row[1] + k);
+                const float4 z = vload4(0, row[2] + k), w = vload4(0, row[3] + k);
+                STORE_PART((float4)(x.s0, y.s0, z.s0, w.s0), part);
+                STORE_PART((float4)(x.s1, y.s1, z.s1, w.s1), part + width);
+                STORE_PART((float4)(x.s2, y.s2, z.s2, w.s2), part + 2 * width);
+                STORE_PART((float4)(x.s3, y.s3, z.s3, w.s3), part + 3 * width);
+            }
+            for (; k < depth; k++, part += width)
+                _Pragma("unroll") for (int i = 0; i < 4; i++) if (v + i < width) part[i] =
+                    row[i][k];
+        }
+}
+
+// Rows m.. of columns n.. of c from the sums of a tile, with the epilogue when these are the last.
+static void finish_tile(const float *acc, int width, global float *c, EPILOGUE_ARGS, int m, int n,
+                        int rows, int N, int add, int last)
+{
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < width && n + v < N; v += VW) {
+            const int lanes = min(VW, N - n - v);
+            const size_t at = (size_t)(m + i) * N + n + v;
+            FLOATV value = VLOAD(0, acc + i * width + v);
+            if (add) value += load_lanes(c + at, lanes);
+            if (last) EPILOGUE(value, n + v, at, lanes);
+            store_lanes(value, c + at, lanes);
+        }
 }
 
 CPU_KERNEL void gemm(ARG(const float, a), ARG(const float, b), ARG(float, c), EPILOGUE_ARGS,
                      const int M, const int N, const int K, const int a_m, const int a_k,
-                     const int b_k, const int b_n, const int accumulate, const int rows,
-                     const int kc, local float *panel)
+                     const int b_k, const int b_n, const int accumulate, const int mb,
+                     const int nb, const int kc, local float *strips, local float *panels)
 {
     VIEW(a);
     VIEW(b);
     VIEW(c);
     EPILOGUE_VIEWS;
-    const int n0 = get_group_id(1) * NR, wide = N - n0 > VW, width = wide ? NR : VW;
-    const int step = wide ? MR_WIDE : MR_NARROW;
-    const int m_begin = get_group_id(0) * rows, m_end = min(m_begin + rows, M);
+    const int m0 = get_group_id(0) * mb, m1 = min(m0 + mb, M);
+    const int n0 = get_group_id(1) * nb, n1 = min(n0 + nb, N);
+    const int plain = epi_parts == 0 && epi_act == ACT_NONE;
     for (int k0 = 0; k0 < K; k0 += kc) {
-        const int depth = min(kc, K - k0), last = k0 + depth == K;
-        stage_panel(panel, b + (size_t)k0 * b_k + (size_t)n0 * b_n, b_k, b_n, depth,
-                    min(width, N - n0), width);
-        for (int m = m_begin; m < m_end; m += step) {
-            float acc[MR_WIDE * NR];
-            size_t row[MR_WIDE > MR_NARROW ? MR_WIDE : MR_NARROW];
-            for (int i = 0; i < step; i++) row[i] = (size_t)min(m + i, M - 1) * a_m;
-            if (wide)
-                tile_wide(acc, a + (size_t)k0 * a_k, row, a_k, panel, depth);
-            else
-                tile_narrow(acc, a + (size_t)k0 * a_k, row, a_k, panel, depth);
-            for (int i = 0; i < min(step, m_end - m); i++)
-                for (int v = 0; v < width && n0 + v < N; v += VW) {
-                    const int n = n0 + v, lanes = min(VW, N - n);
-                    const size_t at = (size_t)(m + i) * N + n;
-                    FLOATV value = VLOAD(0, acc + i * width + v);
-                    if (k0 > 0 || accumulate) value += load_lanes(c + at, lanes);
-                    if (last) EPILOGUE(value, n, at, lanes);
-                    store_lanes(value, c + at, lanes);
-                }
+        const int depth = min(kc, K - k0), last = k0 + depth == K, add = k0 > 0 || accumulate;
+        pack(strips, MR, kc, a + (size_t)k0 * a_k + (size_t)m0 * a_m, a_k, a_m, depth, m1 - m0,
+             M - m0);
+        pack(panels, NR, kc, b + (size_t)k0 * b_k + (size_t)n0 * b_n, b_k, b_n, depth, n1 - n0,
+             N - n0);
+        for (int n = n0; n < n1; n += NR) {
+            const local float *panel = panels + (n - n0) / NR * PITCH(NR);
+            for (int m = m0; m < m1; m += MR) {
+                const local float *strip = strips + (m - m0) / MR * PITCH(MR);
+                const int direct = n + NR <= N && m + MR <= m1 && (plain || !last);
+                float acc[MR * NR];
+                global float *at = c + (size_t)m * N + n;
+                if (N - n > VW)
+                    tile_wide(direct ? 0 : acc, at, N, add, strip, panel, depth);
+                else
+                    tile_narrow(acc, at, N, add, strip, panel, depth);
+                if (!direct)
+                    finish_tile(acc, N - n > VW ? NR : VW, c, epi_bias, 0, epi_scale, 0, epi_shift,
+                                0, epi_residual, 0, epi_parts, epi_act, epi_alpha, m, n,
+                                min(MR, m1 - m), N, add, last);
+            }
         }
     }
 }

@@ -1,11 +1,65 @@
-/* ops/gemm.c: see ops/gemm.h. How rows and the reduced index are cut depends on the shape only. */
+/* ops/gemm.c: see ops/gemm.h. */
 #include "ops/gemm.h"
 
 #define FILE_CL "gemm.cl"
 
-/* CPU style: rows of a work-item (many tiles for one staged panel), depth of a panel (16 KiB of
- * local memory at VW = 8). GPU style: the tile. */
-enum { ROWS = 96, DEPTH = 256, TILE_M = 64, TILE_N = 32, ITEMS = 64 };
+/* CPU style: the largest block of a work-item, depth of its packed parts, local memory that stays
+ * in the second-level cache. GPU style: the tile. */
+enum { BLOCK_M = 192, BLOCK_N = 512, DEPTH = 128, PACKED_BYTES = 416 << 10 };
+enum { TILE_M = 64, TILE_N = 32, ITEMS = 64 };
+
+/* A block of CPU style. */
+typedef struct block {
+    uint64_t m, n, depth;
+} block;
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+    return tdm__ceil_div(n, to) * to;
+}
+
+/* n cut into equal parts of at most `most`, rounded up to multiples of `tile`. */
+static uint64_t part(uint64_t n, uint64_t most, uint64_t tile)
+{
+    return round_up(tdm__ceil_div(n, tdm__ceil_div(n, most)), tile);
+}
+
+static uint64_t strip_rows(const tdm__traits *t)
+{
+    return t->vector_width == 16 ? 12 : t->vector_width == 8 ? 6 : 4; /* MR of cl/gemm.cl */
+}
+
+/* Local memory of `lanes` rows or columns in parts of `width`, with the gaps of cl/gemm.cl. */
+static uint64_t packed_bytes(uint64_t lanes, uint64_t width, uint64_t depth)
+{
+    enum { GAP = 16 };
+    return sizeof(float) * tdm__ceil_div(lanes, width) * (depth * width + GAP);
+}
+
+/* Blocks as large as fit, because each packs its part of both matrices; smaller where there would
+ * not be one for every core. The depth decides in what order sums are taken, so it depends on the
+ * shape and the local memory only. */
+static block choose_block(const tdm__traits *t, const tdm__gemm *g)
+{
+    const uint64_t mr = strip_rows(t), nr = 2 * t->vector_width;
+    const uint64_t budget = t->local_bytes / 2 < PACKED_BYTES ? t->local_bytes / 2 : PACKED_BYTES;
+    uint64_t depth = DEPTH, most_m = BLOCK_M, most_n = BLOCK_N;
+    while (depth > 16 && packed_bytes(8 * nr, nr, depth) > budget) depth /= 2;
+    block b = {.depth = tdm__ceil_div(g->k, tdm__ceil_div(g->k, depth))};
+    for (;;) {
+        b.m = part(g->m, most_m, mr);
+        b.n = part(g->n, most_n, nr);
+        const uint64_t blocks = tdm__ceil_div(g->m, b.m) * tdm__ceil_div(g->n, b.n);
+        const bool fits = packed_bytes(b.m, mr, b.depth) + packed_bytes(b.n, nr, b.depth) <= budget;
+        if (fits && blocks >= t->compute_units) return b;
+        if (most_n > 4 * nr && (most_n >= most_m || most_m <= 4 * mr))
+            most_n /= 2;
+        else if (most_m > 4 * mr)
+            most_m /= 2;
+        else
+            return b;
+    }
+}
 
 static void arg_stride(tdm__kernel *k, bool trans, uint64_t rows, uint64_t columns)
 {
@@ -27,13 +81,15 @@ tdm_status tdm__gemm_prepare(tdm__build *b, const tdm__gemm *g)
     arg_stride(k, g->trans_b, g->k, g->n);
     tdm__arg_i32(k, tdm__build_io(b)->accumulate);
     if (tdm__build_is_cpu(b)) {
-        uint64_t nr = 2 * tdm__build_traits(b)->vector_width, one[3] = {1, 1, 1};
-        uint64_t parts = tdm__ceil_div(g->m, ROWS), rows = tdm__ceil_div(g->m, parts);
-        uint64_t depth = tdm__ceil_div(g->k, tdm__ceil_div(g->k, DEPTH));
-        tdm__arg_i32(k, (int64_t)rows);
-        tdm__arg_i32(k, (int64_t)depth);
-        tdm__arg_local(k, 4 * depth * nr);
-        tdm__range(k, 2, (uint64_t[]){tdm__ceil_div(g->m, rows), tdm__ceil_div(g->n, nr)}, one);
+        const tdm__traits *traits = tdm__build_traits(b);
+        const block of = choose_block(traits, g);
+        tdm__arg_i32(k, (int64_t)of.m);
+        tdm__arg_i32(k, (int64_t)of.n);
+        tdm__arg_i32(k, (int64_t)of.depth);
+        tdm__arg_local(k, packed_bytes(of.m, strip_rows(traits), of.depth));
+        tdm__arg_local(k, packed_bytes(of.n, 2 * traits->vector_width, of.depth));
+        tdm__range(k, 2, (uint64_t[]){tdm__ceil_div(g->m, of.m), tdm__ceil_div(g->n, of.n)},
+                   (uint64_t[]){1, 1});
     } else {
         uint64_t local[2] = {ITEMS, 1};
         tdm__range(k, 2,
