@@ -82,7 +82,7 @@ def cifar(torch):
     f = torch.nn.functional
     return stepper(torch, net, torch.rand(128, 3, 32, 32),
                    lambda out, x: sum(f.cross_entropy(out[f"is{i}"], yes[i]) for i in range(10)),
-                   torch.optim.SGD(net.parameters(), lr=0.1))
+                   torch.optim.Adam(net.parameters(), lr=1e-3))
 
 
 NETWORKS = {"fashion": fashion, "segnet": segnet, "unet": unet, "cifar": cifar}
