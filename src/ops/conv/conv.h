@@ -65,11 +65,15 @@ tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,
 
 /* Of the operations from an image to an image; the optional bias is input 2. to_small: conv2d.
  * to_big: its data gradient, the transposed convolution. */
-enum { TDM__N_CONV_VARIANTS = 4 };
-extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_VARIANTS];
-extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_VARIANTS];
+enum {
+    TDM__N_CONV_SMALL_VARIANTS = 4,
+    TDM__N_CONV_BIG_VARIANTS = 5,
+    TDM__N_CONV_FILTER_VARIANTS = 4
+};
+extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_SMALL_VARIANTS];
+extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_BIG_VARIANTS];
 /* Of the filter gradients: inputs big, small. */
-extern const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_VARIANTS];
+extern const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_FILTER_VARIANTS];
 
 /* ---- implicit matrix product, CPU style (implicit.c) ------------------------------------------
  */
@@ -83,7 +87,16 @@ bool tdm__conv_filter_can_run(const tdm__traits *traits, const tdm__conv *c);
 uint64_t tdm__conv_filter_workspace(const tdm__traits *traits, const tdm__conv *c);
 tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c);
 
-/* ---- the same, GPU style (implicit_gpu.c) ------------------------------------------------------
+/* ---- a product and a scattered sum, CPU style (scatter.c) ---------------------------------------
+ */
+
+/* small (input 0) -> big of few channels. */
+bool tdm__conv_scatter_can_run(const tdm__traits *traits, const tdm__conv *c);
+uint64_t tdm__conv_scatter_workspace(const tdm__traits *traits, const tdm__conv *c);
+tdm_status tdm__conv_scatter_prepare(tdm__build *b, const tdm__conv *c, int bias);
+
+/* ---- the implicit product, GPU style (implicit_gpu.c)
+ * ------------------------------------------------------
  */
 
 tdm_status tdm__conv_gather_gpu_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);

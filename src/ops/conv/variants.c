@@ -31,7 +31,7 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
 }
 
 /* Functions of tdm__variant for one direction. */
-#define DEFINE_DIRECTION(name, to_big)                                                             \
+#define DEFINE_DIRECTION(name, to_big, ...)                                                        \
     static bool name##_implicit_can_run(const tdm__traits *traits, const tdm__io *io)              \
     {                                                                                              \
         tdm__conv c = conv_of(io, to_big);                                                         \
@@ -97,10 +97,10 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
             return tdm__conv_im2col_##name(b, &c, bias_of(io));                                    \
         return tdm__build_is_cpu(b) ? name##_implicit_prepare(b) : name##_implicit_gpu_prepare(b); \
     }                                                                                              \
-    const tdm__variant tdm__conv_##name##_variants[TDM__N_CONV_VARIANTS] = {                       \
-        {"winograd", TDM__ON_CPU, .can_run = name##_winograd_can_run,                              \
-         .prefer = name##_winograd_prefer, .workspace = name##_winograd_workspace,                 \
-         .prepare = name##_winograd_prepare},                                                      \
+    const tdm__variant tdm__conv_##name##_variants[] = {                                           \
+        __VA_ARGS__{"winograd", TDM__ON_CPU, .can_run = name##_winograd_can_run,                   \
+                    .prefer = name##_winograd_prefer, .workspace = name##_winograd_workspace,      \
+                    .prepare = name##_winograd_prepare},                                           \
         {"implicit", TDM__ON_CPU, .can_run = name##_implicit_can_run,                              \
          .workspace = name##_implicit_workspace, .prepare = name##_implicit_prepare},              \
         {"implicit", TDM__ON_GPU, .prepare = name##_implicit_gpu_prepare},                         \
@@ -108,8 +108,29 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
          .workspace = name##_im2col_workspace, .prepare = name##_im2col_prepare},                  \
     }
 
+static bool scatter_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = conv_of(io, true);
+    return tdm__conv_scatter_can_run(traits, &c);
+}
+
+static uint64_t scatter_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = conv_of(io, true);
+    return tdm__conv_scatter_workspace(traits, &c);
+}
+
+static tdm_status scatter_prepare(tdm__build *b)
+{
+    const tdm__io *io = tdm__build_io(b);
+    tdm__conv c = conv_of(io, true);
+    return tdm__conv_scatter_prepare(b, &c, bias_of(io));
+}
+
 DEFINE_DIRECTION(to_small, false);
-DEFINE_DIRECTION(to_big, true);
+DEFINE_DIRECTION(to_big, true,
+                 {"scatter", TDM__ON_CPU, .can_run = scatter_can_run,
+                  .workspace = scatter_workspace, .prepare = scatter_prepare}, );
 
 /* ---- filter gradient --------------------------------------------------------------------------
  */
@@ -199,7 +220,7 @@ static tdm_status filter_im2col_prepare(tdm__build *b)
                                 : tdm__conv_filter_gpu_prepare(b, &c);
 }
 
-const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_VARIANTS] = {
+const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_FILTER_VARIANTS] = {
     {"winograd", TDM__ON_CPU, .can_run = filter_winograd_can_run, .prefer = filter_winograd_prefer,
      .workspace = filter_winograd_workspace, .prepare = filter_winograd_prepare},
     {"implicit", TDM__ON_CPU, .can_run = filter_implicit_can_run,
