@@ -17,14 +17,14 @@ extern "C" {
 /* kernel, stride, padding, dilation: [0] along H, [1] along W. Zero stride/dilation mean 1. */
 typedef struct tdm_conv2d_attrs {
     int32_t kernel[2], stride[2], padding[2], dilation[2];
-    int32_t groups; /* 0 or 1: none; others are refused for now by can_run-less ops with a message */
+    int32_t groups; /* 0 or 1: none; else divides both numbers of channels */
     int32_t output_padding[2]; /* transposed convolution only */
 } tdm_conv2d_attrs;
 
-/* x (N,H,W,C), w (R,S,C,K), b (K) or TDM_NO_VALUE -> (N,P,Q,K),
+/* x (N,H,W,C), w (R,S,C/groups,K), b (K) or TDM_NO_VALUE -> (N,P,Q,K),
  * P = (H + 2 pad - dil (R-1) - 1) / stride + 1. */
 tdm_value tdm_conv2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b, const tdm_conv2d_attrs *a);
-/* x (N,H,W,C), w (R,S,K,C) (K output, C input channels), b (K) -> (N,P,Q,K),
+/* x (N,H,W,C), w (R,S,K/groups,C) (K output, C input channels), b (K) -> (N,P,Q,K),
  * P = (H-1) stride - 2 pad + dil (R-1) + output_padding + 1. */
 tdm_value tdm_conv_transpose2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b,
                                const tdm_conv2d_attrs *a);

@@ -289,19 +289,19 @@ def _(a, x, w, b=None):
 
 @replay("conv2d_grad_data")
 def _(a, dy, w):
-    shape = (dy.shape[0], w.shape[2], *a.size)
+    shape = (dy.shape[0], w.shape[2] * (a.groups or 1), *a.size)
     return [nhwc(torch.nn.grad.conv2d_input(shape, kcrs(w), nchw(dy), **conv_options(a)))]
 
 
 @replay("conv2d_grad_filter")
 def _(a, x, dy):
-    shape = (dy.shape[3], x.shape[3], *a.kernel)
+    shape = (dy.shape[3], x.shape[3] // (a.groups or 1), *a.kernel)
     return [rsck(torch.nn.grad.conv2d_weight(nchw(x), shape, nchw(dy), **conv_options(a)))]
 
 
 @replay("conv2d_grad_filter_bias")
 def _(a, x, dy):
-    w = x.new_zeros(dy.shape[3], x.shape[3], *a.kernel)
+    w = x.new_zeros(dy.shape[3], x.shape[3] // (a.groups or 1), *a.kernel)
     dw, db = pulled(lambda w, b: F.conv2d(nchw(x), w, b, **conv_options(a)), nchw(dy), w,
                     x.new_zeros(dy.shape[3]))
     return [rsck(dw), db]

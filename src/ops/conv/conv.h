@@ -19,6 +19,7 @@ typedef struct tdm__conv {
     int64_t n, c, k;          /* batch, channels of big and small */
     int64_t big[2], small[2]; /* along H, W */
     int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t groups; /* at least 1; divides c and k; the filter is (R,S,C/groups,K) */
 } tdm__conv;
 
 /* conv2d_grad_data: the big image's size does not follow from the small one's. */
@@ -41,7 +42,8 @@ tdm_status tdm__conv_attrs_get(const tdm_conv2d_attrs *a, tdm__conv *out);
 /* P from H, or H from P: TDM_ERR_SHAPE when empty or beyond 32-bit pixel counts. */
 tdm_status tdm__conv_infer_small(tdm__conv *c);
 tdm_status tdm__conv_infer_big(tdm__conv *c, const int32_t output_padding[2]);
-/* Input `input` is the filter f32[kernel..., c, k], the optional bias is f32[channels]. */
+tdm_status tdm__conv_check_groups(const tdm__conv *c);
+/* Input `input` is the filter f32[kernel..., c / groups, k], the optional bias is f32[channels]. */
 tdm_status tdm__conv_expect_filter(const tdm__io *io, int input, const tdm__conv *c);
 tdm_status tdm__conv_expect_bias(const tdm__io *io, int input, int64_t channels);
 double tdm__conv_macs(const tdm__conv *c);
@@ -66,9 +68,9 @@ tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,
 /* Of the operations from an image to an image; the optional bias is input 2. to_small: conv2d.
  * to_big: its data gradient, the transposed convolution. */
 enum {
-    TDM__N_CONV_SMALL_VARIANTS = 4,
-    TDM__N_CONV_BIG_VARIANTS = 5,
-    TDM__N_CONV_FILTER_VARIANTS = 4
+    TDM__N_CONV_SMALL_VARIANTS = 5,
+    TDM__N_CONV_BIG_VARIANTS = 6,
+    TDM__N_CONV_FILTER_VARIANTS = 5
 };
 extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_SMALL_VARIANTS];
 extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_BIG_VARIANTS];
@@ -94,6 +96,13 @@ tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *c);
 bool tdm__conv_scatter_can_run(const tdm__traits *traits, const tdm__conv *c);
 uint64_t tdm__conv_scatter_workspace(const tdm__traits *traits, const tdm__conv *c);
 tdm_status tdm__conv_scatter_prepare(tdm__build *b, const tdm__conv *c, int bias);
+
+/* ---- grouped and depthwise, both styles (grouped.c) --------------------------------------------
+ */
+
+tdm_status tdm__conv_grouped_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);
+uint64_t tdm__conv_grouped_filter_workspace(const tdm__conv *c);
+tdm_status tdm__conv_grouped_filter_prepare(tdm__build *b, const tdm__conv *c);
 
 /* ---- the implicit product, GPU style (implicit_gpu.c)
  * ------------------------------------------------------

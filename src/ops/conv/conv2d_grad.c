@@ -1,7 +1,7 @@
 /* ops/conv/conv2d_grad.c: the gradients of a convolution.
  *
- *   conv2d_grad_data         dy (N,P,Q,K), w (R,S,C,K) -> dx (N,H,W,C)
- *   conv2d_grad_filter       x (N,H,W,C), dy -> dw (R,S,C,K)
+ *   conv2d_grad_data         dy (N,P,Q,K), w (R,S,C/groups,K) -> dx (N,H,W,C)
+ *   conv2d_grad_filter       x (N,H,W,C), dy -> dw (R,S,C/groups,K)
  *   conv2d_grad_filter_bias  x, dy -> dw, db (K): one pass over dy
  */
 #include "ops/conv/conv.h"
@@ -36,7 +36,7 @@ static tdm_status data_infer(const tdm__io *io, tdm_desc *out)
         return tdm__fail(TDM_ERR_SHAPE, "size: must be at least 1x1, got %dx%d", (int)a->size[0],
                          (int)a->size[1]);
     tdm__conv_set_small(&c, &io->in[0]);
-    c.c = io->in[1].dim[2], c.big[0] = a->size[0], c.big[1] = a->size[1];
+    c.c = io->in[1].dim[2] * c.groups, c.big[0] = a->size[0], c.big[1] = a->size[1];
     TDM_TRY(tdm__conv_expect_filter(io, 1, &c));
     TDM_TRY(tdm__conv_infer_small(&c));
     if (c.small[0] != io->in[0].dim[1] || c.small[1] != io->in[0].dim[2])
@@ -131,6 +131,39 @@ static const tdm__sample data_samples[] = {
     {"fashion 2", DATA(3, 28, {3, 3}, {1, 1}, {1, 1}), 2, {F(1, 3, 28, 32), F(3, 3, 32, 32)}},
     {"fashion 3", DATA(14, 14, {2, 2}), 2, {F(1, 13, 13, 32), F(2, 2, 32, 32)}},
     {"fashion 4", DATA(13, 13, {2, 2}), 2, {F(2, 12, 12, 16), F(2, 2, 32, 16)}},
+    {"depthwise 7",
+     DATA(6, 5, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 7),
+     2,
+     {F(2, 6, 5, 7), F(3, 3, 1, 7)}},
+    {"depthwise 16",
+     DATA(5, 7, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 16),
+     2,
+     {F(1, 5, 7, 16), F(3, 3, 1, 16)}},
+    {"depthwise 17 stride 2",
+     DATA(7, 8, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 17),
+     2,
+     {F(2, 4, 4, 17), F(3, 3, 1, 17)}},
+    {"depthwise dilation 2",
+     DATA(8, 7, {3, 2}, {1, 1}, {2, 2}, {2, 2}, 9),
+     2,
+     {F(1, 8, 9, 9), F(3, 2, 1, 9)}},
+    {"depthwise twice",
+     DATA(5, 5, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 5),
+     2,
+     {F(1, 5, 5, 10), F(3, 3, 1, 10)}},
+    {"groups 2", DATA(5, 6, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 2), 2, {F(2, 5, 6, 8), F(3, 3, 3, 8)}},
+    {"groups 3 to fewer",
+     DATA(6, 5, {2, 3}, {1, 1}, {0, 0}, {1, 1}, 3),
+     2,
+     {F(1, 5, 3, 6), F(2, 3, 4, 6)}},
+    {"groups of 16 and 33",
+     DATA(4, 5, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 2),
+     2,
+     {F(1, 4, 5, 32), F(3, 3, 33, 32)}},
+    {"groups of 8 1x1 stride 2",
+     DATA(5, 4, {1, 1}, {2, 2}, {0, 0}, {1, 1}, 2),
+     2,
+     {F(2, 3, 2, 24), F(1, 1, 8, 24)}},
 };
 
 static const tdm__reject data_rejects[] = {
@@ -187,6 +220,7 @@ static tdm_status filter_infer(const tdm__io *io, tdm_desc *out)
     TDM_TRY(tdm__conv_attrs_get(io->attrs, &c));
     tdm__conv_set_big(&c, &io->in[0]);
     c.k = io->in[1].dim[3];
+    TDM_TRY(tdm__conv_check_groups(&c));
     TDM_TRY(tdm__conv_infer_small(&c));
     tdm_desc want = tdm_desc_4(TDM_F32, c.n, c.small[0], c.small[1], c.k);
     char text[96], text_want[96];
@@ -194,7 +228,7 @@ static tdm_status filter_infer(const tdm__io *io, tdm_desc *out)
         return tdm__fail(TDM_ERR_SHAPE, "dy: must be %s, got %s",
                          tdm_desc_text(&want, text_want, sizeof text_want),
                          tdm_desc_text(&io->in[1], text, sizeof text));
-    out[0] = tdm_desc_4(TDM_F32, c.kernel[0], c.kernel[1], c.c, c.k);
+    out[0] = tdm_desc_4(TDM_F32, c.kernel[0], c.kernel[1], c.c / c.groups, c.k);
     if (io->n_out == 2) out[1] = tdm_desc_1(TDM_F32, c.k);
 done:
     return status;
@@ -263,6 +297,42 @@ static const tdm__sample filter_samples[] = {
     {"fashion 2", CONV({3, 3}, {1, 1}, {1, 1}), 2, {F(1, 3, 28, 32), F(1, 3, 28, 32)}},
     {"fashion 3", CONV({2, 2}), 2, {F(1, 14, 14, 32), F(1, 13, 13, 32)}},
     {"fashion 4", CONV({2, 2}), 2, {F(2, 13, 13, 32), F(2, 12, 12, 16)}},
+    {"depthwise 7",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 7),
+     2,
+     {F(2, 6, 5, 7), F(2, 6, 5, 7)}},
+    {"depthwise 16",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 16),
+     2,
+     {F(1, 5, 7, 16), F(1, 5, 7, 16)}},
+    {"depthwise 17 stride 2",
+     CONV({3, 3}, {2, 2}, {1, 1}, {1, 1}, .groups = 17),
+     2,
+     {F(2, 7, 8, 17), F(2, 4, 4, 17)}},
+    {"depthwise dilation 2",
+     CONV({3, 2}, {1, 1}, {2, 2}, {2, 2}, .groups = 9),
+     2,
+     {F(1, 8, 7, 9), F(1, 8, 9, 9)}},
+    {"depthwise twice",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 5),
+     2,
+     {F(1, 5, 5, 5), F(1, 5, 5, 10)}},
+    {"groups 2",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 2),
+     2,
+     {F(2, 5, 6, 6), F(2, 5, 6, 8)}},
+    {"groups 3 to fewer",
+     CONV({2, 3}, {1, 1}, {0, 0}, {1, 1}, .groups = 3),
+     2,
+     {F(1, 6, 5, 12), F(1, 5, 3, 6)}},
+    {"groups of 16 and 33",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 2),
+     2,
+     {F(1, 4, 5, 66), F(1, 4, 5, 32)}},
+    {"groups of 8 1x1 stride 2",
+     CONV({1, 1}, {2, 2}, {0, 0}, {1, 1}, .groups = 2),
+     2,
+     {F(2, 5, 4, 16), F(2, 3, 2, 24)}},
 };
 
 static const tdm__reject filter_rejects[] = {

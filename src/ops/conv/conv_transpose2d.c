@@ -1,6 +1,7 @@
-/* ops/conv/conv_transpose2d.c: transposed convolution: x (N,H,W,C), w (R,S,K,C), b (K) or none ->
- * (N,P,Q,K), P = (H-1) stride - 2 pad + dil (R-1) + output_padding + 1. It is the data gradient of
- * a convolution from its result to x, so its own gradients are that convolution and its filter's.
+/* ops/conv/conv_transpose2d.c: transposed convolution: x (N,H,W,C), w (R,S,K/groups,C), b (K) or
+ * none -> (N,P,Q,K), P = (H-1) stride - 2 pad + dil (R-1) + output_padding + 1. It is the data
+ * gradient of a convolution from its result to x, so its own gradients are that convolution and its
+ * filter's.
  */
 #include "ops/conv/conv.h"
 
@@ -18,7 +19,7 @@ static tdm_status infer(const tdm__io *io, tdm_desc *out)
     TDM_TRY(tdm__expect(io, 1, "w", TDM_F32, 4));
     TDM_TRY(tdm__conv_attrs_get(a, &c));
     tdm__conv_set_small(&c, &io->in[0]);
-    c.c = io->in[1].dim[2];
+    c.c = io->in[1].dim[2] * c.groups;
     TDM_TRY(tdm__conv_expect_filter(io, 1, &c));
     TDM_TRY(tdm__conv_expect_bias(io, 2, c.c));
     TDM_TRY(tdm__conv_infer_big(&c, a->output_padding));
@@ -90,6 +91,42 @@ static const tdm__sample samples[] = {
     {"fashion 2", CONV({3, 3}, {2, 2}, {1, 1}), 3, {F(3, 4, 4, 16), F(3, 3, 8, 16), F(8)}},
     {"fashion 3", CONV({2, 2}, {2, 2}), 3, {F(3, 7, 7, 8), F(2, 2, 4, 8), F(4)}},
     {"fashion 4", CONV({2, 2}, {2, 2}), 3, {F(3, 14, 14, 4), F(2, 2, 1, 4), F(1)}},
+    {"depthwise 7",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 7),
+     3,
+     {F(2, 6, 5, 7), F(3, 3, 1, 7), F(7)}},
+    {"depthwise 16",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 16),
+     3,
+     {F(1, 5, 7, 16), F(3, 3, 1, 16), F(16)}},
+    {"depthwise 17 stride 2",
+     CONV({3, 3}, {2, 2}, {1, 1}, {1, 1}, .groups = 17),
+     3,
+     {F(2, 4, 4, 17), F(3, 3, 1, 17), F(17)}},
+    {"depthwise dilation 2",
+     CONV({3, 2}, {1, 1}, {2, 2}, {2, 2}, .groups = 9),
+     3,
+     {F(1, 8, 9, 9), F(3, 2, 1, 9), F(9)}},
+    {"depthwise twice",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 5),
+     3,
+     {F(1, 5, 5, 10), F(3, 3, 1, 10), F(5)}},
+    {"groups 2",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 2),
+     3,
+     {F(2, 5, 6, 8), F(3, 3, 3, 8), F(6)}},
+    {"groups 3 to fewer",
+     CONV({2, 3}, {1, 1}, {0, 0}, {1, 1}, .groups = 3),
+     3,
+     {F(1, 5, 3, 6), F(2, 3, 4, 6), F(12)}},
+    {"groups of 16 and 33",
+     CONV({3, 3}, {1, 1}, {1, 1}, {1, 1}, .groups = 2),
+     3,
+     {F(1, 4, 5, 32), F(3, 3, 33, 32), F(66)}},
+    {"groups of 8 1x1 stride 2",
+     CONV({1, 1}, {2, 2}, {0, 0}, {1, 1}, .groups = 2),
+     3,
+     {F(2, 3, 2, 24), F(1, 1, 8, 24), F(16)}},
 };
 
 static const tdm__reject rejects[] = {

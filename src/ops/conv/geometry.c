@@ -32,10 +32,9 @@ tdm_status tdm__conv_attrs_get(const tdm_conv2d_attrs *a, tdm__conv *out)
             return tdm__fail(TDM_ERR_SHAPE, "dilation: must be at least 1x1, got %dx%d",
                              (int)a->dilation[0], (int)a->dilation[1]);
     }
-    if (a->groups != 0 && a->groups != 1)
-        return tdm__fail(TDM_ERR_SHAPE,
-                         "groups: must be 1 (grouped convolution is not supported), got %d",
-                         (int)a->groups);
+    out->groups = a->groups == 0 ? 1 : a->groups;
+    if (out->groups < 1)
+        return tdm__fail(TDM_ERR_SHAPE, "groups: must be at least 1, got %d", (int)a->groups);
     return TDM_OK;
 }
 
@@ -101,14 +100,25 @@ tdm_status tdm__conv_infer_big(tdm__conv *c, const int32_t output_padding[2])
     return check_size(c->big, c);
 }
 
+tdm_status tdm__conv_check_groups(const tdm__conv *c)
+{
+    if (c->c % c->groups == 0 && c->k % c->groups == 0) return TDM_OK;
+    return tdm__fail(TDM_ERR_SHAPE, "groups: %lld do not divide %lld and %lld channels",
+                     (long long)c->groups, (long long)c->c, (long long)c->k);
+}
+
 tdm_status tdm__conv_expect_filter(const tdm__io *io, int input, const tdm__conv *c)
 {
-    tdm_desc want = tdm_desc_4(TDM_F32, c->kernel[0], c->kernel[1], c->c, c->k);
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__conv_check_groups(c));
+    tdm_desc want = tdm_desc_4(TDM_F32, c->kernel[0], c->kernel[1], c->c / c->groups, c->k);
     char text[96], text_want[96];
-    if (tdm_desc_equal(&io->in[input], &want)) return TDM_OK;
-    return tdm__fail(TDM_ERR_SHAPE, "w: must be %s, got %s",
-                     tdm_desc_text(&want, text_want, sizeof text_want),
-                     tdm_desc_text(&io->in[input], text, sizeof text));
+    if (!tdm_desc_equal(&io->in[input], &want))
+        return tdm__fail(TDM_ERR_SHAPE, "w: must be %s, got %s",
+                         tdm_desc_text(&want, text_want, sizeof text_want),
+                         tdm_desc_text(&io->in[input], text, sizeof text));
+done:
+    return status;
 }
 
 tdm_status tdm__conv_expect_bias(const tdm__io *io, int input, int64_t channels)
@@ -125,7 +135,7 @@ tdm_status tdm__conv_expect_bias(const tdm__io *io, int input, int64_t channels)
 /* Taps times pixels, those that fall into the padding included. */
 double tdm__conv_macs(const tdm__conv *c)
 {
-    return (double)c->n * (double)(c->small[0] * c->small[1]) * (double)(c->c * c->k) *
+    return (double)c->n * (double)(c->small[0] * c->small[1]) * (double)(c->c / c->groups * c->k) *
            (double)(c->kernel[0] * c->kernel[1]);
 }
 
@@ -152,27 +162,31 @@ static void each_meeting(const tdm__conv *c, double *big, double *w, double *sma
                         int64_t x = q * c->stride[1] - c->padding[1] + s * c->dilation[1];
                         if (y < 0 || y >= c->big[0] || x < 0 || x >= c->big[1]) continue;
                         fn(c, big + ((n * c->big[0] + y) * c->big[1] + x) * c->c,
-                           w + (r * c->kernel[1] + s) * c->c * c->k,
+                           w + (r * c->kernel[1] + s) * (c->c / c->groups) * c->k,
                            small + ((n * c->small[0] + p) * c->small[1] + q) * c->k);
                     }
 }
 
+/* Channel k of the small image meets cg channels of the big one, those of its group. */
 static void meet_small(const tdm__conv *c, double *big, double *w, double *small)
 {
-    for (int64_t i = 0; i < c->c; i++)
-        for (int64_t k = 0; k < c->k; k++) small[k] += big[i] * w[i * c->k + k];
+    const int64_t cg = c->c / c->groups, kg = c->k / c->groups;
+    for (int64_t i = 0; i < cg; i++)
+        for (int64_t k = 0; k < c->k; k++) small[k] += big[k / kg * cg + i] * w[i * c->k + k];
 }
 
 static void meet_big(const tdm__conv *c, double *big, double *w, double *small)
 {
-    for (int64_t i = 0; i < c->c; i++)
-        for (int64_t k = 0; k < c->k; k++) big[i] += small[k] * w[i * c->k + k];
+    const int64_t cg = c->c / c->groups, kg = c->k / c->groups;
+    for (int64_t i = 0; i < cg; i++)
+        for (int64_t k = 0; k < c->k; k++) big[k / kg * cg + i] += small[k] * w[i * c->k + k];
 }
 
 static void meet_filter(const tdm__conv *c, double *big, double *w, double *small)
 {
-    for (int64_t i = 0; i < c->c; i++)
-        for (int64_t k = 0; k < c->k; k++) w[i * c->k + k] += big[i] * small[k];
+    const int64_t cg = c->c / c->groups, kg = c->k / c->groups;
+    for (int64_t i = 0; i < cg; i++)
+        for (int64_t k = 0; k < c->k; k++) w[i * c->k + k] += big[k / kg * cg + i] * small[k];
 }
 
 void tdm__conv_reference_small(const tdm__conv *c, const double *big, const double *w,

@@ -35,7 +35,7 @@ bool tdm__conv_im2col_can_run(const tdm__traits *traits, const tdm__conv *c)
 {
     columns s = columns_of(c);
     /* kernels count taps times channels, and rows, in 32 bits */
-    return c->n > 0 && s.width <= INT32_MAX &&
+    return c->n > 0 && c->groups == 1 && s.width <= INT32_MAX &&
            tdm__conv_im2col_workspace(c) <= traits->max_allocation;
 }
 

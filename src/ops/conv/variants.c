@@ -35,7 +35,7 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
     static bool name##_implicit_can_run(const tdm__traits *traits, const tdm__io *io)              \
     {                                                                                              \
         tdm__conv c = conv_of(io, to_big);                                                         \
-        return tdm__conv_gather_can_run(traits, &c, to_big);                                       \
+        return c.groups == 1 && tdm__conv_gather_can_run(traits, &c, to_big);                      \
     }                                                                                              \
     static uint64_t name##_implicit_workspace(const tdm__traits *traits, const tdm__io *io)        \
     {                                                                                              \
@@ -53,6 +53,22 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
         const tdm__io *io = tdm__build_io(b);                                                      \
         tdm__conv c = conv_of(io, to_big);                                                         \
         return tdm__conv_gather_gpu_prepare(b, &c, to_big, bias_of(io));                           \
+    }                                                                                              \
+    static bool name##_whole_can_run(const tdm__traits *traits, const tdm__io *io)                 \
+    {                                                                                              \
+        (void)traits;                                                                              \
+        return conv_of(io, to_big).groups == 1;                                                    \
+    }                                                                                              \
+    static bool name##_grouped_can_run(const tdm__traits *traits, const tdm__io *io)               \
+    {                                                                                              \
+        (void)traits;                                                                              \
+        return conv_of(io, to_big).groups > 1;                                                     \
+    }                                                                                              \
+    static tdm_status name##_grouped_prepare(tdm__build *b)                                        \
+    {                                                                                              \
+        const tdm__io *io = tdm__build_io(b);                                                      \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_grouped_prepare(b, &c, to_big, bias_of(io));                              \
     }                                                                                              \
     static bool name##_winograd_can_run(const tdm__traits *traits, const tdm__io *io)              \
     {                                                                                              \
@@ -103,7 +119,10 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
                     .prepare = name##_winograd_prepare},                                           \
         {"implicit", TDM__ON_CPU, .can_run = name##_implicit_can_run,                              \
          .workspace = name##_implicit_workspace, .prepare = name##_implicit_prepare},              \
-        {"implicit", TDM__ON_GPU, .prepare = name##_implicit_gpu_prepare},                         \
+        {"implicit", TDM__ON_GPU, .can_run = name##_whole_can_run,                                 \
+         .prepare = name##_implicit_gpu_prepare},                                                  \
+        {"grouped", TDM__ON_ANY, .can_run = name##_grouped_can_run,                                \
+         .prepare = name##_grouped_prepare},                                                       \
         {"clblast-im2col", TDM__ON_ANY, .candidate = true, .can_run = name##_im2col_can_run,       \
          .workspace = name##_im2col_workspace, .prepare = name##_im2col_prepare},                  \
     }
@@ -111,7 +130,7 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
 static bool scatter_can_run(const tdm__traits *traits, const tdm__io *io)
 {
     tdm__conv c = conv_of(io, true);
-    return tdm__conv_scatter_can_run(traits, &c);
+    return c.groups == 1 && tdm__conv_scatter_can_run(traits, &c);
 }
 
 static uint64_t scatter_workspace(const tdm__traits *traits, const tdm__io *io)
@@ -143,7 +162,7 @@ static tdm__conv filter_of(const tdm__io *io)
 static bool filter_implicit_can_run(const tdm__traits *traits, const tdm__io *io)
 {
     tdm__conv c = filter_of(io);
-    return tdm__conv_filter_can_run(traits, &c);
+    return c.groups == 1 && tdm__conv_filter_can_run(traits, &c);
 }
 
 static uint64_t filter_implicit_workspace(const tdm__traits *traits, const tdm__io *io)
@@ -220,13 +239,40 @@ static tdm_status filter_im2col_prepare(tdm__build *b)
                                 : tdm__conv_filter_gpu_prepare(b, &c);
 }
 
+static bool filter_whole_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    return filter_of(io).groups == 1;
+}
+
+static bool filter_grouped_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    return filter_of(io).groups > 1;
+}
+
+static uint64_t filter_grouped_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    tdm__conv c = filter_of(io);
+    return tdm__conv_grouped_filter_workspace(&c);
+}
+
+static tdm_status filter_grouped_prepare(tdm__build *b)
+{
+    tdm__conv c = filter_of(tdm__build_io(b));
+    return tdm__conv_grouped_filter_prepare(b, &c);
+}
+
 const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_FILTER_VARIANTS] = {
     {"winograd", TDM__ON_CPU, .can_run = filter_winograd_can_run, .prefer = filter_winograd_prefer,
      .workspace = filter_winograd_workspace, .prepare = filter_winograd_prepare},
     {"implicit", TDM__ON_CPU, .can_run = filter_implicit_can_run,
      .workspace = filter_implicit_workspace, .prepare = filter_implicit_prepare},
-    {"implicit", TDM__ON_GPU, .workspace = filter_implicit_gpu_workspace,
-     .prepare = filter_implicit_gpu_prepare},
+    {"implicit", TDM__ON_GPU, .can_run = filter_whole_can_run,
+     .workspace = filter_implicit_gpu_workspace, .prepare = filter_implicit_gpu_prepare},
+    {"grouped", TDM__ON_ANY, .can_run = filter_grouped_can_run,
+     .workspace = filter_grouped_workspace, .prepare = filter_grouped_prepare},
     {"clblast-im2col", TDM__ON_ANY, .candidate = true, .can_run = filter_im2col_can_run,
      .workspace = filter_im2col_workspace, .prepare = filter_im2col_prepare},
 };

@@ -41,7 +41,7 @@ bool tdm__conv_winograd_can_run(const tdm__conv *c)
 {
     for (int i = 0; i < 2; i++)
         if (c->kernel[i] != 3 || c->stride[i] != 1 || c->dilation[i] != 1) return false;
-    return true;
+    return c->groups == 1;
 }
 
 /* ---- image from image ------------------------------------------------------------------------ */
