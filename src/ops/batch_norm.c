@@ -179,6 +179,11 @@ static const tdm__sample samples[] = {
     {"three rows", &usual, 5, {TDM__F32(3, 5), PARAMS(5)}, FILLS},
     {"three blocks", &usual, 5, {TDM__F32(3, 16, 15, 50), PARAMS(50)}, FILLS},
 };
+
+static const tdm__sample bench[] = {
+    {"4x144x192x64", &usual, 5, {TDM__F32(4, 144, 192, 64), PARAMS(64)}, FILLS},
+    {"128x512", &usual, 5, {TDM__F32(128, 512), PARAMS(512)}, FILLS},
+};
 static const tdm__reject rejects[] = {
     {"one value",
      &usual,
@@ -227,6 +232,7 @@ const tdm_op tdm__op_batch_norm = {
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
+    TDM__BENCH(bench),
 };
 
 /* ---- backward: dy, x, gamma, mean, invstd -> dx, dgamma, dbeta
@@ -325,6 +331,15 @@ static const tdm__sample samples_grad[] = {
     {"c1", NULL, 5, {TDM__F32(2, 7, 11, 1), TDM__F32(2, 7, 11, 1), GRAD_PARAMS(1)}, GRAD_FILLS},
     {"three blocks", NULL, 5, {TDM__F32(720, 50), TDM__F32(720, 50), GRAD_PARAMS(50)}, GRAD_FILLS},
 };
+
+static const tdm__sample bench_grad[] = {
+    {"4x144x192x64",
+     NULL,
+     5,
+     {TDM__F32(4, 144, 192, 64), TDM__F32(4, 144, 192, 64), GRAD_PARAMS(64)},
+     GRAD_FILLS},
+    {"128x512", NULL, 5, {TDM__F32(128, 512), TDM__F32(128, 512), GRAD_PARAMS(512)}, GRAD_FILLS},
+};
 static const tdm__reject rejects_grad[] = {
     {"shapes",
      NULL,
@@ -350,6 +365,7 @@ const tdm_op tdm__op_batch_norm_grad = {
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
+    TDM__BENCH(bench_grad),
 };
 
 tdm_value tdm_batch_norm_train(tdm_graph *g, tdm_value x, tdm_value gamma, tdm_value beta,

@@ -98,6 +98,11 @@ static const tdm__sample samples[] = {
     {"chunks of a column", NULL, 1, {TDM__F32(50021, 1)}},
     {"chunks of 32", NULL, 1, {TDM__F32(1601, 32)}},
 };
+
+static const tdm__sample bench[] = {
+    {"4x144x192x64", NULL, 1, {TDM__F32(4, 144, 192, 64)}},
+    {"128x512", NULL, 1, {TDM__F32(128, 512)}},
+};
 static const tdm__reject rejects[] = {
     {"type", NULL, 1, {TDM__I32(3, 2)}, TDM_ERR_SHAPE, "y: must be f32, got i32[3,2]"},
     {"scalar", NULL, 1, {TDM__SCALAR}, TDM_ERR_SHAPE, "y: must have at least 1 axis"},
@@ -112,6 +117,7 @@ const tdm_op tdm__op_channel_sum = {
     .infer = infer,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
+    TDM__BENCH(bench),
 };
 
 tdm_value tdm__channel_sum(tdm_graph *g, tdm_value y)

@@ -187,6 +187,10 @@ static const tdm__sample samples[] = {
      {TDM__F32(18, 4), TDM__I32(18)},
      .fill = {TDM__FILL_UNIFORM, TDM__FILL_ZERO}},
 };
+
+static const tdm__sample bench[] = {
+    {"8x256x256x4", &plain, 2, {TDM__F32(8, 256, 256, 4), TDM__I32(8, 256, 256)}, LABELLED(4)},
+};
 static const tdm__reject rejects[] = {
     {"type",
      &plain,
@@ -227,6 +231,7 @@ const tdm_op tdm__op_dice_loss = {
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
+    TDM__BENCH(bench),
 };
 
 /* ---- backward: p, labels, sums, dloss -> dp ----------------------------------------------------

@@ -173,6 +173,10 @@ static const tdm__sample samples[] = {
     {"nll weighted", &nll_smooth, 3, {TDM__F32(21, 6), TDM__I32(21), TDM__F32(6)}, LABELLED(6)},
     {"nll wide", &nll_smooth, 3, {TDM__F32(7, 101), TDM__I32(7), TDM__F32(101)}, LABELLED(101)},
 };
+
+static const tdm__sample bench[] = {
+    {"4x288x384x13", &plain, 2, {TDM__F32(4, 288, 384, 13), TDM__I32(4, 288, 384)}, LABELLED(13)},
+};
 static const tdm__reject rejects[] = {
     {"type",
      &plain,
@@ -221,6 +225,7 @@ const tdm_op tdm__op_label_loss = {
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
+    TDM__BENCH(bench),
 };
 
 /* ---- backward: x, labels, weights, total, dloss -> dx ------------------------------------------
@@ -301,6 +306,14 @@ static const tdm__sample samples_grad[] = {
      .fill = {TDM__FILL_NORMAL, TDM__FILL_INDEX, 0, TDM__FILL_ZERO, TDM__FILL_POSITIVE},
      .fill_arg = {0, 6}},
 };
+
+static const tdm__sample bench_grad[] = {
+    {"4x288x384x13",
+     &plain,
+     5,
+     {TDM__F32(4, 288, 384, 13), TDM__I32(4, 288, 384), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
+     LABELLED_GRAD(13)},
+};
 static const tdm__reject rejects_grad[] = {
     {"total",
      &plain,
@@ -324,6 +337,7 @@ const tdm_op tdm__op_label_loss_grad = {
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
+    TDM__BENCH(bench_grad),
 };
 
 /* ---- builders -------------------------------------------------------------------------------- */

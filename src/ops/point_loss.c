@@ -176,6 +176,10 @@ static const tdm__sample samples[] = {
      {TDM__F32(2, 9, 5, 1), TDM__F32(2, 9, 5, 1), TDM__F32(2)},
      PROBABLE},
 };
+
+static const tdm__sample bench[] = {
+    {"l1 4x288x384x3", &l1, 2, {TDM__F32(4, 288, 384, 3), TDM__F32(4, 288, 384, 3)}},
+};
 static const tdm__reject rejects[] = {
     {"type", &l1, 2, {TDM__U8(4), TDM__F32(4)}, TDM_ERR_SHAPE, "x: must be f32, got u8[4]"},
     {"shape",
@@ -214,6 +218,7 @@ const tdm_op tdm__op_point_loss = {
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
+    TDM__BENCH(bench),
 };
 
 /* ---- backward: x, target, mask, total, dloss -> dx ---------------------------------------------
@@ -274,6 +279,14 @@ static const tdm__sample samples_grad[] = {
      {TDM__F32(9), TDM__F32(9), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
      .fill = {TDM__FILL_NORMAL, TDM__FILL_NORMAL, 0, TDM__FILL_ZERO, TDM__FILL_POSITIVE}},
 };
+
+static const tdm__sample bench_grad[] = {
+    {"l1 4x288x384x3",
+     &l1,
+     5,
+     {TDM__F32(4, 288, 384, 3), TDM__F32(4, 288, 384, 3), TDM__ABSENT, TDM__SCALAR, TDM__SCALAR},
+     GRAD_FILL(TDM__FILL_NORMAL)},
+};
 static const tdm__reject rejects_grad[] = {
     {"total",
      &l1,
@@ -297,6 +310,7 @@ const tdm_op tdm__op_point_loss_grad = {
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
+    TDM__BENCH(bench_grad),
 };
 
 /* ---- builders -------------------------------------------------------------------------------- */

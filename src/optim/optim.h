@@ -43,6 +43,10 @@ tdm_status tdm__optimizer_flush(tdm__optimizer *optimizer, double lr, bool *step
  * when a gradient was. */
 tdm_status tdm__optimizer_norm(tdm__optimizer *optimizer, double *out);
 
+/* Arithmetic, memory traffic and launches of a step in which every segment has a gradient. */
+void tdm__optimizer_cost(const tdm__optimizer *optimizer, double *flops, double *bytes,
+                         double *launches);
+
 /* State for an exact resume: tensors "optimizer.<segment>.<exp_avg|exp_avg_sq|momentum_buffer|step>"
  * as floats in disk order (step: 1 float). Number and sizes are fixed after create. */
 size_t tdm__optimizer_state_count(const tdm__optimizer *optimizer);

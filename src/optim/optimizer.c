@@ -496,6 +496,21 @@ tdm_status tdm__optimizer_norm(tdm__optimizer *o, double *out)
     return status;
 }
 
+void tdm__optimizer_cost(const tdm__optimizer *o, double *flops, double *bytes, double *launches)
+{
+    *flops = *bytes = 0;
+    *launches = o->n_rows > 0; /* the norm's */
+    for (size_t i = 0; i < o->n_chunks; i++) {
+        const chunk *c = &o->chunks[i];
+        const tdm__launch *all[] = {&c->accumulate, &c->norm, &c->update};
+        for (int l = 0; l < 3; l++) {
+            *flops += all[l]->flops;
+            *bytes += all[l]->bytes;
+            *launches += all[l]->kernel != NULL;
+        }
+    }
+}
+
 /* ---- state ----------------------------------------------------------------------------------- */
 
 size_t tdm__optimizer_state_count(const tdm__optimizer *o)

@@ -1,9 +1,11 @@
-/* train/bench.c: formatting of benchmark rows. */
+/* train/bench.c: timing, and formatting of benchmark rows. */
 #include "train/bench.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "format/json.h"
 
 static int compare(const void *a, const void *b)
@@ -17,6 +19,41 @@ double tdm__median(double *values, size_t n)
     if (n == 0) return 0;
     qsort(values, n, sizeof *values, compare);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+tdm_status tdm__bench_time(tdm_device *device, tdm_status (*run)(void *user), void *user, int runs,
+                           int batch, tdm__bench_row *row)
+{
+    tdm_status status = TDM_OK;
+    double *wall = NULL, *cpu = NULL;
+    TDM_TRY(tdm__calloc_try((size_t)runs, sizeof *wall, &wall));
+    TDM_TRY(tdm__calloc_try((size_t)runs, sizeof *cpu, &cpu));
+    for (int i = -1; i < runs; i++) { /* the first warms up: compilation stays out */
+        const double w = tdm__now(), c = tdm__cpu_time();
+        for (int k = 0; k < batch; k++) TDM_TRY(run(user));
+        TDM_TRY(tdm_device_finish(device));
+        if (i < 0) continue;
+        wall[i] = (tdm__now() - w) / batch;
+        cpu[i] = (tdm__cpu_time() - c) / batch;
+    }
+    row->wall_ms = 1e3 * tdm__median(wall, (size_t)runs);
+    row->cpu_ms = 1e3 * tdm__median(cpu, (size_t)runs);
+    row->runs = (uint64_t)(runs * batch);
+done:
+    free(wall);
+    free(cpu);
+    return status;
+}
+
+void tdm__bench_compare(tdm__bench_row *row, const tdm__limits *limits, double flops, double bytes,
+                        double launches)
+{
+    row->gflops = 1e-6 * flops / row->wall_ms;
+    row->gbps = 1e-6 * bytes / row->wall_ms;
+    row->launches = (uint64_t)launches;
+    if (!limits) return;
+    const double least = tdm__limits_seconds(&limits->busy, flops, bytes, launches, &row->bound);
+    row->share = 1e3 * least / (limits->busy_is_cpu ? row->cpu_ms : row->wall_ms);
 }
 
 static void add_number(tdm__json *j, const char *key, double value)

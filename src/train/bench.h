@@ -29,6 +29,18 @@ void tdm__bench_add(tdm__str *text, const tdm__bench_row *row, bool json);
 /* Sorts values. */
 double tdm__median(double *values, size_t n);
 
+/* Times `runs` times `batch` calls of `run` in a row, after one batch that warms up: medians of one
+ * call in row. */
+tdm_status tdm__bench_time(tdm_device *device, tdm_status (*run)(void *user), void *user, int runs,
+                           int batch, tdm__bench_row *row);
+/* Rates of one call, and how near it comes to the limits (NULL: not compared). */
+void tdm__bench_compare(tdm__bench_row *row, const tdm__limits *limits, double flops, double bytes,
+                        double launches);
+
+/* A row for each update rule, on parameters that no cache holds. */
+tdm_status tdm__bench_optimizers(tdm_device *device, const tdm__limits *limits, const char *filter,
+                                 bool json, tdm__str *text, size_t *rows);
+
 /* One operation on one sample. */
 typedef struct tdm__op_bench {
     tdm_device *device;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "graph/plan.h"
@@ -117,38 +116,19 @@ void tdm__op_bench_close(tdm__op_bench *b)
     tdm__buffer_destroy(b->device, &b->step);
 }
 
+static tdm_status run_plan(void *user)
+{
+    return tdm__plan_run(((tdm__op_bench *)user)->plan);
+}
+
 tdm_status tdm__op_bench_time(tdm__op_bench *b, int runs, int batch, tdm__bench_row *row)
 {
-    tdm_status status = TDM_OK;
-    double *wall = NULL, *cpu = NULL;
     tdm__plan_stats stats;
-    TDM_TRY(tdm__calloc_try((size_t)runs, sizeof *wall, &wall));
-    TDM_TRY(tdm__calloc_try((size_t)runs, sizeof *cpu, &cpu));
-    for (int i = -1; i < runs; i++) { /* the first warms up: compilation stays out */
-        const double w = tdm__now(), c = tdm__cpu_time();
-        for (int k = 0; k < batch; k++) TDM_TRY(tdm__plan_run(b->plan));
-        TDM_TRY(tdm_device_finish(b->device));
-        if (i < 0) continue;
-        wall[i] = (tdm__now() - w) / batch;
-        cpu[i] = (tdm__cpu_time() - c) / batch;
-    }
+    const tdm_status status = tdm__bench_time(b->device, run_plan, b, runs, batch, row);
+    if (status) return status;
     tdm__plan_get_stats(b->plan, &stats);
-    const double seconds = tdm__median(wall, (size_t)runs);
-    row->wall_ms = 1e3 * seconds;
-    row->cpu_ms = 1e3 * tdm__median(cpu, (size_t)runs);
-    row->gflops = stats.flops / seconds / 1e9;
-    row->gbps = stats.bytes / seconds / 1e9;
-    row->launches = (uint64_t)stats.launches;
-    row->runs = (uint64_t)(runs * batch);
-    if (b->limits) {
-        const double least = tdm__limits_seconds(&b->limits->busy, stats.flops, stats.bytes,
-                                                 (double)stats.launches, &row->bound);
-        row->share = 1e3 * least / (b->limits->busy_is_cpu ? row->cpu_ms : row->wall_ms);
-    }
-done:
-    free(wall);
-    free(cpu);
-    return status;
+    tdm__bench_compare(row, b->limits, stats.flops, stats.bytes, (double)stats.launches);
+    return TDM_OK;
 }
 
 static tdm_status bench_one(tdm__op_bench *b, const char *name, bool json, tdm__str *text)
@@ -208,6 +188,7 @@ tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json
         TDM_TRY(bench_samples(&r, ops[i], ops[i]->samples, ops[i]->n_samples));
         TDM_TRY(bench_samples(&r, ops[i], ops[i]->bench, ops[i]->n_bench));
     }
+    TDM_TRY(tdm__bench_optimizers(r.device, &r.limits, filter, json, &r.text, &r.rows));
     TDM_TRY(tdm__str_status(&r.text));
     if (r.rows == 0)
         TDM_TRY(tdm__fail(TDM_ERR_USAGE, "no operation's sample has '%s' in its name", filter));
