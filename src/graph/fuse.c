@@ -159,17 +159,28 @@ static bool dies_before(const tdm__planning *p, tdm_value root, int from, int su
     return true;
 }
 
-/* Can the producer of `addend` add to the storage of `base`, for the sum at position `sum`? */
+/* The node that makes the value's bytes, through views that nobody else reads; -1: none. */
+static int maker_of(const tdm__planning *p, tdm_value value)
+{
+    int at = p->producer[value];
+    while (at >= 0 && p->nodes[at].entry->op->view && p->uses[value] == 1 && !p->pinned[value]) {
+        value = p->nodes[at].entry->in[0];
+        at = p->producer[value];
+    }
+    return at >= 0 && p->uses[value] == 1 && !p->pinned[value] ? at : -1;
+}
+
+/* Can the maker of `addend` add to the storage of `base`, for the sum at position `sum`? */
 static bool can_accumulate(const tdm__planning *p, tdm_value base, tdm_value addend, int sum)
 {
-    int at = p->producer[addend];
+    int at = maker_of(p, addend);
     if (at < 0 || base == addend) return false;
     const tdm__planned *node = &p->nodes[at];
     const tdm_op *op = node->entry->op;
-    if (!op->can_accumulate || node->out[0] != addend || op->update[0] || op->view ||
+    if (!op->can_accumulate || root_of(p, addend) != node->out[0] || op->update[0] || op->view ||
         node->io.accumulate || last_rank(&node->io.epilogue))
         return false;
-    if (p->uses[addend] != 1 || p->pinned[addend] || p->producer[base] >= at) return false;
+    if (p->producer[base] >= at) return false;
     tdm_value root = root_of(p, base);
     const tdm__value_entry *entry = &p->graph->values[root];
     if (entry->kind == TDM__VALUE_VARIABLE) {
@@ -183,9 +194,14 @@ static bool can_accumulate(const tdm__planning *p, tdm_value base, tdm_value add
 static bool accumulate(tdm__planning *p, tdm_value base, tdm_value addend, int sum)
 {
     if (!can_accumulate(p, base, addend, sum)) return false;
-    int at = p->producer[addend];
+    const int at = maker_of(p, addend);
     tdm__planned *node = &p->nodes[at];
     tdm_value out = p->nodes[sum].out[0];
+    for (int view = p->producer[addend]; view != at; view = p->producer[addend]) {
+        p->nodes[view].removed = true; /* the sum has the view's shape */
+        p->producer[addend] = -1;
+        addend = p->nodes[view].entry->in[0];
+    }
     node->io.accumulate = true;
     node->base = base;
     node->out[0] = out;

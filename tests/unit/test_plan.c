@@ -253,6 +253,37 @@ START_TEST(accumulates_a_chain_of_contributions)
 }
 END_TEST
 
+static tdm_value probe_2x4(tdm_value x, float factor)
+{
+    return tdm_reshape(g, probe(g, x, TDM_NO_VALUE, factor), 2, (int64_t[]){2, 4});
+}
+
+START_TEST(accumulates_through_views)
+{
+    /* what several heads send back through a flatten of their own */
+    tdm_value x = variable(0, 8, 3), sum = probe_2x4(x, 1);
+    for (int i = 2; i <= 3; i++) sum = tdm_add(g, sum, probe_2x4(x, (float)i));
+    tdm_graph_keep(g, sum);
+    make(NULL);
+    ck_assert_int_eq(stats().accumulated, 2);
+    ck_assert_int_eq(stats().launches, 3);
+    support_ok(tdm__plan_run(plan));
+    ck_assert_float_eq(first(sum), 18);
+}
+END_TEST
+
+START_TEST(does_not_accumulate_through_a_view_that_lives)
+{
+    tdm_value x = variable(0, 8, 3), a = probe_2x4(x, 1), b = probe_2x4(x, 2);
+    tdm_value late = tdm_multiply(g, b, tdm_add(g, a, b));
+    tdm_graph_keep(g, late);
+    make(NULL);
+    ck_assert_int_eq(stats().accumulated, 0);
+    support_ok(tdm__plan_run(plan));
+    ck_assert_float_eq(first(late), 6 * 9);
+}
+END_TEST
+
 START_TEST(does_not_accumulate_onto_what_lives)
 {
     tdm_value x = variable(0, 8, 3), a = tdm_scale(g, x, 2), b = tdm_scale(g, x, 5);
@@ -561,6 +592,8 @@ int main(void)
     tcase_add_test(c, replacing_a_variable_in_place);
     tcase_add_test(c, accumulates_onto_a_variable);
     tcase_add_test(c, accumulates_a_chain_of_contributions);
+    tcase_add_test(c, accumulates_through_views);
+    tcase_add_test(c, does_not_accumulate_through_a_view_that_lives);
     tcase_add_test(c, does_not_accumulate_onto_what_lives);
     tcase_add_test(c, a_view_keeps_its_source_alive);
     tcase_add_test(c, constants_of_every_type);
