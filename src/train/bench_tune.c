@@ -161,6 +161,8 @@ done:
 
 typedef struct contest {
     tdm_device *device;
+    size_t n; /* that take part */
+    const char *names[MOST_VARIANTS];
     tdm__plan *plans[MOST_VARIANTS];
     double times[MOST_VARIANTS][ROUNDS];
     int batch[MOST_VARIANTS]; /* runs per timing; 0: out of the contest */
@@ -178,60 +180,78 @@ done:
     return status;
 }
 
-/* Compiles, then finds out how often each has to run for a timing that means something: the best of
- * a few tries, since a single one may have been interrupted. */
-static tdm_status warm_up(contest *c, size_t n)
+/* Plans an algorithm and runs it once, which compiles it. One that fails (for lack of memory, say)
+ * takes no part, unless it is the default. */
+static tdm_status enter(contest *c, const tdm__op_bench *b, const char *name, bool usual)
+{
+    double seconds;
+    tdm__plan **plan = &c->plans[c->n];
+    tdm_status status = tdm__op_bench_plan(b, name, plan);
+    if (!status) status = time_runs(c, c->n, 1, &seconds);
+    if (!status) {
+        c->names[c->n++] = name;
+        return TDM_OK;
+    }
+    tdm__plan_destroy(plan);
+    if (usual) return status;
+    tdm__log(TDM_LOG_WARN, "%s takes no part: %s", name, tdm_last_error());
+    return TDM_OK;
+}
+
+/* Finds out how often each has to run for a timing that means something: the best of a few tries,
+ * since a single one may have been interrupted. */
+static tdm_status warm_up(contest *c)
 {
     tdm_status status = TDM_OK;
     double best = INFINITY;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < c->n; i++) {
         double seconds, least = INFINITY;
-        TDM_TRY(time_runs(c, i, 1, &seconds));
         for (int k = 0; k < TRIES; k++) {
             TDM_TRY(time_runs(c, i, 1, &seconds));
             least = fmin(least, seconds);
+            if (least > 2 * HOPELESS * best) break; /* no interruption explains that */
         }
         c->ms[i] = 1e3 * least;
         c->batch[i] = (int)fmin(fmax(1, TIMING / fmax(least, 1e-9)), MOST_BATCH);
         best = fmin(best, least);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < c->n; i++)
         if (c->ms[i] > 1e3 * HOPELESS * best) c->batch[i] = 0;
 done:
     return status;
 }
 
-static tdm_status hold(contest *c, size_t n)
+static tdm_status hold(contest *c)
 {
     tdm_status status = TDM_OK;
-    TDM_TRY(warm_up(c, n));
+    TDM_TRY(warm_up(c));
     for (int round = 0; round < ROUNDS; round++)
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < c->n; i++)
             if (c->batch[i]) TDM_TRY(time_runs(c, i, c->batch[i], &c->times[i][round]));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < c->n; i++)
         if (c->batch[i]) c->ms[i] = 1e3 * tdm__median(c->times[i], ROUNDS);
 done:
     return status;
 }
 
 /* The fastest, or the default when the gain is within MARGIN. */
-static size_t winner(const contest *c, const tuned_node *node, size_t n)
+static size_t winner(const contest *c, const tuned_node *node)
 {
-    size_t best = 0, usual = n;
-    for (size_t i = 0; i < n; i++) {
+    size_t best = 0, usual = c->n;
+    for (size_t i = 0; i < c->n; i++) {
         if (c->ms[i] < c->ms[best]) best = i;
-        if (!strcmp(node->names[i], node->usual)) usual = i;
+        if (!strcmp(c->names[i], node->usual)) usual = i;
     }
-    return usual < n && c->ms[best] > (1 - MARGIN) * c->ms[usual] ? usual : best;
+    return usual < c->n && c->ms[best] > (1 - MARGIN) * c->ms[usual] ? usual : best;
 }
 
 static void report(job *j, const tuned_node *node, const contest *c, size_t chosen)
 {
     if (!j->json) tdm__str_addf(j->text, "%s\n", node->key);
-    for (size_t i = 0; i < node->n; i++) {
+    for (size_t i = 0; i < c->n; i++) {
         tdm__str name = {0};
-        const bool usual = !strcmp(node->names[i], node->usual);
-        tdm__str_addf(&name, "%s|%s", node->key, node->names[i]);
+        const bool usual = !strcmp(c->names[i], node->usual);
+        tdm__str_addf(&name, "%s|%s", node->key, c->names[i]);
         const tdm__bench_row row = {.name = tdm__str_text(&name),
                                     .wall_ms = c->ms[i],
                                     .runs = (uint64_t)(c->batch[i] ? c->batch[i] * ROUNDS : TRIES),
@@ -240,7 +260,7 @@ static void report(job *j, const tuned_node *node, const contest *c, size_t chos
         if (j->json)
             tdm__bench_add(j->text, &row, true);
         else
-            tdm__str_addf(j->text, "    %-10s %10.4f ms%s%s\n", node->names[i], c->ms[i],
+            tdm__str_addf(j->text, "    %-14s %10.4f ms%s%s\n", c->names[i], c->ms[i],
                           i == chosen ? "  chosen" : "", usual ? "  default" : "");
         if (name.failed) j->text->failed = true;
         tdm__str_free(&name);
@@ -255,13 +275,13 @@ static tdm_status measure(job *j, const tuned_node *node)
         .device = j->device, .op = node->op, .sample = &node->sample, .variant = node->usual};
     TDM_TRY(tdm__op_bench_open(&b));
     for (size_t i = 0; i < node->n; i++)
-        TDM_TRY(tdm__op_bench_plan(&b, node->names[i], &c.plans[i]));
-    TDM_TRY(hold(&c, node->n));
-    const size_t chosen = winner(&c, node, node->n);
-    TDM_TRY(tdm__tuning_set(j->tuning, node->key, node->names[chosen], node->names, c.ms, node->n));
+        TDM_TRY(enter(&c, &b, node->names[i], !strcmp(node->names[i], node->usual)));
+    TDM_TRY(hold(&c));
+    const size_t chosen = winner(&c, node);
+    TDM_TRY(tdm__tuning_set(j->tuning, node->key, c.names[chosen], c.names, c.ms, c.n));
     report(j, node, &c, chosen);
 done:
-    for (size_t i = 0; i < node->n; i++) tdm__plan_destroy(&c.plans[i]);
+    for (size_t i = 0; i < c.n; i++) tdm__plan_destroy(&c.plans[i]);
     tdm__op_bench_close(&b);
     if (status) tdm__context(status, "%s", node->key);
     return status;
