@@ -8,14 +8,11 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cl/embedded.h"
 #include "format/json.h"
 
 #define FORMAT "tandem tuning 1"
 #define FILE_LIMIT (16u << 20)
 #define KEY_PARTS 4 /* "op|style|shapes|attrs" */
-
-extern const tdm__embedded tdm__embedded_tunings[]; /* configs/tune; ends with a NULL name */
 
 struct tdm__tuning {
     json_t *root;
@@ -159,10 +156,11 @@ tdm_status tdm__tuning_check(const tdm__tuning *tuning, const tdm_device *device
     return TDM_OK;
 }
 
-tdm_status tdm__tuning_shipped(const tdm_device *device, tdm__tuning **out, const char **name)
+tdm_status tdm__tuning_pick(const tdm__embedded *files, const tdm_device *device, tdm__tuning **out,
+                            const char **name)
 {
     *out = NULL;
-    for (const tdm__embedded *e = tdm__embedded_tunings; e->name; e++) {
+    for (const tdm__embedded *e = files; e->name; e++) {
         const tdm_status status = tdm__tuning_parse(e->text, e->size, e->name, out);
         if (status) return status;
         *name = e->name;
@@ -170,6 +168,11 @@ tdm_status tdm__tuning_shipped(const tdm_device *device, tdm__tuning **out, cons
         tdm__tuning_destroy(out);
     }
     return TDM_OK;
+}
+
+tdm_status tdm__tuning_shipped(const tdm_device *device, tdm__tuning **out, const char **name)
+{
+    return tdm__tuning_pick(tdm__embedded_tunings, device, out, name);
 }
 
 tdm_status tdm__tuning_path(const tdm_device *device, char **out)

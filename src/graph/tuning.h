@@ -20,16 +20,22 @@
 #define GRAPH_TUNING_H
 
 #include "base/hash.h"
+#include "cl/embedded.h"
 #include "graph/op.h"
 
 typedef struct tdm__tuning tdm__tuning;
+extern const tdm__embedded tdm__embedded_tunings[]; /* configs/tune; ends with a NULL name */
 
 /* From a file's text. `name` is for messages. Anything that is not such a file: TDM_ERR_DATA. */
 tdm_status tdm__tuning_parse(const char *text, size_t size, const char *name, tdm__tuning **out);
 tdm_status tdm__tuning_read(const char *path, tdm__tuning **out);
 /* An empty one for a device. */
 tdm_status tdm__tuning_create(const tdm_device *device, tdm__tuning **out);
-/* The embedded file for a device like this; NULL when there is none. *name: its name. */
+/* The first file of a list (which ends with a NULL name) that is for a device like this; NULL when
+ * there is none. *name: its name. */
+tdm_status tdm__tuning_pick(const tdm__embedded *files, const tdm_device *device, tdm__tuning **out,
+                            const char **name);
+/* The same of configs/tune, embedded by the build. */
 tdm_status tdm__tuning_shipped(const tdm_device *device, tdm__tuning **out, const char **name);
 void tdm__tuning_destroy(tdm__tuning **tuning);
 

@@ -6,7 +6,6 @@
 #include <tandem/train.h>
 
 #include "base/str.h"
-#include "cl/embedded.h"
 #include "ops/registry.h"
 #include "support/support.h"
 #include "train/chooser.h"
@@ -262,8 +261,6 @@ END_TEST
 /* ---- shipped ----------------------------------------------------------------------------------
  */
 
-extern const tdm__embedded tdm__embedded_tunings[];
-
 START_TEST(shipped_files_are_sound)
 {
     for (const tdm__embedded *e = tdm__embedded_tunings; e->name; e++) {
@@ -275,22 +272,40 @@ START_TEST(shipped_files_are_sound)
 }
 END_TEST
 
-START_TEST(shipped_files_match_by_traits)
+/* The text of a file that is for one platform, style and width. */
+static char *shipped_text(const char *platform, const char *style, unsigned width)
 {
     tdm__str text = {0};
-    static const char *const platforms[] = {"*", "no such platform"};
-    for (int other = 0; other < 2; other++) {
-        text.length = 0;
-        tdm__str_addf(
-            &text,
-            "{\"format\": \"tandem tuning 1\", \"choices\": {}, \"match\": {\"platform\": "
-            "\"%s\", \"style\": \"cpu\", \"vector_width\": %u}}",
-            platforms[other], tdm__device_traits(device)->vector_width);
-        support_ok(tdm__tuning_parse(tdm__str_text(&text), text.length, "shipped", &tuning));
-        ck_assert_int_eq(tdm__tuning_check(tuning, device), other ? TDM_ERR_DATA : TDM_OK);
-        tdm__tuning_destroy(&tuning);
+    tdm__str_addf(&text,
+                  "{\"format\": \"tandem tuning 1\", \"match\": {\"platform\": \"%s\", \"style\": "
+                  "\"%s\", \"vector_width\": %u}, \"choices\": {\"%s\": {\"algorithm\": "
+                  "\"implicit\"}}}",
+                  platform, style, width, CONV_KEY);
+    support_ok(tdm__str_status(&text));
+    return text.text;
+}
+
+START_TEST(shipped_files_match_by_traits)
+{
+    const unsigned width = tdm__device_traits(device)->vector_width;
+    char *texts[] = {shipped_text("no such platform", "cpu", width),
+                     shipped_text("*", "gpu", width), shipped_text("*", "cpu", width + 1),
+                     shipped_text("*", "cpu", width)};
+    tdm__embedded files[5] = {{"platform.json"}, {"style.json"}, {"width.json"}, {"mine.json"}};
+    const char *name = NULL;
+    for (int i = 0; i < 4; i++) {
+        files[i].text = texts[i];
+        files[i].size = strlen(texts[i]);
     }
-    tdm__str_free(&text);
+    support_ok(tdm__tuning_pick(files, device, &tuning, &name));
+    ck_assert_ptr_nonnull(tuning);
+    ck_assert_str_eq(name, "mine.json");
+    ck_assert_str_eq(tdm__tuning_find(tuning, CONV_KEY), "implicit");
+    tdm__tuning_destroy(&tuning);
+    files[3].name = NULL;
+    support_ok(tdm__tuning_pick(files, device, &tuning, &name));
+    ck_assert_ptr_null(tuning);
+    for (int i = 0; i < 4; i++) free(texts[i]);
 }
 END_TEST
 
