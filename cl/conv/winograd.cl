@@ -4,7 +4,8 @@
 //   Y = A' [ (G g G') . (B' d B) ] A       d: 6x6 inputs, g: 3x3 taps, Y: 4x4 outputs, ' transposed
 //
 // summed over channels before the outer transform: 36 matrix products (tiles x C) (C x K), one for
-// each position of the 6x6 tile, in place of 144 multiply-adds per tile and pair of channels.
+// each position of the 6x6 tile, in place of 144 multiply-adds per tile and pair of channels. The
+// transforms are in common.cl.
 //
 // Tiles are numbered over (image, row, column) of the result. A work-item has a slot of scratch in
 // global memory and works through blocks of tiles: v [36][tiles][channels] = transformed inputs, m
@@ -22,62 +23,6 @@
 
 #define AS_FLOATV CAT(as_float, VW)
 #define AS_INTV CAT(as_int, VW)
-
-// ---- transforms ------------------------------------------------------------------------------
-
-// The points of the interpolation are 0, +-p, +-q and infinity. p = 5/8, q = 3/2 halve the rounding
-// error of the usual 1 and 2 (measured, 64 channels: 7.6e-7 of the result's norm, 1.7e-6, a direct
-// sum 4.3e-7): pq is near 1, so that no row of a transform is much larger than another (Alam,
-// Anderson, Barabasz and Gregg, "Winograd convolution for deep neural networks: efficient point
-// selection", ACM TECS 2022). All constants of B' and A' are exact in a float.
-#define P1 (5.0f / 8)
-#define Q1 (3.0f / 2)
-#define P2 (P1 * P1)
-#define Q2 (Q1 * Q1)
-#define P3 (P2 * P1)
-#define Q3 (Q2 * Q1)
-
-// o = B' d: the rows p2 q2, 0, -(p2 + q2), 0, 1, 0 | 0, -+p q2, -q2, +-p, 1, 0 |
-//   0, -+q p2, -p2, +-q, 1, 0 | 0, p2 q2, 0, -(p2 + q2), 0, 1      (p2 = p^2 and so on)
-#define INPUT_TRANSFORM(d0, d1, d2, d3, d4, d5, o0, o1, o2, o3, o4, o5)                            \
-    do {                                                                                           \
-        const FLOATV a_ = fma((FLOATV)(-Q2), d2, d4), b_ = P1 * fma((FLOATV)(-Q2), d1, d3);        \
-        const FLOATV c_ = fma((FLOATV)(-P2), d2, d4), e_ = Q1 * fma((FLOATV)(-P2), d1, d3);        \
-        o0 = fma((FLOATV)(P2 * Q2), d0, fma((FLOATV)(-(P2 + Q2)), d2, d4));                        \
-        o5 = fma((FLOATV)(P2 * Q2), d1, fma((FLOATV)(-(P2 + Q2)), d3, d5));                        \
-        o1 = a_ + b_;                                                                              \
-        o2 = a_ - b_;                                                                              \
-        o3 = c_ + e_;                                                                              \
-        o4 = c_ - e_;                                                                              \
-    } while (0)
-
-// o = A' m: the rows 1 1 1 1 1 0 | 0 p -p q -q 0 | 0 p2 p2 q2 q2 0 | 0 p3 -p3 q3 -q3 1
-#define OUTPUT_TRANSFORM(m0, m1, m2, m3, m4, m5, o0, o1, o2, o3)                                   \
-    do {                                                                                           \
-        const FLOATV p_ = m1 + m2, q_ = m1 - m2, r_ = m3 + m4, s_ = m3 - m4;                       \
-        o0 = m0 + (p_ + r_);                                                                       \
-        o1 = fma((FLOATV)(Q1), s_, P1 * q_);                                                       \
-        o2 = fma((FLOATV)(Q2), r_, P2 * p_);                                                       \
-        o3 = fma((FLOATV)(Q3), s_, fma((FLOATV)(P3), q_, m5));                                     \
-    } while (0)
-
-// o = G g: the rows 1, 0, 0 over p2 q2 | 1, +-p, p2 over 2 p2 (p2 - q2) | 1, +-q, q2 over
-// 2 q2 (q2 - p2) | 0 0 1
-#define FILTER_P (0.5f / (P2 * (P2 - Q2)))
-#define FILTER_Q (0.5f / (Q2 * (Q2 - P2)))
-#define FILTER_TRANSFORM(g0, g1, g2, o0, o1, o2, o3, o4, o5)                                       \
-    do {                                                                                           \
-        const FLOATV s_ = fma((FLOATV)(FILTER_P * P2), g2, g0 * FILTER_P);                         \
-        const FLOATV t_ = g1 * (FILTER_P * P1);                                                    \
-        const FLOATV p_ = fma((FLOATV)(FILTER_Q * Q2), g2, g0 * FILTER_Q);                         \
-        const FLOATV q_ = g1 * (FILTER_Q * Q1);                                                    \
-        o0 = g0 * (1 / (P2 * Q2));                                                                 \
-        o1 = s_ + t_;                                                                              \
-        o2 = s_ - t_;                                                                              \
-        o3 = p_ + q_;                                                                              \
-        o4 = p_ - q_;                                                                              \
-        o5 = g2;                                                                                   \
-    } while (0)
 
 // ---- filter ----------------------------------------------------------------------------------
 
@@ -389,19 +334,6 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
 // tiles are taken in chunks whose transforms stay in the cache: v [36][panel of C][tiles][NR] and
 // z [37][panel of K][tiles][NR] (the last: sums of dy, for the bias gradient), sums du [36][panel of K][C, to a whole register tile][NR].
 
-// o = A y: the rows 1 0 0 0 | 1, +-p, p2, +-p3 | 1, +-q, q2, +-q3 | 0 0 0 1
-#define GRADIENT_TRANSFORM(y0, y1, y2, y3, o0, o1, o2, o3, o4, o5)                                 \
-    do {                                                                                           \
-        const FLOATV e_ = fma((FLOATV)(P2), y2, y0), f_ = fma((FLOATV)(P3), y3, P1 * y1);          \
-        const FLOATV g_ = fma((FLOATV)(Q2), y2, y0), h_ = fma((FLOATV)(Q3), y3, Q1 * y1);          \
-        o0 = y0;                                                                                   \
-        o1 = e_ + f_;                                                                              \
-        o2 = e_ - f_;                                                                              \
-        o3 = g_ + h_;                                                                              \
-        o4 = g_ - h_;                                                                              \
-        o5 = y3;                                                                                   \
-    } while (0)
-
 // z [37] at distance step = A dy A' of VW channels of 4x4 pixels, and the sum of the pixels.
 #define DEFINE_GRADIENT_TILE(name, space)                                                          \
     static void name(global float *z, size_t step, const space float *d, size_t row,               \
@@ -552,16 +484,6 @@ CPU_KERNEL void winograd_filter_sums(ARG(const float, v), ARG(const float, z), A
         }
     }
 }
-
-// o = G' u
-#define FILTER_TRANSFORM_BACK(u0, u1, u2, u3, u4, u5, o0, o1, o2)                                  \
-    do {                                                                                           \
-        const FLOATV p_ = FILTER_P * (u1 + u2), q_ = (FILTER_P * P1) * (u1 - u2);                  \
-        const FLOATV r_ = u3 + u4, s_ = u3 - u4;                                                   \
-        o0 = fma((FLOATV)(1 / (P2 * Q2)), u0, fma((FLOATV)(FILTER_Q), r_, p_));                    \
-        o1 = fma((FLOATV)(FILTER_Q * Q1), s_, q_);                                                 \
-        o2 = fma((FLOATV)(FILTER_Q * Q2), r_, fma((FLOATV)(P2), p_, u5));                          \
-    } while (0)
 
 // One work-item per input channel: dw [3][3][C][K] from du, and once the bias gradient.
 CPU_KERNEL void winograd_filter_finish(ARG(const float, du), ARG(const float, sums),

@@ -68,9 +68,9 @@ tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,
 /* Of the operations from an image to an image; the optional bias is input 2. to_small: conv2d.
  * to_big: its data gradient, the transposed convolution. */
 enum {
-    TDM__N_CONV_SMALL_VARIANTS = 5,
-    TDM__N_CONV_BIG_VARIANTS = 6,
-    TDM__N_CONV_FILTER_VARIANTS = 5
+    TDM__N_CONV_SMALL_VARIANTS = 6,
+    TDM__N_CONV_BIG_VARIANTS = 7,
+    TDM__N_CONV_FILTER_VARIANTS = 6
 };
 extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_SMALL_VARIANTS];
 extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_BIG_VARIANTS];
@@ -129,5 +129,15 @@ uint64_t tdm__conv_im2col_workspace(const tdm__conv *c);
 tdm_status tdm__conv_im2col_to_small(tdm__build *b, const tdm__conv *c, int bias);
 tdm_status tdm__conv_im2col_to_big(tdm__build *b, const tdm__conv *c, int bias);
 tdm_status tdm__conv_im2col_filter(tdm__build *b, const tdm__conv *c);
+
+/* ---- the same, GPU style (winograd_gpu.c) ------------------------------------------------------
+ */
+
+bool tdm__conv_winograd_gpu_can_run(const tdm__traits *traits, const tdm__conv *c);
+uint64_t tdm__conv_winograd_gpu_workspace(const tdm__traits *traits, const tdm__conv *c,
+                                          bool to_big);
+tdm_status tdm__conv_winograd_gpu_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);
+uint64_t tdm__conv_winograd_gpu_filter_workspace(const tdm__traits *traits, const tdm__conv *c);
+tdm_status tdm__conv_winograd_gpu_filter_prepare(tdm__build *b, const tdm__conv *c);
 
 #endif
