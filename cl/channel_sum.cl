@@ -17,6 +17,19 @@ INLINE FLOATV sum_vectors(const global float *from, ulong step, ulong n)
     return total;
 }
 
+// to (+)= sums of n rows of `vectors` neighbouring vectors: independent sums hide each other's
+// latency, and a block of rows is read while it is in the first-level cache.
+INLINE void add_rows(global float *to, const global float *from, ulong step, ulong n, int vectors,
+                     int fresh)
+{
+    FLOATV sum[4];
+    _Pragma("unroll") for (int v = 0; v < vectors; v++) sum[v] = (FLOATV)(0.0f);
+    for (ulong i = 0; i < n; i++)
+        _Pragma("unroll") for (int v = 0; v < vectors; v++) sum[v] += VLOAD(v, from + i * step);
+    _Pragma("unroll") for (int v = 0; v < vectors; v++)
+        VSTORE(fresh ? sum[v] : VLOAD(v, to) + sum[v], v, to);
+}
+
 // One work-item per chunk. With K < VW, VW rows are K vectors: lane l of vector v belongs to
 // channel (v VW + l) mod K.
 CPU_KERNEL void channel_sum(ARG(const float, y), ARG(float, part), const ulong rows, const int K,
@@ -28,10 +41,14 @@ CPU_KERNEL void channel_sum(ARG(const float, y), ARG(float, part), const ulong r
     const global float *from = y + begin * K;
     global float *to = part + get_group_id(0) * (ulong)K;
     if (K >= VW) {
-        for (int k = 0; k < K; k += VW) {
-            const int at = min(k, K - VW); // the last vector overlaps its neighbour
-            VSTORE(sum_vectors(from + at, K, n), 0, to + at);
+        for (ulong i = 0; i < n; i += SUM_BLOCK) {
+            const ulong m = min(n - i, (ulong)SUM_BLOCK);
+            int k = 0;
+            for (; k + 4 * VW <= K; k += 4 * VW) add_rows(to + k, from + i * K + k, K, m, 4, i == 0);
+            for (; k + VW <= K; k += VW) add_rows(to + k, from + i * K + k, K, m, 1, i == 0);
         }
+        // The last vector overlaps its neighbour, and finds the same sums there.
+        if (K % VW) VSTORE(sum_vectors(from + K - VW, K, n), 0, to + K - VW);
         return;
     }
     float total[VW], lanes[VW];

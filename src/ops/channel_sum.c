@@ -97,6 +97,7 @@ static const tdm__sample samples[] = {
     {"chunks", NULL, 1, {TDM__F32(3, 101, 101, 2)}},
     {"chunks of a column", NULL, 1, {TDM__F32(50021, 1)}},
     {"chunks of 32", NULL, 1, {TDM__F32(1601, 32)}},
+    {"45 channels, three blocks of rows", NULL, 1, {TDM__F32(131, 45)}},
 };
 
 static const tdm__sample bench[] = {
