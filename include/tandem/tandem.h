@@ -12,6 +12,7 @@
 #include <tandem/ops.h>
 #include <tandem/optim.h>
 #include <tandem/predict.h>
+#include <tandem/runs.h>
 #include <tandem/status.h>
 #include <tandem/task.h>
 #include <tandem/train.h>

@@ -3,7 +3,7 @@
 # one that says where to read on.
 . "$(dirname "$0")/common.sh"
 
-commands="devices|data import|data info|train|eval|config|bench step|bench ops|bench conv|bench load|bench tune"
+commands="devices|data import|data info|train|eval|config|bench step|bench ops|bench conv|bench load|bench tune|runs list|runs compare"
 
 run 0 --version
 out "tandem "
