@@ -18,9 +18,10 @@ static tdm__conv conv_of(const tdm__io *io, bool to_big)
                   : tdm__conv_of_images(io->attrs, &io->in[0], &io->out[0]);
 }
 
-static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c)
+static bool winograd_pays(const tdm__traits *traits, const tdm__conv *c, const int64_t out[2])
 {
-    return c->c >= 2 * traits->vector_width && c->k >= 2 * traits->vector_width;
+    return c->c >= 2 * traits->vector_width && c->k >= 2 * traits->vector_width &&
+           tdm__conv_winograd_fills_tiles(out);
 }
 
 /* im2col needs CLBlast; where that turns out not to be usable the implicit product takes its place,
@@ -34,9 +35,9 @@ static uint64_t or_instead(uint64_t bytes, uint64_t others)
  * operations a pixel of which 3/4 are saved: fewer channels are limited by memory either way. */
 enum { GPU_CHANNELS = 64 };
 
-static bool winograd_gpu_pays(const tdm__conv *c)
+static bool winograd_gpu_pays(const tdm__conv *c, const int64_t out[2])
 {
-    return c->c >= GPU_CHANNELS && c->k >= GPU_CHANNELS;
+    return c->c >= GPU_CHANNELS && c->k >= GPU_CHANNELS && tdm__conv_winograd_fills_tiles(out);
 }
 
 /* Functions of tdm__variant for one direction. */
@@ -88,7 +89,7 @@ static bool winograd_gpu_pays(const tdm__conv *c)
     static bool name##_winograd_prefer(const tdm__traits *traits, const tdm__io *io)               \
     {                                                                                              \
         tdm__conv c = conv_of(io, to_big);                                                         \
-        return winograd_pays(traits, &c);                                                          \
+        return winograd_pays(traits, &c, to_big ? c.big : c.small);                                \
     }                                                                                              \
     static uint64_t name##_winograd_workspace(const tdm__traits *traits, const tdm__io *io)        \
     {                                                                                              \
@@ -131,7 +132,7 @@ static bool winograd_gpu_pays(const tdm__conv *c)
     {                                                                                              \
         (void)traits;                                                                              \
         tdm__conv c = conv_of(io, to_big);                                                         \
-        return winograd_gpu_pays(&c);                                                              \
+        return winograd_gpu_pays(&c, to_big ? c.big : c.small);                                    \
     }                                                                                              \
     static uint64_t name##_winograd_gpu_workspace(const tdm__traits *traits, const tdm__io *io)    \
     {                                                                                              \
@@ -233,7 +234,7 @@ static bool filter_winograd_can_run(const tdm__traits *traits, const tdm__io *io
 static bool filter_winograd_prefer(const tdm__traits *traits, const tdm__io *io)
 {
     tdm__conv c = filter_of(io);
-    return winograd_pays(traits, &c);
+    return winograd_pays(traits, &c, c.small);
 }
 
 static uint64_t filter_winograd_workspace(const tdm__traits *traits, const tdm__io *io)
@@ -308,7 +309,7 @@ static bool filter_winograd_gpu_prefer(const tdm__traits *traits, const tdm__io 
 {
     (void)traits;
     tdm__conv c = filter_of(io);
-    return winograd_gpu_pays(&c);
+    return winograd_gpu_pays(&c, c.small);
 }
 
 static uint64_t filter_winograd_gpu_workspace(const tdm__traits *traits, const tdm__io *io)

@@ -44,6 +44,14 @@ bool tdm__conv_winograd_can_run(const tdm__conv *c)
     return c->groups == 1;
 }
 
+/* Outputs of every whole tile are computed, also those outside of a small image: with less than
+ * half of them inside, the direct sum is as fast or faster. It is more exact there too: a weight
+ * of the edge then often has one product only, whose zero Winograd's transforms turn into noise. */
+bool tdm__conv_winograd_fills_tiles(const int64_t out[2])
+{
+    return 2 * out[0] * out[1] >= TILE * TILE * ceil_div(out[0], TILE) * ceil_div(out[1], TILE);
+}
+
 /* ---- image from image ------------------------------------------------------------------------ */
 
 /* The kernel's view of one direction, and how its work is cut. */
