@@ -2301,7 +2301,7 @@ static const golden_tensor segnet_last_state[] = {
       2.5144719, -0.74625996, -3.6377472, 0.10682575}},
 };
 static const golden_net segnet_golden = {
-    4, 10, 3, 0.0001, segnet_losses, segnet_loss_errors,
+    0, 4, 10, 3, 0.0001, segnet_losses, segnet_loss_errors,
     segnet_gradients, sizeof segnet_gradients / sizeof *segnet_gradients,
     segnet_first_state, sizeof segnet_first_state / sizeof *segnet_first_state,
     segnet_last_state, sizeof segnet_last_state / sizeof *segnet_last_state};

@@ -657,7 +657,7 @@ static const golden_tensor strided_cnn_last_state[] = {
       0.41768351, -5.841027, 2.08182, 1.189816}},
 };
 static const golden_net strided_cnn_golden = {
-    8, 10, 3, 0.001, strided_cnn_losses, strided_cnn_loss_errors,
+    0, 8, 10, 3, 0.001, strided_cnn_losses, strided_cnn_loss_errors,
     strided_cnn_gradients, sizeof strided_cnn_gradients / sizeof *strided_cnn_gradients,
     strided_cnn_first_state, sizeof strided_cnn_first_state / sizeof *strided_cnn_first_state,
     strided_cnn_last_state, sizeof strided_cnn_last_state / sizeof *strided_cnn_last_state};

@@ -1365,7 +1365,7 @@ static const golden_tensor unet_last_state[] = {
       -1.1177933, -0.099206265, 2.7507588, 1.6719037}},
 };
 static const golden_net unet_golden = {
-    4, 10, 4, 0.001, unet_losses, unet_loss_errors,
+    0, 4, 10, 4, 0.001, unet_losses, unet_loss_errors,
     unet_gradients, sizeof unet_gradients / sizeof *unet_gradients,
     unet_first_state, sizeof unet_first_state / sizeof *unet_first_state,
     unet_last_state, sizeof unet_last_state / sizeof *unet_last_state};

@@ -17,11 +17,11 @@ tdm_config *parity_config(void)
     return config;
 }
 
-static void fill_array(const parity_array *a, uint64_t count, void *bytes)
+static void fill_array(const parity_array *a, uint64_t seed, uint64_t count, void *bytes)
 {
     char stream[64];
     snprintf(stream, sizeof stream, "parity.%s", a->info.name);
-    tdm__rng rng = tdm__rng_make(0, tdm__rng_stream(stream, 0, 0));
+    tdm__rng rng = tdm__rng_make(seed, tdm__rng_stream(stream, 0, 0));
     const uint32_t classes = (uint32_t)a->info.classes;
     for (uint64_t i = 0; i < count; i++) {
         switch (a->fill) {
@@ -54,7 +54,7 @@ static void make_batch(parity *p, const parity_array *arrays, size_t n)
         const uint64_t count = (uint64_t)(s->batch_size * tdm_desc_count(&s->arrays[i].sample));
         const uint64_t size = count * tdm_dtype_size(s->arrays[i].load.dtype);
         void *bytes = malloc(size);
-        fill_array(a, count, bytes);
+        fill_array(a, s->seed, count, bytes);
         support_ok(tdm__buffer_create(s->device, size, false, "batch", &p->buffers[i]));
         p->views[i] = (tdm__view){&p->buffers[i], 0};
         support_ok(tdm__view_write(s->device, p->views[i], bytes, size));
