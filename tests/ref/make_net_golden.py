@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/ref/<net>_golden.h for the networks below at reduced size: what PyTorch computes in float64 from
-the initial weights that tandem draws. Ten steps of the optimiser on one made-up batch (losses), every gradient of
+the initial weights that tandem draws. Ten steps (one of ResNet-50) of the optimiser on one made-up batch (losses), every gradient of
 the first step, and batch norm's statistics after the first and after the tenth step, as norms and 64 random
 projections. Beside each stands the larger error of PyTorch's float32 in its two memory formats; tandem may have twice
 that. Gradients of biases right before a batch norm are rounding noise and left out; running means are taken minus
@@ -20,13 +20,14 @@ from torch import nn
 import models
 import philox
 
-STEPS = 10
+STEPS = {"resnet50": 1}  # others: 10
 # What draws the initial weights and the batch. Ten steps of a network with batch norm can hang on one rounding: with
 # seed 0 ResNet-18 has first gradients of 5e-9 and 7e-9 (their weights' rms: 6e-3) whose sign, a whole step of Adam
 # each, float32 does not know, and in the third step a ReLU whose input rounding moves across zero, after which
 # gradients differ by 5e-2: PyTorch's own float32 is off by 2e-6 in the losses, or by 1e-4 with the samples rotated.
-# Seed 6 is the first for which every rotation in either memory format stays within the bound (--rotations shows it).
-SEEDS = {"resnet": 6}
+# These are the first seeds for which every rotation in either memory format stays within the bound (--rotations shows
+# it; with seed 2, ResNet-50's first gradients already miss it 340 times over).
+SEEDS = {"resnet": 6, "resnet50": 10}
 KINDS = ("gradients", "first_state", "last_state")
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 F = nn.functional
@@ -94,6 +95,20 @@ def resnet(seed, shift):
     return net, "resnet", b.pixels("images", 16, 16), 1e-3, lambda out: [F.cross_entropy(out["class"], target)]
 
 
+def resnet50(seed, shift):
+    b = Batch(seed, 4, shift)
+    target = b.labels("labels", (), 10)
+    net = models.ResNet((3, 4, 6, 3), models.Bottleneck, filters=(4, 8, 8, 8))
+    return net, "resnet", b.pixels("images", 64, 64), 1e-3, lambda out: [F.cross_entropy(out["class"], target)]
+
+
+def cnn(seed, shift):
+    b = Batch(seed, 8, shift)
+    target = b.labels("labels", (), 10)
+    net = models.Cnn((8, 16, 32), classes=10)
+    return net, "default", b.pixels("images", 16, 16), 1e-3, lambda out: [F.cross_entropy(out["class"], target)]
+
+
 def strided_cnn(seed, shift):
     b = Batch(seed, 8, shift)
     targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
@@ -102,7 +117,8 @@ def strided_cnn(seed, shift):
             lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
 
 
-NETS = {"segnet": segnet, "unet": unet, "resnet": resnet, "strided_cnn": strided_cnn}
+NETS = {"segnet": segnet, "unet": unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
+        "strided_cnn": strided_cnn}
 
 
 # ---- running --------------------------------------------------------------------------------------------------
@@ -160,7 +176,7 @@ def run(name, dtype, layout, shift=0):
     biases = biases_before_norm(net)
     adam = torch.optim.Adam(net.parameters(), lr=lr)
     result = {"seed": seed, "batch": len(images), "lr": lr, "losses": [], "gradients": {}, "biases": biases}
-    for step in range(STEPS):
+    for step in range(STEPS.get(name, 10)):
         adam.zero_grad(set_to_none=True)
         tasks = losses(net(images))
         total = sum(tasks)
@@ -240,11 +256,13 @@ def write(net):
     with open(out, "w") as f:
         f.write("/* Written by make_net_golden.py: PyTorch in float64, and float32's relative errors. */\n")
         columns = write_losses(f, net, truth, bounds)
-        for kind in KINDS:
+        steps = len(truth["losses"])
+        kinds = KINDS if steps > 1 else KINDS[:2]
+        for kind in kinds:
             write_tensors(f, net, kind, truth, bounds)
-        f.write(f"static const golden_net {net}_golden = {{\n    {truth['seed']}, {truth['batch']}, {STEPS}, {columns}, "
+        f.write(f"static const golden_net {net}_golden = {{\n    {truth['seed']}, {truth['batch']}, {steps}, {columns}, "
                 f"{truth['lr']!r}, {net}_losses, {net}_loss_errors")
-        for kind in KINDS:
+        for kind in kinds:
             f.write(f",\n    {net}_{kind}, sizeof {net}_{kind} / sizeof *{net}_{kind}")
         f.write("};\n")
     worst = max(error for (kind, _), error in bounds.items() if kind == "gradients")

@@ -170,6 +170,21 @@ class SegNet(nn.Module):
         return {"semantic": nn.functional.log_softmax(self.pred_task1(x), dim=1), "depth": self.pred_task2(x)}
 
 
+class Cnn(nn.Module):
+    """Trunk `cnn`: per width a convolution, batch norm, ReLU, pooling; one head `pool-linear` with prefix fc."""
+
+    def __init__(self, filters, classes):
+        super().__init__()
+        layers = []
+        for c, out in zip((3, *filters), filters):
+            layers += [nn.Conv2d(c, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(), nn.MaxPool2d(2)]
+        self.encoder = nn.Sequential(*layers)
+        self.fc = PoolLinear(filters[-1], classes)
+
+    def forward(self, x):
+        return {"class": self.fc(self.encoder(x))}
+
+
 class BasicBlock(nn.Module):
     def __init__(self, channels, out, stride):
         super().__init__()

@@ -1,9 +1,9 @@
-/* SegNet, U-Net, ResNet-18 and the strided CNN, at reduced size, against PyTorch from the same
- * initial weights: ten losses, every gradient of the first step, batch norm's statistics after the
- * first and the tenth step. The truth is PyTorch's float64 (tests/ref/make_net_golden.py). With
- * batch norm, and with pooling among near-ties, float32 differs from it by much more than one
- * rounding, so the error may be twice the larger of those that PyTorch's float32 makes in its two
- * memory formats. */
+/* SegNet, U-Net, ResNets and the CNNs, at reduced size, against PyTorch from the same initial
+ * weights: ten losses (ResNet-50: one), every gradient of the first step, batch norm's statistics
+ * after the first and the tenth step. The truth is PyTorch's float64
+ * (tests/ref/make_net_golden.py). With batch norm, and with pooling among near-ties, float32
+ * differs from it by much more than one rounding, so the error may be twice the larger of those
+ * that PyTorch's float32 makes in its two memory formats. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +25,12 @@ typedef struct golden_net {
     size_t n_gradients;
     const golden_tensor *first_state; /* batch norm's statistics after that step */
     size_t n_first_state;
-    const golden_tensor *last_state; /* and after the last */
+    const golden_tensor *last_state; /* and after the last; none where that is the first */
     size_t n_last_state;
 } golden_net;
 
+#include "../ref/cnn_golden.h"
+#include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
 #include "../ref/strided_cnn_golden.h"
@@ -98,6 +100,7 @@ static const parity_array unet_arrays[] = {
      48},
 };
 static const parity_array resnet_arrays[] = {IMAGES(16, 16), CLASSES("labels", 10)};
+static const parity_array resnet50_arrays[] = {IMAGES(64, 64), CLASSES("labels", 10)};
 static const parity_array strided_arrays[] = {IMAGES(16, 16), CLASSES("first", 5),
                                               CLASSES("second", 5)};
 
@@ -119,6 +122,14 @@ static const net_case cases[] = {
      "model: {trunk: resnet18, filters: [8, 16, 32, 64], stem: cifar, prefix: \"\"}\n"
      "tasks: {class: {head: pool-linear, prefix: fc, loss: cross-entropy, target: labels}}\n",
      &resnet_golden, resnet_arrays, 2},
+    {"resnet50",
+     "model: {trunk: resnet50, filters: [4, 8, 8, 8], prefix: \"\"}\n"
+     "tasks: {class: {head: pool-linear, prefix: fc, loss: cross-entropy, target: labels}}\n",
+     &resnet50_golden, resnet50_arrays, 2},
+    {"cnn",
+     "model: {trunk: cnn, filters: [8, 16, 32]}\n"
+     "tasks: {class: {head: pool-linear, prefix: fc, loss: cross-entropy, target: labels}}\n",
+     &cnn_golden, resnet_arrays, 2, 25},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"
