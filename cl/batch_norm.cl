@@ -1,18 +1,18 @@
 // batch_norm.cl: batch normalisation and per-channel scale and shift. x is (rows, C), row-major:
 // the channels are the last axis, the rows all others.
 //
-// Statistics. The rows are cut into blocks of `block_rows`, a number fixed by the shape. With
-// K = x[0], one value per channel close to the data, a block gives over its n_b rows
-//     m_b = mean(x - K),   M_b = sum (x - K - m_b)^2 - (sum (x - K - m_b))^2 / n_b
-// (two passes; what the second leaves of x - K - m_b corrects both for m_b's rounding); sums are of
-// SUM_ROWS rows at a time, since one long sum is less exact. The blocks are merged by
+// Statistics. The rows are cut into blocks of `block_rows`, a number fixed by the shape; a convolution
+// that computes x may bring them for blocks of its own. A block gives, per channel, its number of rows
+// n_b, their mean m_b and M_b = sum (x - m_b)^2; blocks, and parts of blocks, are merged by
 //     m = sum n_b m_b / n,   M = sum (M_b + n_b (m_b - m)^2)
-// (Chan, Golub, LeVeque, The American Statistician 1983). mean = K + m, var = M / n. Nothing is
-// subtracted that is large against the deviations, so a large mean costs no digits of the variance.
+// (Chan, Golub, LeVeque, The American Statistician 1983). A sum of squares is always taken about a mean
+// of the same rows and corrected by (sum (x - m_b))^2 / n_b for its rounding: nothing is subtracted that
+// is large against the deviations, so a large mean costs no digits of the variance.
 //
-// Work-items of reductions. CPU style: LANES channels of a block. GPU style: a work-group has TX
-// channels, TY = WG / TX items share the rows, their sums meet in a fixed tree in local memory. A
-// merge is the same over the blocks' results, with one group (item) per channels.
+// Work-items of reductions. CPU style: a work-item has a block; it goes through strips of rows that stay
+// in the first-level cache while groups of LANES channels take turns. GPU style: a work-group has TX
+// channels, TY = WG / TX items share the rows, their sums meet in a fixed tree in local memory. A merge
+// has one group (item) for each group of channels.
 
 #ifdef STYLE_GPU
 #define TX (WG < 16 ? WG : 16)
@@ -54,20 +54,12 @@ INLINE float tree_sum(float v, local float *scratch)
 #define IS_WRITER 1
 #endif
 
-// Runs BODY for the rows of [begin, end) that are this item's, SUM_ROWS of them at a time between
-// START and FINISH.
-#define SUM_ROWS 32
-#define EACH_ROW(START, BODY, FINISH)                                                              \
-    for (ulong from = begin; from < end; from += SUM_ROWS * STEP) {                                \
-        const ulong until = min(end, from + SUM_ROWS * STEP);                                      \
-        START;                                                                                     \
-        for (ulong r = from + FIRST; r < until; r += STEP) BODY;                                   \
-        FINISH;                                                                                    \
-    }
-
 // ---- training: statistics ----------------------------------------------------------------------
 
-// partial [block][2][C]: m_b, M_b
+#define STRIP 2048 // elements
+
+// partial [block][3][C]: n_b, m_b, M_b
+#ifdef STYLE_GPU
 REDUCE_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), const ulong rows,
                                     const ulong block_rows, const int C)
 {
@@ -78,39 +70,89 @@ REDUCE_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), co
     const ulong begin = block * block_rows, end = min(rows, begin + block_rows);
     const float n = (float)(end - begin);
     x += c;
-    const floatl K = load_lanes(x, m);
+    const floatl K = load_lanes(x + begin * (ulong)C, m);
     floatl sum = 0.0f;
-    EACH_ROW(floatl part = 0.0f, part += load_lanes(x + r * (ulong)C, m) - K, sum += part)
+    for (ulong r = begin + FIRST; r < end; r += STEP) sum += load_lanes(x + r * (ulong)C, m) - K;
     const floatl mean = TOTAL(sum) / n;
     floatl squares = 0.0f, rest = 0.0f;
-    EACH_ROW(
-        floatl part = 0.0f; floatl part_rest = 0.0f,
-        {
-            const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
-            part += d * d;
-            part_rest += d;
-        },
-        squares += part;
-        rest += part_rest)
+    for (ulong r = begin + FIRST; r < end; r += STEP) {
+        const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
+        squares += d * d;
+        rest += d;
+    }
     squares = TOTAL(squares);
     rest = TOTAL(rest);
     if (IS_WRITER) {
-        partial += block * 2 * (ulong)C + (ulong)c;
-        store_lanes(mean + rest / n, partial, m);
-        store_lanes(fmax(squares - rest * rest / n, (floatl)0.0f), partial + C, m);
+        partial += block * 3 * (ulong)C + (ulong)c;
+        store_lanes((floatl)n, partial, m);
+        store_lanes(K + mean, partial + C, m);
+        store_lanes(fmax(squares - rest * rest / n, (floatl)0.0f), partial + 2 * C, m);
     }
 }
+#else
+// The n rows of a strip, of m channels, join the `before` rows that partial has.
+INLINE void add_strip(global const float *x, global float *partial, const int n, const float before,
+                      const int C, const int m)
+{
+    floatl sum[2] = {0.0f, 0.0f}, squares[2] = {0.0f, 0.0f}, rest[2] = {0.0f, 0.0f};
+    const floatl K = load_lanes(x, m);
+    int r = 0;
+    for (; r + 2 <= n; r += 2) {
+        sum[0] += load_lanes(x + (ulong)r * (ulong)C, m) - K;
+        sum[1] += load_lanes(x + (ulong)(r + 1) * (ulong)C, m) - K;
+    }
+    if (r < n) sum[0] += load_lanes(x + (ulong)r * (ulong)C, m) - K;
+    const floatl mean = (sum[0] + sum[1]) / (float)n;
+    for (r = 0; r < n; r++) {
+        const floatl d = load_lanes(x + (ulong)r * (ulong)C, m) - K - mean;
+        squares[r & 1] = fma(d, d, squares[r & 1]);
+        rest[r & 1] += d;
+    }
+    const floatl over = rest[0] + rest[1];
+    const floatl about = fmax(squares[0] + squares[1] - over * over / (float)n, (floatl)0.0f);
+    const floatl here = K + mean;
+    if (before == 0.0f) {
+        store_lanes(here, partial + C, m);
+        store_lanes(about, partial + 2 * C, m);
+        return;
+    }
+    const floatl old = load_lanes(partial + C, m), d = here - old;
+    const float share = (float)n / (before + (float)n);
+    store_lanes(fma(d, (floatl)share, old), partial + C, m);
+    store_lanes(load_lanes(partial + 2 * C, m) + fma(d * d, (floatl)(before * share), about),
+                partial + 2 * C, m);
+}
+
+CPU_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), const ulong rows,
+                                 const ulong block_rows, const int C)
+{
+    VIEW(x);
+    VIEW(partial);
+    const ulong begin = get_group_id(0) * block_rows, end = min(rows, begin + block_rows);
+    const ulong strip = (ulong)max(1, STRIP / C);
+    partial += get_group_id(0) * 3 * (ulong)C;
+    for (ulong r = begin; r < end; r += strip) {
+        const int n = (int)min(strip, end - r);
+        const float before = (float)(r - begin);
+#define AT(i, m) add_strip(x + r * (ulong)C + i, partial + i, n, before, C, m)
+        EACH_LANES(0, C, AT);
+#undef AT
+    }
+#define AT(i, m) store_lanes((floatl)(float)(end - begin), partial + i, m)
+    EACH_LANES(0, C, AT);
+#undef AT
+}
+#endif
 
 // Merges the blocks; running statistics move by `momentum` towards mean and unbiased variance;
 // counter (may be absent) goes up by one. factor [C] = gamma / sqrt(var + eps).
-REDUCE_KERNEL void batch_norm_merge(ARG(const float, x), ARG(const float, partial),
-                                    ARG(const float, gamma), ARG(float, mean), ARG(float, invstd),
-                                    ARG(float, running_mean), ARG(float, running_var),
-                                    ARG(float, counter), ARG(float, factor), const ulong rows,
-                                    const ulong block_rows, const int C, const float eps,
-                                    const float momentum, const int has_counter)
+REDUCE_KERNEL void batch_norm_merge(ARG(const float, partial), ARG(const float, gamma),
+                                    ARG(float, mean), ARG(float, invstd), ARG(float, running_mean),
+                                    ARG(float, running_var), ARG(float, counter),
+                                    ARG(float, factor), const ulong rows, const ulong blocks,
+                                    const int C, const float eps, const float momentum,
+                                    const int has_counter, const int has_factor)
 {
-    VIEW(x);
     VIEW(partial);
     VIEW(gamma);
     VIEW(mean);
@@ -120,26 +162,26 @@ REDUCE_KERNEL void batch_norm_merge(ARG(const float, x), ARG(const float, partia
     VIEW(counter);
     VIEW(factor);
     REDUCE_PLACE;
-    const ulong blocks = (rows + block_rows - 1) / block_rows;
     partial += c;
+    const floatl K = load_lanes(partial + C, m);
     floatl sum = 0.0f;
     for (ulong b = FIRST; b < blocks; b += STEP)
-        sum += load_lanes(partial + b * 2 * (ulong)C, m) *
-               (float)(min(rows, (b + 1) * block_rows) - b * block_rows);
+        sum += load_lanes(partial + b * 3 * (ulong)C, m) *
+               (load_lanes(partial + (b * 3 + 1) * (ulong)C, m) - K);
     const floatl middle = TOTAL(sum) / (float)rows;
     floatl squares = 0.0f;
     for (ulong b = FIRST; b < blocks; b += STEP) {
-        const floatl d = load_lanes(partial + b * 2 * (ulong)C, m) - middle;
-        squares += load_lanes(partial + (b * 2 + 1) * (ulong)C, m) +
-                   d * d * (float)(min(rows, (b + 1) * block_rows) - b * block_rows);
+        const floatl d = load_lanes(partial + (b * 3 + 1) * (ulong)C, m) - K - middle;
+        squares += load_lanes(partial + (b * 3 + 2) * (ulong)C, m) +
+                   d * d * load_lanes(partial + b * 3 * (ulong)C, m);
     }
     squares = TOTAL(squares);
     if (!IS_WRITER) return;
-    const floatl average = load_lanes(x + c, m) + middle;
+    const floatl average = K + middle;
     const floatl inverse = 1.0f / sqrt(squares / (float)rows + eps);
     store_lanes(average, mean + c, m);
     store_lanes(inverse, invstd + c, m);
-    store_lanes(inverse * load_lanes(gamma + c, m), factor + c, m);
+    if (has_factor) store_lanes(inverse * load_lanes(gamma + c, m), factor + c, m);
     const floatl old_mean = load_lanes(running_mean + c, m);
     const floatl old_var = load_lanes(running_var + c, m);
     const floatl unbiased = squares / (float)(rows - 1);
@@ -175,6 +217,11 @@ LANES_KERNEL void channel_affine_fwd(ARG(const float, x), ARG(const float, centr
     AFFINE(n, c, m, ACT_NONE, load_lanes(centre + (c), m), load_lanes(shift + (c), m))
         EACH_OUTPUT(1, 1);
 #undef AT
+    } else if (parts == (HAS_CENTRE | HAS_SHIFT) && act == ACT_RELU) {
+#define AT(n, h, w, c, m)                                                                          \
+    AFFINE(n, c, m, ACT_RELU, load_lanes(centre + (c), m), load_lanes(shift + (c), m))
+        EACH_OUTPUT(1, 1);
+#undef AT
     } else {
 #define AT(n, h, w, c, m)                                                                          \
     AFFINE(n, c, m, act, parts &HAS_CENTRE ? load_lanes(centre + (c), m) : (floatl)0.0f,           \
@@ -187,31 +234,75 @@ LANES_KERNEL void channel_affine_fwd(ARG(const float, x), ARG(const float, centr
 
 // ---- gradients ----------------------------------------------------------------------------------
 
-// partial [block][2][C]: sum dy, sum dy (x - centre); centre may be absent (0).
+// A gradient g that arrives at act(y), y = (x - centre) factor + shift, goes on as g act'(act(y)).
+INLINE floatl through(floatl g, floatl deviation, floatl factor, floatl shift, const int act,
+                      const float alpha)
+{
+    const floatl y = activate_l(fma(deviation, factor, shift), act, alpha);
+    return g * activate_grad_l(y, act, alpha);
+}
+
+// The numbers of m channels from c on, of a load that may not exist.
+#define MAY_LOAD_CHANNELS(exists, c, m)                                                            \
+    const floatl factor = exists ? load_lanes(load_inverse + (c), m) *                             \
+                                       load_lanes(load_scale + (c), m)                             \
+                                 : (floatl)0.0f;                                                   \
+    const floatl shift = exists ? load_lanes(load_shift + (c), m) : (floatl)0.0f
+
+// sums [2][C] (+)= sum g, sum g (x - mean) of n rows of m channels; fresh: =.
+INLINE void add_sums(global const float *dy, global const float *x, global float *sums,
+                     const floatl mean, const floatl factor, const floatl shift, const int n,
+                     const int C, const int m, const int fresh, const int exists, const int act,
+                     const float alpha)
+{
+    floatl sum[2] = {0.0f, 0.0f}, product[2] = {0.0f, 0.0f};
+#define ADD_ROW(r, i)                                                                              \
+    do {                                                                                           \
+        const ulong at = (ulong)(r) * (ulong)C;                                                    \
+        const floatl d = load_lanes(x + at, m) - mean;                                             \
+        floatl g = load_lanes(dy + at, m);                                                         \
+        if (exists) g = through(g, d, factor, shift, act, alpha);                                  \
+        sum[i] += g;                                                                               \
+        product[i] = fma(g, d, product[i]);                                                        \
+    } while (0)
+    int r = 0;
+    for (; r + 2 <= n; r += 2) {
+        ADD_ROW(r, 0);
+        ADD_ROW(r + 1, 1);
+    }
+    if (r < n) ADD_ROW(r, 0);
+#undef ADD_ROW
+    put_lanes(sum[0] + sum[1], sums, m, !fresh);
+    put_lanes(product[0] + product[1], sums + C, m, !fresh);
+}
+
+// partial [block][2][C]: sum g, sum g (x - centre), g being dy, or with a load dy act'; centre may be
+// absent (0).
 REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(const float, centre),
-                                ARG(float, partial), const ulong rows, const ulong block_rows,
-                                const int C, const int has_centre)
+                                ARG(float, partial), LOAD_ARGS, const ulong rows,
+                                const ulong block_rows, const int C, const int has_centre)
 {
     VIEW(dy);
     VIEW(x);
     VIEW(centre);
     VIEW(partial);
+    LOAD_VIEWS;
+#ifdef STYLE_GPU
     REDUCE_PLACE;
     const ulong block = get_group_id(0) / tiles;
     const ulong begin = block * block_rows, end = min(rows, begin + block_rows);
-    floatl sum = 0.0f, product = 0.0f;
     const floatl mean = has_centre ? load_lanes(centre + c, m) : (floatl)0.0f;
+    MAY_LOAD_CHANNELS(load_exists, c, m);
+    floatl sum = 0.0f, product = 0.0f;
     x += c;
     dy += c;
-    EACH_ROW(
-        floatl part = 0.0f; floatl part_product = 0.0f,
-        {
-            const floatl g = load_lanes(dy + r * (ulong)C, m);
-            part += g;
-            part_product += g * (load_lanes(x + r * (ulong)C, m) - mean);
-        },
-        sum += part;
-        product += part_product)
+    for (ulong r = begin + FIRST; r < end; r += STEP) {
+        const floatl d = load_lanes(x + r * (ulong)C, m) - mean;
+        floatl g = load_lanes(dy + r * (ulong)C, m);
+        if (load_exists) g = through(g, d, factor, shift, load_act, load_alpha);
+        sum += g;
+        product += g * d;
+    }
     sum = TOTAL(sum);
     product = TOTAL(product);
     if (IS_WRITER) {
@@ -219,6 +310,35 @@ REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(c
         store_lanes(sum, partial, m);
         store_lanes(product, partial + C, m);
     }
+#else
+    const ulong begin = get_group_id(0) * block_rows, end = min(rows, begin + block_rows);
+    const ulong strip = (ulong)max(1, STRIP / C);
+    partial += get_group_id(0) * 2 * (ulong)C;
+    for (ulong r = begin; r < end; r += strip) {
+        const int n = (int)min(strip, end - r);
+#define SUMS(c, m, exists, act)                                                                    \
+    do {                                                                                           \
+        const floatl mean = has_centre ? load_lanes(centre + (c), m) : (floatl)0.0f;               \
+        MAY_LOAD_CHANNELS(exists, c, m);                                                           \
+        add_sums(dy + r * (ulong)C + (c), x + r * (ulong)C + (c), partial + (c), mean, factor,     \
+                 shift, n, C, m, r == begin, exists, act, load_alpha);                             \
+    } while (0)
+        if (!load_exists) {
+#define AT(c, m) SUMS(c, m, 0, ACT_NONE)
+            EACH_LANES(0, C, AT);
+#undef AT
+        } else if (load_act == ACT_RELU) {
+#define AT(c, m) SUMS(c, m, 1, ACT_RELU)
+            EACH_LANES(0, C, AT);
+#undef AT
+        } else {
+#define AT(c, m) SUMS(c, m, 1, load_act)
+            EACH_LANES(0, C, AT);
+#undef AT
+        }
+#undef SUMS
+    }
+#endif
 }
 
 INLINE floatl sum_blocks(global const float *partial, ulong blocks, int C, int first, int step,
@@ -273,25 +393,43 @@ REDUCE_KERNEL void batch_norm_merge_grad(ARG(const float, partial), ARG(const fl
     store_lanes(inverse * slope / (float)rows, coefficients + 2 * C, m);
 }
 
-// dx (+)= gamma invstd (dy - dbeta / rows - (x - mean) invstd dgamma / rows)
+// dx (+)= gamma invstd (g - dbeta / rows - (x - mean) invstd dgamma / rows), g as in channel_sums.
 LANES_KERNEL void batch_norm_dx(ARG(const float, dy), ARG(const float, x), ARG(const float, mean),
-                                ARG(const float, coefficients), ARG(float, dx), const ulong rows,
-                                const int per_item, const int C, const int accumulate)
+                                ARG(const float, coefficients), ARG(float, dx), LOAD_ARGS,
+                                const ulong rows, const int per_item, const int C,
+                                const int accumulate)
 {
     VIEW(dy);
     VIEW(x);
     VIEW(mean);
     VIEW(coefficients);
     VIEW(dx);
-#define AT(n, h, w, c, m)                                                                          \
-    put_lanes(load_lanes(coefficients + (c), m) *                                                  \
-                  (load_lanes(dy + (n) * (ulong)C + (c), m) -                                      \
-                   load_lanes(coefficients + C + (c), m) -                                         \
-                   (load_lanes(x + (n) * (ulong)C + (c), m) - load_lanes(mean + (c), m)) *         \
-                       load_lanes(coefficients + 2 * C + (c), m)),                                 \
-              dx + (n) * (ulong)C + (c), m, accumulate)
-    EACH_OUTPUT(1, 1);
+    LOAD_VIEWS;
+#define DX(n, c, m, exists, act)                                                                   \
+    do {                                                                                           \
+        const ulong at = (n) * (ulong)C + (ulong)(c);                                              \
+        const floatl d = load_lanes(x + at, m) - load_lanes(mean + (c), m);                        \
+        floatl g = load_lanes(dy + at, m);                                                         \
+        MAY_LOAD_CHANNELS(exists, c, m);                                                           \
+        if (exists) g = through(g, d, factor, shift, act, load_alpha);                             \
+        put_lanes(load_lanes(coefficients + (c), m) *                                              \
+                      (g - load_lanes(coefficients + C + (c), m) -                                 \
+                       d * load_lanes(coefficients + 2 * C + (c), m)),                             \
+                  dx + at, m, accumulate);                                                         \
+    } while (0)
+    if (!load_exists) {
+#define AT(n, h, w, c, m) DX(n, c, m, 0, ACT_NONE)
+        EACH_OUTPUT(1, 1);
 #undef AT
+    } else if (load_act == ACT_RELU && !accumulate) {
+#define AT(n, h, w, c, m) DX(n, c, m, 1, ACT_RELU)
+        EACH_OUTPUT(1, 1);
+#undef AT
+    } else {
+#define AT(n, h, w, c, m) DX(n, c, m, 1, load_act)
+        EACH_OUTPUT(1, 1);
+#undef AT
+    }
 }
 
 // ---- frozen statistics: folded into scale and shift ---------------------------------------------

@@ -190,6 +190,25 @@ INLINE void put_lanes(floatl v, global float *p, const int n, const int accumula
             acc = activate_l(acc, epi_act, epi_alpha);                                             \
     } while (0)
 
+// What a consumer does to the elements of one of its inputs while it reads them (graph/op.h): with
+// load_exists, per channel c, act((x - centre[c]) (inverse[c] scale[c]) + shift[c]). Every kernel that
+// computes it rounds in the same places, so that all see the same bits: ties, and signs.
+#define LOAD_ARGS                                                                                  \
+    ARG(const float, load_centre), ARG(const float, load_inverse), ARG(const float, load_scale),   \
+        ARG(const float, load_shift), const int load_exists, const int load_act,                   \
+        const float load_alpha
+#define LOAD_VIEWS                                                                                 \
+    VIEW(load_centre);                                                                             \
+    VIEW(load_inverse);                                                                            \
+    VIEW(load_scale);                                                                              \
+    VIEW(load_shift)
+// The n lanes' numbers from channel c on.
+#define LOAD_CHANNELS(centre, factor, shift, c, n)                                                 \
+    const floatl centre = load_lanes(load_centre + (c), n);                                        \
+    const floatl factor =                                                                          \
+        load_lanes(load_inverse + (c), n) * load_lanes(load_scale + (c), n);                       \
+    const floatl shift = load_lanes(load_shift + (c), n)
+
 // Transforms of Winograd's F(4x4,3x3), one dimension of them, for conv/winograd.cl and
 // conv/winograd_gpu.cl; ' is transposed.
 //

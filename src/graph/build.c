@@ -139,7 +139,8 @@ static void arg_value(tdm__kernel *k, tdm_value value)
 
 static tdm_value input_value(const tdm__build *b, int input)
 {
-    return input >= 0 && input < b->node->io.n_in ? b->node->entry->in[input] : TDM_NO_VALUE;
+    return input >= 0 && input < b->node->io.n_in ? tdm__planned_operand(b->node, input)
+                                                  : TDM_NO_VALUE;
 }
 
 static tdm_value output_value(const tdm__build *b, int output)
@@ -206,6 +207,19 @@ void tdm__arg_epilogue(tdm__kernel *k, int bias_input)
                         (e->residual ? PART_RESIDUAL : 0) | (e->act_grad ? PART_ACT_GRAD : 0));
     tdm__arg_i32(k, e->act);
     tdm__arg_f32(k, (double)e->alpha);
+}
+
+void tdm__arg_load(tdm__kernel *k)
+{
+    const tdm__planned *node = k->build->node;
+    const tdm__load *load = &node->io.load;
+    arg_value(k, node->load_centre);
+    arg_value(k, node->load_inverse);
+    arg_value(k, node->load_scale);
+    arg_value(k, node->load_shift);
+    tdm__arg_i32(k, load->input > 0);
+    tdm__arg_i32(k, load->act);
+    tdm__arg_f32(k, (double)load->alpha);
 }
 
 void tdm__arg_i32(tdm__kernel *k, int64_t v)

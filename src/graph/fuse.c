@@ -2,8 +2,9 @@
  *
  * Epilogues: y = act(scale * (acc + bias) + shift + residual). A consumer that can describe itself
  * as such a part moves into the producer of its input 0 when nothing else reads that value. The
- * merged node runs at the consumer's position, where all of its operands exist. The derivative of
- * an activation moves into the producer of a gradient in the same way.
+ * merged node runs at the consumer's position, where all of its operands exist; an activation has
+ * none, there the producer stays where it is. The derivative of an activation moves into the
+ * producer of a gradient in the same way, unless its reader takes it over (load.c).
  *
  * Accumulation: s = a + b, where b's producer can add to what is there and a is needed no more: the
  * producer adds to a's storage, and the sum needs no launch of its own. */
@@ -53,8 +54,7 @@ static tdm_value root_of(const tdm__planning *p, tdm_value value)
     }
 }
 
-/* Whether a node between the two positions changes something that the producer reads. */
-static bool changed_between(const tdm__planning *p, int from, int to)
+bool tdm__planned_changed(const tdm__planning *p, int from, int to)
 {
     const tdm__planned *producer = &p->nodes[from];
     for (int at = from + 1; at < to; at++) {
@@ -62,7 +62,7 @@ static bool changed_between(const tdm__planning *p, int from, int to)
         const tdm_op *op = node->entry->op;
         if (node->removed) continue;
         for (int o = 0; o < op->n_out; o++) {
-            if (!op->update[o]) continue;
+            if (!op->update[o] && !(o == 0 && node->io.accumulate)) continue;
             tdm_value changed = root_of(p, node->out[o]);
             for (int s = 0; s < tdm__planned_operands(producer); s++) {
                 tdm_value read = tdm__planned_operand(producer, s);
@@ -71,6 +71,11 @@ static bool changed_between(const tdm__planning *p, int from, int to)
         }
     }
     return false;
+}
+
+static bool keeps_place(unsigned part)
+{
+    return part == TDM__FUSE_ACT;
 }
 
 static bool can_absorb(const tdm__planning *p, int from, int to, unsigned part)
@@ -83,13 +88,14 @@ static bool can_absorb(const tdm__planning *p, int from, int to, unsigned part)
     if (part == TDM__FUSE_ACT_GRAD && last_rank(&producer->io.epilogue)) return false;
     if (p->uses[between] != 1 || p->pinned[between]) return false;
     if (!tdm_desc_equal(&producer->io.out[0], &consumer->io.out[0])) return false;
+    if (keeps_place(part)) return !op->update[0];
     for (int o = 0; o < op->n_out; o++)
         if (op->update[o] || (o > 0 && (p->uses[producer->out[o]] || p->pinned[producer->out[o]])))
             return false;
-    return !changed_between(p, from, to);
+    return !tdm__planned_changed(p, from, to);
 }
 
-static void absorb(tdm__planning *p, int from, int to, const tdm__epilogue *part)
+static void absorb(tdm__planning *p, int from, int to, unsigned kind, const tdm__epilogue *part)
 {
     tdm__planned *producer = &p->nodes[from], *consumer = &p->nodes[to];
     tdm__planned merged = *producer;
@@ -108,11 +114,12 @@ static void absorb(tdm__planning *p, int from, int to, const tdm__epilogue *part
         e->act = part->act;
         e->alpha = part->alpha;
     }
+    const int at = keeps_place(kind) ? from : to;
     p->producer[merged.out[0]] = -1; /* no longer made */
     merged.out[0] = consumer->out[0];
-    producer->removed = true;
-    p->nodes[to] = merged;
-    for (int o = 0; o < merged.entry->op->n_out; o++) p->producer[merged.out[o]] = to;
+    producer->removed = consumer->removed = true;
+    p->nodes[at] = merged;
+    for (int o = 0; o < merged.entry->op->n_out; o++) p->producer[merged.out[o]] = at;
     p->plan->stats.fused++;
 }
 
@@ -121,11 +128,12 @@ void tdm__planning_fuse(tdm__planning *p)
     for (int at = 0; at < (int)p->n_nodes; at++) {
         tdm__planned *consumer = &p->nodes[at];
         const tdm_op *op = consumer->entry->op;
-        if (!op->as_epilogue || op->n_out != 1) continue;
+        if (consumer->removed || !op->as_epilogue || op->n_out != 1) continue;
         tdm__epilogue part = {0};
         unsigned kind = op->as_epilogue(&consumer->io, &part);
         int from = p->producer[consumer->entry->in[0]];
-        if (kind && from >= 0 && can_absorb(p, from, at, kind)) absorb(p, from, at, &part);
+        if (kind == TDM__FUSE_ACT_GRAD && tdm__planning_load_act_grad(p, at, &part)) continue;
+        if (kind && from >= 0 && can_absorb(p, from, at, kind)) absorb(p, from, at, kind, &part);
     }
 }
 

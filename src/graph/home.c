@@ -77,9 +77,9 @@ static int inplace_home(const tdm__planning *p, int at, int o)
 {
     const tdm__planned *node = &p->nodes[at];
     int slot = node->entry->op->inplace[o] - 1;
-    if (p->spec->no_fuse || slot < 0 || slot >= node->io.n_in || node->entry->in[slot] < 0)
-        return -1;
+    if (p->spec->no_fuse || slot < 0 || slot >= node->io.n_in) return -1;
     int h = operand_home(p, node, slot);
+    if (h < 0) return -1;
     const tdm__home *home = &p->homes[h];
     if (home->bytes != tdm__desc_bytes(&node->io.out[o])) return -1;
     for (int s = 0; s < tdm__planned_operands(node); s++)
@@ -115,7 +115,7 @@ static tdm_status inner_homes(tdm__planning *p, const int *last_use)
         if (node->removed) continue;
         for (int o = 0; o < node->entry->op->n_out; o++) {
             tdm_value value = node->out[o];
-            if (node->io.out[o].dtype == TDM_NONE) continue;
+            if (node->io.out[o].dtype == TDM_NONE || (o == 0 && node->io.pending)) continue;
             int last = last_use[value] > at ? last_use[value] : at;
             int h = shared_home(p, at, o);
             if (h < 0) {

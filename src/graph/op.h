@@ -38,13 +38,26 @@ enum {
     TDM__FUSE_ACT_GRAD = 8
 };
 
+/* What a consumer does to the elements of one of its inputs while it reads them, per channel c of the
+ * last axis: act((x - centre[c]) (inverse[c] scale[c]) + shift[c]), a value that was never stored
+ * (tdm_op.recipe). Zero padding applies afterwards. Of a gradient: it is multiplied by the derivative
+ * of act at that value. */
+typedef struct tdm__load {
+    int input; /* 1 + the input; 0: none */
+    bool act_grad;
+    int act; /* TDM__ACT_* */
+    float alpha;
+} tdm__load;
+
 typedef struct tdm__io {
     const void *attrs; /* the operation's attribute struct */
     int n_in, n_out;
     const tdm_desc *in;  /* n_in; absent inputs have dtype TDM_NONE */
     const tdm_desc *out; /* n_out */
     tdm__epilogue epilogue;
+    tdm__load load;
     bool accumulate; /* output 0 is added to what is there */
+    bool pending;    /* output 0 is not stored: its readers compute it */
 } tdm__io;
 
 /* ---- step scalars ---------------------------------------------------------------------------- */
@@ -91,6 +104,8 @@ void tdm__arg_workspace(tdm__kernel *k, uint64_t offset, size_t element);
 void tdm__arg_step(tdm__kernel *k);
 /* The seven EPILOGUE_ARGS of cl/common.cl; bias_input: index of the bias input or -1. */
 void tdm__arg_epilogue(tdm__kernel *k, int bias_input);
+/* The seven LOAD_ARGS of cl/common.cl. */
+void tdm__arg_load(tdm__kernel *k);
 void tdm__arg_i32(tdm__kernel *k, int64_t v); /* fails when it does not fit */
 void tdm__arg_u64(tdm__kernel *k, uint64_t v);
 void tdm__arg_f32(tdm__kernel *k, double v);
@@ -115,6 +130,7 @@ typedef struct tdm__variant {
     const char *name; /* "gather", "winograd": named in tuning files and tests */
     unsigned styles;  /* TDM__ON_CPU | TDM__ON_GPU */
     bool candidate;   /* only taken when the tuning file or a test asks for it */
+    unsigned loads;   /* bit i: input i may come with a tdm__load (of no activation, or relu) */
     bool (*can_run)(const tdm__traits *traits, const tdm__io *io);              /* NULL: always */
     bool (*prefer)(const tdm__traits *traits, const tdm__io *io); /* false: only when asked for */
     uint64_t (*workspace)(const tdm__traits *traits, const tdm__io *io);        /* bytes; NULL: 0 */
@@ -172,6 +188,14 @@ typedef struct tdm__node_view {
     const tdm_value *out; /* io->n_out */
 } tdm__node_view;
 
+/* How output 0 follows from another tensor, channel by channel of the last axis, so that it need not
+ * be stored: act((in[source] - out[centre]) (out[inverse] in[scale]) + in[shift]), act being the
+ * epilogue's. The numbers are those of inputs and outputs. */
+typedef struct tdm__recipe {
+    int source, scale, shift; /* inputs */
+    int centre, inverse;      /* outputs */
+} tdm__recipe;
+
 struct tdm_op {
     const char *name; /* "conv2d", "conv2d_grad_filter" */
     size_t attr_size;
@@ -189,6 +213,8 @@ struct tdm_op {
     bool view;           /* output 0 is input 0's storage under another shape (reshape) */
     bool can_accumulate; /* output 0 can be added to instead of written (io.accumulate) */
     unsigned fuse;       /* TDM__FUSE_*: what it absorbs as a producer */
+    const tdm__recipe *recipe; /* NULL: output 0 has none */
+    int load_act_grad; /* 1 + the input that may come with a tdm__load of act_grad; 0: none */
 
     /* Checks inputs and attrs, fills out[0..n_out). Raises TDM_ERR_SHAPE by tdm__fail. */
     tdm_status (*infer)(const tdm__io *io, tdm_desc *out);

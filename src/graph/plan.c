@@ -130,6 +130,7 @@ static tdm_status lay_out(tdm__planning *p)
         tdm__planning_accumulate(p);
     }
     TDM_TRY(tdm__planning_variants(p));
+    if (!p->spec->no_fuse) tdm__planning_loads(p);
     TDM_TRY(tdm__planning_homes(p));
     if (!p->spec->guard) TDM_TRY(tdm__planning_fit(p));
 done:

@@ -1,9 +1,9 @@
 /* graph/plan.h: from a graph to launches: prune, fuse, order, place in memory, prepare, replay.
  *
  * Prune: only what a kept value, or a stored value, needs. Fuse: as_epilogue consumers whose
- * producer has no other use. Order: as built. Memory: liveness intervals in a planned arena,
- * in-place and accumulate where the descriptors permit; chunks no larger than the device's maximum
- * allocation.
+ * producer has no other use. Loads: a value with a recipe that all of its readers can follow is not
+ * stored. Order: as built. Memory: liveness intervals in a planned arena, in-place and accumulate
+ * where the descriptors permit; chunks no larger than the device's maximum allocation.
  */
 #ifndef GRAPH_PLAN_H
 #define GRAPH_PLAN_H
@@ -60,6 +60,8 @@ typedef struct tdm__plan_stats {
     int nodes;                /* of the graph */
     int pruned;               /* not needed */
     int fused;                /* part of their producer's epilogue */
+    int loads;                /* inputs that are transformed while they are read */
+    int pending;              /* values that are not stored: all their readers do that */
     int accumulated;          /* sums folded into a producer that adds to what is there */
     int inplace;              /* outputs that took over an input's storage */
     int recomputed;           /* values made again because keeping them would not fit */

@@ -14,6 +14,8 @@ typedef struct tdm__planned {
     tdm_value out[TDM__MAX_OUTPUTS];
     tdm_value scale, shift, residual; /* of the epilogue */
     tdm_value base;                   /* accumulate: what is added to */
+    /* of the load: what is read in the input's place, and the channels' numbers */
+    tdm_value raw, load_centre, load_inverse, load_scale, load_shift;
     const tdm__variant *variant;
     uint64_t workspace; /* bytes */
     tdm__view workspace_view;
@@ -62,8 +64,8 @@ typedef struct tdm__planning {
     tdm__plan *plan;
 } tdm__planning;
 
-/* Operand slots of a planned node: inputs, epilogue tensors, base. */
-enum { TDM__EXTRA_OPERANDS = 4 };
+/* Operand slots of a planned node: inputs, epilogue tensors, base, the load's channels. */
+enum { TDM__EXTRA_OPERANDS = 8 };
 int tdm__planned_operands(const tdm__planned *node);
 tdm_value tdm__planned_operand(const tdm__planned *node, int slot);
 /* Makes the node read `copy` wherever it reads `value`; the graph stays as it is. */
@@ -71,12 +73,17 @@ tdm_status tdm__planned_rebind(tdm__planning *p, tdm__planned *node, tdm_value v
                                tdm_value copy);
 /* Room for n values in the tables. */
 tdm_status tdm__planning_room(tdm__planning *p, size_t n);
+/* Whether a node between the two positions changes something that the one at `from` reads. */
+bool tdm__planned_changed(const tdm__planning *p, int from, int to);
 
 /* The stages, in order. */
 tdm_status tdm__planning_prune(tdm__planning *p);
 void tdm__planning_fuse(tdm__planning *p);
+/* The derivative of an activation, the node at `at`, moves into the only reader of its result. */
+bool tdm__planning_load_act_grad(tdm__planning *p, int at, const tdm__epilogue *part);
 void tdm__planning_accumulate(tdm__planning *p);
 tdm_status tdm__planning_variants(tdm__planning *p);
+void tdm__planning_loads(tdm__planning *p);
 tdm_status tdm__planning_homes(tdm__planning *p);   /* may be repeated */
 tdm_status tdm__planning_fit(tdm__planning *p);     /* makes values again until the rest fits */
 tdm_status tdm__planning_reserve(tdm__planning *p); /* instead of the following ones */

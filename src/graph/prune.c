@@ -13,9 +13,11 @@ int tdm__planned_operands(const tdm__planned *node)
 
 tdm_value tdm__planned_operand(const tdm__planned *node, int slot)
 {
-    if (slot < node->io.n_in) return node->entry->in[slot];
-    const tdm_value extra[TDM__EXTRA_OPERANDS] = {node->scale, node->shift, node->residual,
-                                                  node->base};
+    if (slot < node->io.n_in)
+        return slot + 1 == node->io.load.input ? node->raw : node->entry->in[slot];
+    const tdm_value extra[TDM__EXTRA_OPERANDS] = {
+        node->scale,       node->shift,        node->residual,   node->base,
+        node->load_centre, node->load_inverse, node->load_scale, node->load_shift};
     return extra[slot - node->io.n_in];
 }
 
@@ -40,13 +42,14 @@ done:
 tdm_status tdm__planned_rebind(tdm__planning *p, tdm__planned *node, tdm_value value,
                                tdm_value copy)
 {
-    tdm_value *extra[TDM__EXTRA_OPERANDS] = {&node->scale, &node->shift, &node->residual,
-                                             &node->base};
+    tdm_value *extra[] = {&node->scale,        &node->shift,      &node->residual,
+                          &node->base,         &node->raw,        &node->load_centre,
+                          &node->load_inverse, &node->load_scale, &node->load_shift};
     const tdm_status status = own_entry(p, node);
     if (status) return status;
     for (int i = 0; i < node->entry->n_in; i++)
         if (node->entry->in[i] == value) node->entry->in[i] = copy;
-    for (int i = 0; i < TDM__EXTRA_OPERANDS; i++)
+    for (size_t i = 0; i < sizeof extra / sizeof extra[0]; i++)
         if (*extra[i] == value) *extra[i] = copy;
     return TDM_OK;
 }
@@ -93,7 +96,12 @@ tdm_status tdm__planning_prune(tdm__planning *p)
                                 .scale = TDM_NO_VALUE,
                                 .shift = TDM_NO_VALUE,
                                 .residual = TDM_NO_VALUE,
-                                .base = TDM_NO_VALUE};
+                                .base = TDM_NO_VALUE,
+                                .raw = TDM_NO_VALUE,
+                                .load_centre = TDM_NO_VALUE,
+                                .load_inverse = TDM_NO_VALUE,
+                                .load_scale = TDM_NO_VALUE,
+                                .load_shift = TDM_NO_VALUE};
         for (int o = 0; o < node->op->n_out; o++) {
             planned.out[o] = node->out[o];
             p->producer[node->out[o]] = (int)p->n_nodes;

@@ -96,16 +96,21 @@ static void reference(const tdm__ref *ref)
     if (ref->out[NEW_COUNTER]) ref->out[NEW_COUNTER][0] += 1;
 }
 
+/* The blocks' statistics [blocks][3][channels], then the factor gamma invstd. */
+static uint64_t statistics_bytes(const tdm__channels *c, const tdm__traits *traits)
+{
+    const uint64_t bytes = c->blocks * 3 * c->channels * sizeof(float);
+    return tdm__ceil_div(bytes, traits->align) * traits->align;
+}
+
 static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
 {
     tdm__channels c = tdm__channels_of(&io->in[X]);
-    return tdm__channels_bytes(&c, traits) + c.channels * sizeof(float);
+    return statistics_bytes(&c, traits) + c.channels * sizeof(float);
 }
 
-static void emit_statistics(tdm__build *b, const tdm__channels *c, uint64_t factor)
+static void emit_statistics(tdm__build *b, const tdm__channels *c)
 {
-    const tdm__io *io = tdm__build_io(b);
-    const tdm_batch_norm_attrs *a = io->attrs;
     double n = (double)(c->rows * c->channels);
     tdm__kernel *k = tdm__emit(b, "batch_norm.cl", "batch_norm_stats", "");
     tdm__arg_in(k, X);
@@ -113,32 +118,39 @@ static void emit_statistics(tdm__build *b, const tdm__channels *c, uint64_t fact
     tdm__arg_u64(k, c->rows);
     tdm__arg_u64(k, c->block_rows);
     tdm__arg_i32(k, (int64_t)c->channels);
-    tdm__channels_range(b, k, c, c->blocks);
+    tdm__channels_range(b, k, c);
     tdm__cost(k, 7 * n, 4 * n);
+}
 
-    k = tdm__emit(b, "batch_norm.cl", "batch_norm_merge", "");
-    tdm__arg_in(k, X);
+static void emit_merge(tdm__build *b, const tdm__channels *c, uint64_t factor)
+{
+    const tdm__io *io = tdm__build_io(b);
+    const tdm_batch_norm_attrs *a = io->attrs;
+    tdm__kernel *k = tdm__emit(b, "batch_norm.cl", "batch_norm_merge", "");
     tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_in(k, GAMMA);
     for (int o = MEAN; o <= NEW_COUNTER; o++) tdm__arg_out(k, o);
     tdm__arg_workspace(k, factor, sizeof(float));
     tdm__arg_u64(k, c->rows);
-    tdm__arg_u64(k, c->block_rows);
+    tdm__arg_u64(k, c->blocks);
     tdm__arg_i32(k, (int64_t)c->channels);
     tdm__arg_f32(k, (double)a->eps);
     tdm__arg_f32(k, (double)a->momentum);
     tdm__arg_i32(k, io->in[COUNTER].dtype != TDM_NONE);
-    tdm__channels_range(b, k, c, 1);
-    tdm__cost(k, 0, 8.0 * (double)(c->blocks * c->channels));
+    tdm__arg_i32(k, !io->pending);
+    tdm__channels_merge_range(b, k, c);
+    tdm__cost(k, 0, 12.0 * (double)(c->blocks * c->channels));
 }
 
 static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     tdm__channels c = tdm__channels_of(&io->in[X]);
-    uint64_t factor = tdm__channels_bytes(&c, tdm__build_traits(b));
+    const uint64_t factor = statistics_bytes(&c, tdm__build_traits(b));
     double n = (double)(c.rows * c.channels);
-    emit_statistics(b, &c, factor);
+    emit_statistics(b, &c);
+    emit_merge(b, &c, factor);
+    if (io->pending) return TDM_OK;
     tdm__kernel *k = tdm__emit(b, "batch_norm.cl", "channel_affine_fwd", "");
     tdm__arg_in(k, X);
     tdm__arg_out(k, MEAN);
@@ -149,8 +161,8 @@ static tdm_status prepare(tdm__build *b)
     tdm__arg_i32(k, (int64_t)c.channels);
     tdm__arg_i32(k, TDM__HAS_CENTRE | TDM__HAS_SHIFT);
     tdm__arg_i32(k, 0);
-    tdm__arg_i32(k, TDM__ACT_NONE);
-    tdm__arg_f32(k, 0);
+    tdm__arg_i32(k, io->epilogue.act);
+    tdm__arg_f32(k, (double)io->epilogue.alpha);
     tdm__cost(k, 3 * n, 8 * n);
     return TDM_OK;
 }
@@ -218,6 +230,10 @@ static const tdm__reject rejects[] = {
      "eps: must be 0 to 1, got -1e-05"},
 };
 
+/* An activation behind it is the epilogue's. */
+static const tdm__recipe recipe = {
+    .source = X, .scale = GAMMA, .shift = BETA, .centre = MEAN, .inverse = INVSTD};
+
 const tdm_op tdm__op_batch_norm = {
     .name = "batch_norm",
     .attr_size = sizeof(tdm_batch_norm_attrs),
@@ -228,6 +244,8 @@ const tdm_op tdm__op_batch_norm = {
     .differentiable = 1u << X | 1u << GAMMA | 1u << BETA,
     .out_gradient = 1u << Y,
     .update = {0, 0, 0, RUNNING_MEAN + 1, RUNNING_VAR + 1, COUNTER + 1},
+    .fuse = TDM__FUSE_ACT,
+    .recipe = &recipe,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
@@ -300,7 +318,7 @@ static tdm_status prepare_grad(tdm__build *b)
     tdm__arg_u64(k, c.rows);
     tdm__arg_u64(k, c.blocks);
     tdm__arg_i32(k, (int64_t)c.channels);
-    tdm__channels_range(b, k, &c, 1);
+    tdm__channels_merge_range(b, k, &c);
     tdm__cost(k, 0, 8.0 * (double)(c.blocks * c.channels));
 
     k = tdm__emit(b, "batch_norm.cl", "batch_norm_dx", "");
@@ -309,6 +327,7 @@ static tdm_status prepare_grad(tdm__build *b)
     tdm__arg_in(k, G_MEAN);
     tdm__arg_workspace(k, coefficients, sizeof(float));
     tdm__arg_out(k, G_DX);
+    tdm__arg_load(k);
     tdm__arg_rows(b, k, c.rows, c.channels);
     tdm__arg_i32(k, (int64_t)c.channels);
     tdm__arg_i32(k, io->accumulate);
@@ -362,6 +381,7 @@ const tdm_op tdm__op_batch_norm_grad = {
     .n_out = 3,
     .inplace = {G_DY + 1},
     .can_accumulate = true,
+    .load_act_grad = G_DY + 1,
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),

@@ -156,7 +156,7 @@ static tdm_status prepare_grad(tdm__build *b)
     tdm__arg_out(k, 1);
     tdm__arg_u64(k, c.blocks);
     tdm__arg_i32(k, (int64_t)c.channels);
-    tdm__channels_range(b, k, &c, 1);
+    tdm__channels_merge_range(b, k, &c);
     tdm__cost(k, 0, 8.0 * (double)(c.blocks * c.channels));
     return TDM_OK;
 }

@@ -14,8 +14,9 @@ tdm__channels tdm__channels_of(const tdm_desc *desc);
 /* Bytes of the partial results [blocks][2][channels], and where the next part of the workspace
  * begins. */
 uint64_t tdm__channels_bytes(const tdm__channels *c, const tdm__traits *traits);
-/* Range of the REDUCE_KERNELs of batch_norm.cl over `blocks` blocks (1 for a merge). */
-void tdm__channels_range(tdm__build *b, tdm__kernel *k, const tdm__channels *c, uint64_t blocks);
+/* Range of the REDUCE_KERNELs of batch_norm.cl over the blocks, and of those that merge them. */
+void tdm__channels_range(tdm__build *b, tdm__kernel *k, const tdm__channels *c);
+void tdm__channels_merge_range(tdm__build *b, tdm__kernel *k, const tdm__channels *c);
 /* The sums of dy (input `dy`) and dy (x - centre) into the start of the workspace; centre -1: none.
  */
 void tdm__emit_channel_sums(tdm__build *b, const tdm__channels *c, int dy, int x, int centre);

@@ -154,11 +154,26 @@ START_TEST(does_not_delay_past_an_update)
     /* y reads v before it is bumped; moving it behind would read 4 */
     tdm_value v = variable(0, 1, 3), one = tdm_graph_constant(g, tdm_desc_1(TDM_F32, 1), 1);
     tdm_value y = probe(g, v, TDM_NO_VALUE, 1);
-    tdm_value bumped = probe_bumped(g, v, one), z = tdm_relu(g, y);
+    tdm_value bumped = probe_bumped(g, v, one), z = probe_affine(g, y, one, one);
     tdm_graph_keep(g, z);
     tdm_graph_keep(g, bumped);
     make(NULL);
     ck_assert_int_eq(stats().fused, 0);
+    support_ok(tdm__plan_run(plan));
+    ck_assert_float_eq(first(z), 4);
+    ck_assert_float_eq(first(bumped), 4);
+}
+END_TEST
+
+START_TEST(an_activation_delays_nothing)
+{
+    tdm_value v = variable(0, 1, 3), one = tdm_graph_constant(g, tdm_desc_1(TDM_F32, 1), 1);
+    tdm_value y = probe(g, v, TDM_NO_VALUE, 1);
+    tdm_value bumped = probe_bumped(g, v, one), z = tdm_relu(g, y);
+    tdm_graph_keep(g, z);
+    tdm_graph_keep(g, bumped);
+    make(NULL);
+    ck_assert_int_eq(stats().fused, 1);
     support_ok(tdm__plan_run(plan));
     ck_assert_float_eq(first(z), 3);
     ck_assert_float_eq(first(bumped), 4);
@@ -586,6 +601,7 @@ int main(void)
     tcase_add_test(c, does_not_fuse_what_others_need);
     tcase_add_test(c, does_not_fuse_out_of_order);
     tcase_add_test(c, does_not_delay_past_an_update);
+    tcase_add_test(c, an_activation_delays_nothing);
     tcase_add_test(c, stores_without_copies);
     tcase_add_test(c, stores_with_copies_where_it_must);
     tcase_add_test(c, storing_onto_a_variable_waits_for_its_readers);

@@ -1,0 +1,214 @@
+/* What the planner moves between operations: graphs run with and without it give the same numbers,
+ * and it does move what it should. In both kernel styles. */
+#include <math.h>
+#include <stdlib.h>
+
+#include <tandem/ops.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "graph/internal.h"
+#include "support/op_case.h"
+#include "support/support.h"
+
+enum { KEPT = 12 };
+
+/* A graph on an open device, and what is compared of it. */
+typedef struct rig {
+    tdm_device *device;
+    tdm__buffer step;
+    op_case base;
+    tdm_value kept[KEPT];
+    int n_kept;
+    tdm__plan_stats stats; /* of the plan that fuses */
+} rig;
+
+static const tdm_kernel_style styles[] = {TDM_STYLE_CPU, TDM_STYLE_GPU};
+
+static void rig_open(rig *t, int style)
+{
+    *t = (rig){0};
+    support_ok(tdm_device_open(&(tdm_device_spec){.style = styles[style]}, &t->device));
+    support_ok(tdm__buffer_create(t->device, sizeof(tdm__step), true, "step", &t->step));
+    support_ok(
+        tdm__view_write(t->device, (tdm__view){&t->step, 0}, &op_case_step, sizeof op_case_step));
+    support_ok(op_case_open(&t->base, t->device, (tdm__view){&t->step, 0}));
+}
+
+static void rig_close(rig *t)
+{
+    op_case_close(&t->base);
+    tdm__buffer_destroy(t->device, &t->step);
+    tdm_device_destroy(&t->device);
+}
+
+static double normal(tdm__rng *rng)
+{
+    return tdm__rng_normal(rng);
+}
+
+/* Few values: windows tie often, and many are exactly where the activation has its kink. */
+static double coarse(tdm__rng *rng)
+{
+    return round(tdm__rng_normal(rng) * 2) / 2;
+}
+
+static double positive(tdm__rng *rng)
+{
+    return 0.5 + tdm__rng_uniform(rng);
+}
+
+static double small(tdm__rng *rng)
+{
+    return 0.1 * tdm__rng_normal(rng);
+}
+
+static tdm_value datum(rig *t, tdm_desc desc, double (*draw)(tdm__rng *rng))
+{
+    const int64_t n = tdm_desc_count(&desc);
+    tdm__rng rng = tdm__rng_make(3, tdm__rng_stream("fusion", (uint64_t)t->base.n_data, 0));
+    double *v = tdm__calloc((size_t)n, sizeof *v);
+    ck_assert_ptr_nonnull(v);
+    for (int64_t i = 0; i < n; i++) v[i] = (double)(float)draw(&rng);
+    return op_case_data(&t->base, "v", desc, false, v);
+}
+
+static void keep(rig *t, tdm_value value)
+{
+    ck_assert_int_lt(t->n_kept, KEPT);
+    tdm_graph_keep(t->base.graph, value);
+    t->kept[t->n_kept++] = value;
+}
+
+static tdm_value conv(rig *t, tdm_value x, int64_t channels)
+{
+    static const tdm_conv2d_attrs same = {.kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}};
+    const int64_t c = tdm_graph_desc(t->base.graph, x)->dim[3];
+    const tdm_value w = datum(t, tdm_desc_4(TDM_F32, 3, 3, c, channels), small);
+    return tdm_conv2d(t->base.graph, x, w, datum(t, tdm_desc_1(TDM_F32, channels), small), &same);
+}
+
+/* params: gamma and beta. */
+static tdm_value batch_norm(rig *t, tdm_value x, tdm_value params[2])
+{
+    static const tdm_batch_norm_attrs usual = {1e-5f, 0.1f};
+    const tdm_desc *d = tdm_graph_desc(t->base.graph, x);
+    const tdm_desc channels = tdm_desc_1(TDM_F32, d->dim[d->rank - 1]);
+    params[0] = datum(t, channels, positive);
+    params[1] = datum(t, channels, small);
+    const tdm_value mean = datum(t, channels, small), var = datum(t, channels, positive);
+    return tdm_batch_norm_train(t->base.graph, x, params[0], params[1], mean, var, TDM_NO_VALUE,
+                                &usual);
+}
+
+/* The gradients of y on `wrt`, all kept. */
+static void back(rig *t, tdm_value y, const tdm_value *wrt, size_t n)
+{
+    tdm_value grads[KEPT];
+    const tdm_value dy = datum(t, *tdm_graph_desc(t->base.graph, y), normal);
+    support_ok(tdm__graph_gradients_from(t->base.graph, &y, &dy, 1, wrt, n, grads));
+    for (size_t i = 0; i < n; i++) keep(t, grads[i]);
+}
+
+/* Runs the graph with and without fusion; what is kept must agree within `tolerance`,
+ * norm-relative. */
+static void same_without(rig *t, double tolerance)
+{
+    double *fused[KEPT] = {0};
+    support_ok(tdm_graph_status(t->base.graph));
+    support_ok(op_case_plan(&t->base, &(tdm__plan_spec){.guard = true}));
+    tdm__plan_get_stats(t->base.plan, &t->stats);
+    support_ok(op_case_run(&t->base));
+    for (int i = 0; i < t->n_kept; i++) support_ok(op_case_read(&t->base, t->kept[i], &fused[i]));
+    support_ok(op_case_plan(&t->base, &(tdm__plan_spec){.guard = true, .no_fuse = true}));
+    support_ok(op_case_run(&t->base));
+    for (int i = 0; i < t->n_kept; i++) {
+        double *plain;
+        int64_t first;
+        support_ok(op_case_read(&t->base, t->kept[i], &plain));
+        const double error =
+            op_case_error(tdm_graph_desc(t->base.graph, t->kept[i]), fused[i], plain, &first);
+        ck_assert_msg(error <= tolerance, "kept value %d: error %g", i, error);
+        free(plain);
+        free(fused[i]);
+    }
+}
+
+/* ---- derivatives -------------------------------------------------------------------------------
+ */
+
+START_TEST(batch_norm_absorbs_the_activation)
+{
+    rig t;
+    rig_open(&t, _i % 2);
+    tdm_value params[2];
+    const tdm_value x = datum(&t, tdm_desc_4(TDM_F32, 2, 5, 7, 19), coarse);
+    keep(&t, tdm_relu(t.base.graph, batch_norm(&t, x, params)));
+    same_without(&t, 0);
+    ck_assert_int_eq(t.stats.fused, 1);
+    rig_close(&t);
+}
+END_TEST
+
+START_TEST(batch_norm_takes_the_derivative)
+{
+    rig t;
+    rig_open(&t, _i % 2);
+    tdm_graph *g = t.base.graph;
+    tdm_value wrt[3];
+    const tdm_value x = datum(&t, tdm_desc_4(TDM_F32, 2, 5, 7, 19), coarse);
+    tdm_value y = batch_norm(&t, x, &wrt[1]);
+    y = _i % 4 / 2 ? tdm_leaky_relu(g, y, 0.25f) : tdm_relu(g, y);
+    wrt[0] = x;
+    keep(&t, y);
+    back(&t, tdm_scale(g, y, 1.5f), wrt, 3);
+    same_without(&t, 1e-6);
+    ck_assert_int_eq(t.stats.loads, 1);
+    rig_close(&t);
+}
+END_TEST
+
+/* The skip's gradient arrives at the activation's result too: their sum goes through it. */
+START_TEST(the_derivative_of_a_sum)
+{
+    rig t;
+    rig_open(&t, _i % 2);
+    tdm_graph *g = t.base.graph;
+    tdm_value wrt[3];
+    wrt[0] = datum(&t, tdm_desc_4(TDM_F32, 1, 6, 6, 16), coarse);
+    const tdm_value y = tdm_relu(g, batch_norm(&t, wrt[0], &wrt[1]));
+    back(&t, tdm_add(g, conv(&t, y, 16), y), wrt, 3);
+    same_without(&t, 1e-5);
+    ck_assert_int_ge(t.stats.loads, 1);
+    rig_close(&t);
+}
+END_TEST
+
+/* Another activation's derivative is none of the batch norm's business. */
+START_TEST(a_derivative_that_is_not_its_own)
+{
+    rig t;
+    rig_open(&t, _i % 2);
+    tdm_graph *g = t.base.graph;
+    tdm_value wrt[3];
+    const tdm_value x = datum(&t, tdm_desc_2(TDM_F32, 37, 11), coarse);
+    wrt[0] = x;
+    tdm_value y = tdm_relu(g, tdm_scale(g, batch_norm(&t, x, &wrt[1]), 2));
+    back(&t, y, wrt, 3);
+    same_without(&t, 1e-6);
+    ck_assert_int_eq(t.stats.loads, 0);
+    rig_close(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("fusion");
+    TCase *c = tcase_create("both styles");
+    tcase_add_loop_test(c, batch_norm_absorbs_the_activation, 0, 2);
+    tcase_add_loop_test(c, batch_norm_takes_the_derivative, 0, 4);
+    tcase_add_loop_test(c, the_derivative_of_a_sum, 0, 2);
+    tcase_add_loop_test(c, a_derivative_that_is_not_its_own, 0, 2);
+    suite_add_tcase(s, c);
+    return support_run(s);
+}
