@@ -5,9 +5,10 @@
 // that computes x may bring them for blocks of its own. A block gives, per channel, its number of rows
 // n_b, their mean m_b and M_b = sum (x - m_b)^2; blocks, and parts of blocks, are merged by
 //     m = sum n_b m_b / n,   M = sum (M_b + n_b (m_b - m)^2)
-// (Chan, Golub, LeVeque, The American Statistician 1983). A sum of squares is always taken about a mean
-// of the same rows and corrected by (sum (x - m_b))^2 / n_b for its rounding: nothing is subtracted that
-// is large against the deviations, so a large mean costs no digits of the variance.
+// (Chan, Golub, LeVeque, The American Statistician 1983). Means are those of x - x[0], the first row
+// being close to the data (those that come with x: of x itself). A sum of squares is taken about a mean of
+// the same rows and corrected by (sum (x - m_b))^2 / n_b for its rounding: nothing is subtracted that is
+// large against the deviations, so a large mean costs no digits of the variance.
 //
 // Work-items of reductions. CPU style: a work-item has a block; it goes through strips of rows that stay
 // in the first-level cache while groups of LANES channels take turns. GPU style: a work-group has TX
@@ -54,11 +55,26 @@ INLINE float tree_sum(float v, local float *scratch)
 #define IS_WRITER 1
 #endif
 
+// Sums are of SUM_ROWS rows at a time: one long sum is less exact.
+#define SUM_ROWS 32
+#ifdef STYLE_GPU
+// Runs BODY for the rows of [begin, end) that are this item's, SUM_ROWS of them at a time between
+// START and FINISH.
+#define EACH_ROW(START, BODY, FINISH)                                                              \
+    for (ulong from = begin; from < end; from += SUM_ROWS * STEP) {                                \
+        const ulong until = min(end, from + SUM_ROWS * STEP);                                      \
+        START;                                                                                     \
+        for (ulong r = from + FIRST; r < until; r += STEP) BODY;                                   \
+        FINISH;                                                                                    \
+    }
+#else
+// Rows of a strip: about 2048 elements.
+#define STRIP_ROWS(C) (ulong) clamp(2048 / (C), 1, SUM_ROWS)
+#endif
+
 // ---- training: statistics ----------------------------------------------------------------------
 
-#define STRIP 2048 // elements
-
-// partial [block][3][C]: n_b, m_b, M_b
+// partial [block][3][C]: n_b, m_b, M_b; then [C]: x[0]
 #ifdef STYLE_GPU
 REDUCE_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), const ulong rows,
                                     const ulong block_rows, const int C)
@@ -70,53 +86,57 @@ REDUCE_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), co
     const ulong begin = block * block_rows, end = min(rows, begin + block_rows);
     const float n = (float)(end - begin);
     x += c;
-    const floatl K = load_lanes(x + begin * (ulong)C, m);
+    const floatl K = load_lanes(x, m);
     floatl sum = 0.0f;
-    for (ulong r = begin + FIRST; r < end; r += STEP) sum += load_lanes(x + r * (ulong)C, m) - K;
+    EACH_ROW(floatl part = 0.0f, part += load_lanes(x + r * (ulong)C, m) - K, sum += part)
     const floatl mean = TOTAL(sum) / n;
     floatl squares = 0.0f, rest = 0.0f;
-    for (ulong r = begin + FIRST; r < end; r += STEP) {
-        const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
-        squares += d * d;
-        rest += d;
-    }
+    EACH_ROW(
+        floatl part = 0.0f; floatl part_rest = 0.0f,
+        {
+            const floatl d = load_lanes(x + r * (ulong)C, m) - K - mean;
+            part += d * d;
+            part_rest += d;
+        },
+        squares += part;
+        rest += part_rest)
     squares = TOTAL(squares);
     rest = TOTAL(rest);
     if (IS_WRITER) {
         partial += block * 3 * (ulong)C + (ulong)c;
         store_lanes((floatl)n, partial, m);
-        store_lanes(K + mean, partial + C, m);
+        store_lanes(mean + rest / n, partial + C, m);
         store_lanes(fmax(squares - rest * rest / n, (floatl)0.0f), partial + 2 * C, m);
+        if (end == rows) store_lanes(K, partial + 3 * C, m);
     }
 }
 #else
-// The n rows of a strip, of m channels, join the `before` rows that partial has.
-INLINE void add_strip(global const float *x, global float *partial, const int n, const float before,
-                      const int C, const int m)
+// The n rows of a strip, of m channels, less K, join the `before` rows that partial has.
+INLINE void add_strip(global const float *x, const floatl K, global float *partial, const int n,
+                      const float before, const int C, const int m)
 {
     floatl sum[2] = {0.0f, 0.0f}, squares[2] = {0.0f, 0.0f}, rest[2] = {0.0f, 0.0f};
-    const floatl K = load_lanes(x, m);
     int r = 0;
     for (; r + 2 <= n; r += 2) {
         sum[0] += load_lanes(x + (ulong)r * (ulong)C, m) - K;
         sum[1] += load_lanes(x + (ulong)(r + 1) * (ulong)C, m) - K;
     }
     if (r < n) sum[0] += load_lanes(x + (ulong)r * (ulong)C, m) - K;
-    const floatl mean = (sum[0] + sum[1]) / (float)n;
+    floatl mean = (sum[0] + sum[1]) / (float)n;
     for (r = 0; r < n; r++) {
         const floatl d = load_lanes(x + (ulong)r * (ulong)C, m) - K - mean;
         squares[r & 1] = fma(d, d, squares[r & 1]);
         rest[r & 1] += d;
     }
     const floatl over = rest[0] + rest[1];
+    mean += over / (float)n;
     const floatl about = fmax(squares[0] + squares[1] - over * over / (float)n, (floatl)0.0f);
-    const floatl here = K + mean;
     if (before == 0.0f) {
-        store_lanes(here, partial + C, m);
+        store_lanes(mean, partial + C, m);
         store_lanes(about, partial + 2 * C, m);
         return;
     }
-    const floatl old = load_lanes(partial + C, m), d = here - old;
+    const floatl old = load_lanes(partial + C, m), d = mean - old;
     const float share = (float)n / (before + (float)n);
     store_lanes(fma(d, (floatl)share, old), partial + C, m);
     store_lanes(load_lanes(partial + 2 * C, m) + fma(d * d, (floatl)(before * share), about),
@@ -129,29 +149,36 @@ CPU_KERNEL void batch_norm_stats(ARG(const float, x), ARG(float, partial), const
     VIEW(x);
     VIEW(partial);
     const ulong begin = get_group_id(0) * block_rows, end = min(rows, begin + block_rows);
-    const ulong strip = (ulong)max(1, STRIP / C);
+    const ulong strip = STRIP_ROWS(C);
     partial += get_group_id(0) * 3 * (ulong)C;
     for (ulong r = begin; r < end; r += strip) {
         const int n = (int)min(strip, end - r);
         const float before = (float)(r - begin);
-#define AT(i, m) add_strip(x + r * (ulong)C + i, partial + i, n, before, C, m)
+#define AT(i, m)                                                                                   \
+    add_strip(x + r * (ulong)C + i, load_lanes(x + i, m), partial + i, n, before, C, m)
         EACH_LANES(0, C, AT);
 #undef AT
     }
-#define AT(i, m) store_lanes((floatl)(float)(end - begin), partial + i, m)
+#define AT(i, m)                                                                                   \
+    do {                                                                                           \
+        store_lanes((floatl)(float)(end - begin), partial + i, m);                                 \
+        if (end == rows) store_lanes(load_lanes(x + i, m), partial + 3 * C + i, m);                \
+    } while (0)
     EACH_LANES(0, C, AT);
 #undef AT
 }
 #endif
 
-// Merges the blocks; running statistics move by `momentum` towards mean and unbiased variance;
-// counter (may be absent) goes up by one. factor [C] = gamma / sqrt(var + eps).
+// Merges the blocks (K: the first one's mean). Running statistics move by `momentum` towards mean and
+// unbiased variance; counter (may be absent) goes up by one. factor [C] = gamma / sqrt(var + eps), when
+// has_factor. came_with_x: means are of x itself.
 REDUCE_KERNEL void batch_norm_merge(ARG(const float, partial), ARG(const float, gamma),
                                     ARG(float, mean), ARG(float, invstd), ARG(float, running_mean),
                                     ARG(float, running_var), ARG(float, counter),
                                     ARG(float, factor), const ulong rows, const ulong blocks,
                                     const int C, const float eps, const float momentum,
-                                    const int has_counter, const int has_factor)
+                                    const int came_with_x, const int has_counter,
+                                    const int has_factor)
 {
     VIEW(partial);
     VIEW(gamma);
@@ -177,7 +204,9 @@ REDUCE_KERNEL void batch_norm_merge(ARG(const float, partial), ARG(const float, 
     }
     squares = TOTAL(squares);
     if (!IS_WRITER) return;
-    const floatl average = K + middle;
+    floatl origin = 0.0f;
+    if (!came_with_x) origin = load_lanes(partial + blocks * 3 * (ulong)C, m);
+    const floatl average = origin + (K + middle);
     const floatl inverse = 1.0f / sqrt(squares / (float)rows + eps);
     store_lanes(average, mean + c, m);
     store_lanes(inverse, invstd + c, m);
@@ -296,13 +325,17 @@ REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(c
     floatl sum = 0.0f, product = 0.0f;
     x += c;
     dy += c;
-    for (ulong r = begin + FIRST; r < end; r += STEP) {
-        const floatl d = load_lanes(x + r * (ulong)C, m) - mean;
-        floatl g = load_lanes(dy + r * (ulong)C, m);
-        if (load_exists) g = through(g, d, factor, shift, load_act, load_alpha);
-        sum += g;
-        product += g * d;
-    }
+    EACH_ROW(
+        floatl part = 0.0f; floatl part_product = 0.0f,
+        {
+            const floatl d = load_lanes(x + r * (ulong)C, m) - mean;
+            floatl g = load_lanes(dy + r * (ulong)C, m);
+            if (load_exists) g = through(g, d, factor, shift, load_act, load_alpha);
+            part += g;
+            part_product += g * d;
+        },
+        sum += part;
+        product += part_product)
     sum = TOTAL(sum);
     product = TOTAL(product);
     if (IS_WRITER) {
@@ -312,7 +345,7 @@ REDUCE_KERNEL void channel_sums(ARG(const float, dy), ARG(const float, x), ARG(c
     }
 #else
     const ulong begin = get_group_id(0) * block_rows, end = min(rows, begin + block_rows);
-    const ulong strip = (ulong)max(1, STRIP / C);
+    const ulong strip = STRIP_ROWS(C);
     partial += get_group_id(0) * 2 * (ulong)C;
     for (ulong r = begin; r < end; r += strip) {
         const int n = (int)min(strip, end - r);

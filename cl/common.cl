@@ -202,12 +202,13 @@ INLINE void put_lanes(floatl v, global float *p, const int n, const int accumula
     VIEW(load_inverse);                                                                            \
     VIEW(load_scale);                                                                              \
     VIEW(load_shift)
-// The n lanes' numbers from channel c on.
-#define LOAD_CHANNELS(centre, factor, shift, c, n)                                                 \
-    const floatl centre = load_lanes(load_centre + (c), n);                                        \
-    const floatl factor =                                                                          \
-        load_lanes(load_inverse + (c), n) * load_lanes(load_scale + (c), n);                       \
-    const floatl shift = load_lanes(load_shift + (c), n)
+// Of no activation and of relu, nothing below `least` remains: LOAD_LEAST.
+#define LOAD_LEAST (load_act == ACT_RELU ? 0.0f : -INFINITY)
+INLINE floatl loaded_lanes(floatl x, floatl centre, floatl factor, floatl shift, float least)
+{
+    const floatl y = fma(x - centre, factor, shift);
+    return select(y, (floatl)0.0f, y < least);
+}
 
 // Transforms of Winograd's F(4x4,3x3), one dimension of them, for conv/winograd.cl and
 // conv/winograd_gpu.cl; ' is transposed.

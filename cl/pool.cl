@@ -40,16 +40,30 @@ INLINE int end_window(int i, int pad, int stride, int windows)
 
 // ---- maximum -----------------------------------------------------------------------------------
 
+// What the pixels become while they are read (LOAD_ARGS of common.cl), of the lanes at hand. Maxima are
+// compared after it.
+typedef struct {
+    int exists;
+    float least;
+    floatl centre, factor, shift;
+} load_t;
+
+INLINE floatl pooled_lanes(global const float *x, const int m, const load_t l)
+{
+    const floatl v = load_lanes(x, m);
+    return l.exists ? loaded_lanes(v, l.centre, l.factor, l.shift, l.least) : v;
+}
+
 // The first maximum of rows x columns positions, of which the first is position `first` of the
 // window; a NaN takes its place (the last one, as in PyTorch).
 INLINE void max_scan(global const float *x, const pool_t g, const int rows, const int columns,
-                     const int first, const int m, floatl *best, intl *at)
+                     const int first, const int m, const load_t l, floatl *best, intl *at)
 {
-    *best = load_lanes(x, m);
+    *best = pooled_lanes(x, m, l);
     *at = first;
     for (int r = 0; r < rows; r++, x += (ulong)g.W * (ulong)g.C) {
         for (int s = 0; s < columns; s++) {
-            const floatl v = load_lanes(x + (ulong)s * (ulong)g.C, m);
+            const floatl v = pooled_lanes(x + (ulong)s * (ulong)g.C, m, l);
             const intl take = (v > *best) | (v != v);
             *best = select(*best, v, take);
             *at = select(*at, (intl)(first + r * g.S + s), take);
@@ -58,7 +72,7 @@ INLINE void max_scan(global const float *x, const pool_t g, const int rows, cons
 }
 
 INLINE void max_pool_at(global const float *x, global float *y, global uchar *index, const pool_t g,
-                        ulong n, int p, int q, int c, const int m)
+                        ulong n, int p, int q, int c, const int m, const load_t l)
 {
     const int h0 = p * g.sh - g.ph, w0 = q * g.sw - g.pw;
     const int r0 = max(0, -h0), r1 = min(g.R, g.H - h0);
@@ -67,24 +81,38 @@ INLINE void max_pool_at(global const float *x, global float *y, global uchar *in
     intl at;
     x += in_at(g, n, h0 + r0, w0 + s0, c);
     if (r1 - r0 == 2 && s1 - s0 == 2) // the usual window, unrolled
-        max_scan(x, g, 2, 2, r0 * g.S + s0, m, &best, &at);
+        max_scan(x, g, 2, 2, r0 * g.S + s0, m, l, &best, &at);
     else
-        max_scan(x, g, r1 - r0, s1 - s0, r0 * g.S + s0, m, &best, &at);
+        max_scan(x, g, r1 - r0, s1 - s0, r0 * g.S + s0, m, l, &best, &at);
     const ulong o = out_at(g, n, p, q, c);
     store_lanes(best, y + o, m);
     store_lanes_u8(LANES_CONVERT(uchar)(at), index + o, m);
 }
 
 LANES_KERNEL void max_pool_fwd(ARG(const float, x), ARG(float, y), ARG(uchar, index),
-                               const ulong rows, const int per_item, POOL_ARGS)
+                               const ulong rows, const int per_item, POOL_ARGS, LOAD_ARGS)
 {
     VIEW(x);
     VIEW(y);
     VIEW(index);
+    LOAD_VIEWS;
     POOL_INIT;
-#define AT(n, p, q, c, m) max_pool_at(x, y, index, g, n, p, q, c, m)
-    EACH_OUTPUT(P, Q);
+    if (load_exists) {
+#define AT(n, p, q, c, m)                                                                          \
+    do {                                                                                           \
+        const load_t l = {1, LOAD_LEAST, load_lanes(load_centre + (c), m),                         \
+                          load_lanes(load_inverse + (c), m) * load_lanes(load_scale + (c), m),     \
+                          load_lanes(load_shift + (c), m)};                                        \
+        max_pool_at(x, y, index, g, n, p, q, c, m, l);                                             \
+    } while (0)
+        EACH_OUTPUT(P, Q);
 #undef AT
+    } else {
+        const load_t none = {0, 0.0f, 0.0f, 0.0f, 0.0f};
+#define AT(n, p, q, c, m) max_pool_at(x, y, index, g, n, p, q, c, m, none)
+        EACH_OUTPUT(P, Q);
+#undef AT
+    }
 }
 
 // Each input position takes from the windows that cover it the values whose index points at it:

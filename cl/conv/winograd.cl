@@ -82,16 +82,31 @@ CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C,
 
 // ---- one tile --------------------------------------------------------------------------------
 
-// v [36] at distance step = B' d B of VW channels of 6x6 pixels.
-#define DEFINE_INPUT_TILE(name, space)                                                             \
+// What the pixels become while they are read (LOAD_ARGS of common.cl).
+struct load {
+    const global float *centre, *inverse, *scale, *shift;
+    float least;
+    int exists;
+};
+#define LOAD {load_centre, load_inverse, load_scale, load_shift, LOAD_LEAST, load_exists}
+#define NO_LOAD {0, 0, 0, 0, 0.0f, 0}
+// The numbers of n channels from c on.
+#define LOAD_VECTORS(l, c, n)                                                                      \
+    const FLOATV centre = load_lanes((l)->centre + (c), n);                                        \
+    const FLOATV factor = load_lanes((l)->inverse + (c), n) * load_lanes((l)->scale + (c), n);     \
+    const FLOATV shift = load_lanes((l)->shift + (c), n)
+
+// v [36] at distance step = B' d B of VW channels, from c on, of 6x6 pixels.
+#define DEFINE_INPUT_TILE(name, space, SETUP, PIXEL)                                               \
     static void name(global float *v, size_t step, const space float *d, size_t row,               \
-                     size_t column)                                                                \
+                     size_t column, const struct load *l, int c)                                   \
     {                                                                                              \
         FLOATV t[6][6];                                                                            \
+        SETUP;                                                                                     \
         for (int j = 0; j < 6; j++, d += column)                                                   \
-            INPUT_TRANSFORM(VLOAD(0, d), VLOAD(0, d + row), VLOAD(0, d + 2 * row),                 \
-                            VLOAD(0, d + 3 * row), VLOAD(0, d + 4 * row), VLOAD(0, d + 5 * row),   \
-                            t[0][j], t[1][j], t[2][j], t[3][j], t[4][j], t[5][j]);                 \
+            INPUT_TRANSFORM(PIXEL(d), PIXEL(d + row), PIXEL(d + 2 * row), PIXEL(d + 3 * row),      \
+                            PIXEL(d + 4 * row), PIXEL(d + 5 * row), t[0][j], t[1][j], t[2][j],     \
+                            t[3][j], t[4][j], t[5][j]);                                            \
         for (int i = 0; i < 6; i++, v += 6 * step) {                                               \
             FLOATV o[6];                                                                           \
             INPUT_TRANSFORM(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], o[0], o[1],      \
@@ -99,15 +114,24 @@ CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C,
             _Pragma("unroll") for (int j = 0; j < 6; j++) VSTORE(o[j], 0, v + j * step);           \
         }                                                                                          \
     }
-DEFINE_INPUT_TILE(input_tile, global)
-DEFINE_INPUT_TILE(input_tile_staged, private)
+#define AS_IT_IS(p) VLOAD(0, p)
+#define LOADED(p) loaded_lanes(VLOAD(0, p), centre, factor, shift, l->least)
+DEFINE_INPUT_TILE(input_tile, global, (void)l, AS_IT_IS)
+DEFINE_INPUT_TILE(input_tile_loaded, global, LOAD_VECTORS(l, c, VW), LOADED)
+DEFINE_INPUT_TILE(input_tile_staged, private, (void)l, AS_IT_IS)
 
 // The same where only rows r0 .. r1 - 1 and columns j0 .. j1 - 1 of the 6x6 pixels are inside the
 // image: rows outside are read from one inside and masked.
 static void input_tile_edge(global float *v, size_t step, const global float *d, size_t row,
-                            size_t column, int r0, int r1, int j0, int j1)
+                            size_t column, const struct load *l, int c, int r0, int r1, int j0,
+                            int j1)
 {
-    FLOATV t[6][6];
+    FLOATV t[6][6], centre = (FLOATV)(0.0f), factor = centre, shift = centre;
+    if (l->exists) {
+        centre = VLOAD(0, l->centre + c);
+        factor = VLOAD(0, l->inverse + c) * VLOAD(0, l->scale + c);
+        shift = VLOAD(0, l->shift + c);
+    }
     size_t at[6];
     INTV mask[6];
     _Pragma("unroll") for (int i = 0; i < 6; i++)
@@ -121,8 +145,12 @@ static void input_tile_edge(global float *v, size_t step, const global float *d,
             _Pragma("unroll") for (int i = 0; i < 6; i++) t[i][j] = (FLOATV)(0.0f);
             continue;
         }
+        _Pragma("unroll") for (int i = 0; i < 6; i++) p[i] = VLOAD(0, d + at[i] + j * column);
+        if (l->exists)
+            _Pragma("unroll") for (int i = 0; i < 6; i++) p[i] =
+                loaded_lanes(p[i], centre, factor, shift, l->least);
         _Pragma("unroll") for (int i = 0; i < 6; i++) p[i] =
-            AS_FLOATV(AS_INTV(VLOAD(0, d + at[i] + j * column)) & mask[i]);
+            AS_FLOATV(AS_INTV(p[i]) & mask[i]);
         INPUT_TRANSFORM(p[0], p[1], p[2], p[3], p[4], p[5], t[0][j], t[1][j], t[2][j], t[3][j],
                         t[4][j], t[5][j]);
     }
@@ -134,9 +162,10 @@ static void input_tile_edge(global float *v, size_t step, const global float *d,
     }
 }
 
-// patch [size][size][VW] = n channels of the pixels from (top, left) on; zero outside the image.
+// patch [size][size][VW] = n channels, from c on, of the pixels from (top, left) on; zero outside the
+// image, which begins at that channel.
 static void stage_pixels(float *patch, int size, const global float *image, int top, int left,
-                         int H, int W, int C, int n)
+                         int H, int W, int C, const struct load *l, int c, int n)
 {
     for (int i = 0; i < size; i++)
         for (int j = 0; j < size; j++, patch += VW) {
@@ -144,6 +173,10 @@ static void stage_pixels(float *patch, int size, const global float *image, int 
             const int inside = y >= 0 && y < H && x >= 0 && x < W;
             FLOATV d = (FLOATV)(0.0f);
             if (inside) d = load_lanes(image + ((size_t)y * W + x) * C, n);
+            if (inside && l->exists) {
+                LOAD_VECTORS(l, c, n);
+                d = loaded_lanes(d, centre, factor, shift, l->least);
+            }
             VSTORE(d, 0, patch);
         }
 }
@@ -157,7 +190,8 @@ struct image {
 // v [36][tiles][row] of `tiles` tiles from number `first` on, channels c0 .. c0 + cc - 1; the last
 // group of channels is filled up with zeros.
 static void input_block(global float *v, size_t step, int row, const global float *x,
-                        struct image g, int first, int tiles, int c0, int cc)
+                        struct image g, const struct load *l, int first, int tiles, int c0,
+                        int cc)
 {
     int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
     const global float *image = x + (size_t)(first / g.tiles_w / g.tiles_h) * g.H * g.W * g.C + c0;
@@ -169,14 +203,17 @@ static void input_block(global float *v, size_t step, int row, const global floa
         const global float *from = image + ((long)top * g.W + left) * g.C;
         const size_t line = (size_t)g.W * g.C;
         for (int c = 0; c < cc; c += VW) {
-            if (inside && c + VW <= cc) {
-                input_tile(v + c, step, from + c, line, g.C);
+            if (inside && c + VW <= cc && l->exists) {
+                input_tile_loaded(v + c, step, from + c, line, g.C, l, c0 + c);
+            } else if (inside && c + VW <= cc) {
+                input_tile(v + c, step, from + c, line, g.C, l, c0 + c);
             } else if (c + VW <= cc && r0 < r1) {
-                input_tile_edge(v + c, step, from + c, line, g.C, r0, r1, j0, j1);
+                input_tile_edge(v + c, step, from + c, line, g.C, l, c0 + c, r0, r1, j0, j1);
             } else {
                 float patch[36 * VW];
-                stage_pixels(patch, 6, image + c, top, left, g.H, g.W, g.C, min(VW, cc - c));
-                input_tile_staged(v + c, step, patch, 6 * VW, VW);
+                stage_pixels(patch, 6, image + c, top, left, g.H, g.W, g.C, l, c0 + c,
+                             min(VW, cc - c));
+                input_tile_staged(v + c, step, patch, 6 * VW, VW, l, c0 + c);
             }
         }
         if (++tw < g.tiles_w) continue;
@@ -233,11 +270,49 @@ static void output_tile(float *y, const global float *m, size_t step)
 
 // ---- image from image ------------------------------------------------------------------------
 
+// The h x w pixels of a 4x4 tile, each plus bias, join a block's statistics [3][K], which has `before`
+// pixels: their number, mean, sum of squared deviations (batch_norm.cl has the formulas).
+static void add_statistics(global float *to, const float *pixels, FLOATV bias, int h, int w,
+                           int before, int K, int lanes)
+{
+    FLOATV mean = (FLOATV)(0.0f), squares = mean;
+    const float count = (float)(h * w);
+    if (h == 4 && w == 4) {
+        for (int i = 15; i >= 0; i--) mean += VLOAD(i, pixels);
+        mean *= 1.0f / 16.0f;
+        _Pragma("unroll") for (int i = 0; i < 16; i++)
+        {
+            const FLOATV d = VLOAD(i, pixels) - mean;
+            squares = fma(d, d, squares);
+        }
+    } else {
+        for (int i = 0; i < h; i++)
+            for (int j = 0; j < w; j++) mean += VLOAD(i * 4 + j, pixels);
+        mean *= 1.0f / count;
+        for (int i = 0; i < h; i++)
+            for (int j = 0; j < w; j++) {
+                const FLOATV d = VLOAD(i * 4 + j, pixels) - mean;
+                squares = fma(d, d, squares);
+            }
+    }
+    mean += bias;
+    if (before > 0) {
+        const FLOATV old = load_lanes(to + K, lanes), d = mean - old;
+        const float share = count / ((float)before + count);
+        mean = fma(d, (FLOATV)(share), old);
+        squares += fma(d * d, (FLOATV)((float)before * share), load_lanes(to + 2 * K, lanes));
+    }
+    store_lanes((FLOATV)((float)before + count), to, lanes);
+    store_lanes(mean, to + K, lanes);
+    store_lanes(squares, to + 2 * K, lanes);
+}
+
 // Channels of one pass over the products: what stays in the first-level cache of a panel.
 #define DEPTH 256
 
 CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(float, y),
-                                EPILOGUE_ARGS, ARG(float, scratch), const int N, const int H,
+                                EPILOGUE_ARGS, LOAD_ARGS, ARG(float, statistics),
+                                const int has_statistics, ARG(float, scratch), const int N, const int H,
                                 const int W, const int C, const int P, const int Q, const int K,
                                 const int pad_h, const int pad_w, const int block_tiles,
                                 const int group_panels, const int chunk_panels, const int v_step,
@@ -247,8 +322,11 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
     VIEW(u);
     VIEW(y);
     VIEW(scratch);
+    VIEW(statistics);
     EPILOGUE_VIEWS;
+    LOAD_VIEWS;
     const struct image g = {H, W, C, pad_h, pad_w, (P + 3) / 4, (Q + 3) / 4};
+    const struct load l = LOAD;
     const int tiles = N * g.tiles_h * g.tiles_w, panels = (K + NR - 1) / NR;
     const int blocks = (tiles + block_tiles - 1) / block_tiles;
     const int groups = (panels + group_panels - 1) / group_panels;
@@ -271,7 +349,7 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
         const int first = item % blocks * block_tiles, panel0 = item / blocks * group_panels;
         const int rows = min(block_tiles, tiles - first);
         const int panel_end = min(panel0 + group_panels, panels);
-        input_block(v, v_step, width, x, g, first, rows, 0, C);
+        input_block(v, v_step, width, x, g, &l, first, rows, 0, C);
         for (int panel = panel0; panel < panel_end; panel += chunk_panels) {
             const int chunk = min(chunk_panels, panel_end - panel), columns = chunk * NR;
             for (int xi = 0; xi < POINTS; xi++)
@@ -286,6 +364,7 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
             const int k_end = min(K, (panel + chunk) * NR);
             int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
             int n = first / g.tiles_w / g.tiles_h;
+            int pixels_before = 0; // of this block
             for (int t = 0; t < rows; t++) {
                 const size_t at = (((size_t)n * P + th * 4) * Q + tw * 4) * K;
                 const int h = min(4, P - th * 4), w = min(4, Q - tw * 4);
@@ -293,6 +372,11 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
                     const int lanes = min(VW, K - k);
                     float pixels[16 * VW];
                     output_tile(pixels, m + t * columns + (k - panel * NR), m_step);
+                    if (has_statistics)
+                        add_statistics(statistics + (size_t)(item % blocks) * 3 * K + k, pixels,
+                                       epi_parts & EPI_BIAS ? load_lanes(epi_bias + k, lanes)
+                                                            : (FLOATV)(0.0f),
+                                       h, w, pixels_before, K, lanes);
                     if (simple && lanes == VW && h == 4 && w == 4) {
                         const FLOATV bias =
                             epi_parts & EPI_BIAS ? VLOAD(0, epi_bias + k) : (FLOATV)(0.0f);
@@ -318,6 +402,7 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
                             store_lanes(value, y + out, lanes);
                         }
                 }
+                pixels_before += h * w;
                 if (++tw < g.tiles_w) continue;
                 tw = 0;
                 if (++th < g.tiles_h) continue;
@@ -362,6 +447,7 @@ DEFINE_GRADIENT_TILE(gradient_tile_staged, private)
 static void gradient_block(global float *z, size_t step, const global float *dy, struct image g,
                            int first, int tiles, int k0)
 {
+    const struct load as_it_is = NO_LOAD;
     int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;
     const global float *image = dy + (size_t)(first / g.tiles_w / g.tiles_h) * g.H * g.W * g.C + k0;
     for (int t = 0; t < tiles; t++, z += NR) {
@@ -372,7 +458,7 @@ static void gradient_block(global float *z, size_t step, const global float *dy,
                               (size_t)g.W * g.C, g.C);
             } else {
                 float patch[16 * VW];
-                stage_pixels(patch, 4, image + k, top, left, g.H, g.W, g.C,
+                stage_pixels(patch, 4, image + k, top, left, g.H, g.W, g.C, &as_it_is, 0,
                              clamp(g.C - k0 - k, 0, VW));
                 gradient_tile_staged(z + k, step, patch, 4 * VW, VW);
             }
@@ -387,7 +473,7 @@ static void gradient_block(global float *z, size_t step, const global float *dy,
 
 // Group 0: `block` of the chunk's tiles, 1: panel of x, then panels of dy.
 CPU_KERNEL void winograd_filter_tiles(ARG(const float, x), ARG(const float, dy), ARG(float, v),
-                                      ARG(float, z), const int H, const int W, const int C,
+                                      ARG(float, z), LOAD_ARGS, const int H, const int W, const int C,
                                       const int P, const int Q, const int K, const int pad_h,
                                       const int pad_w, const int first, const int count,
                                       const int block, const int stride, const int v_step,
@@ -397,13 +483,15 @@ CPU_KERNEL void winograd_filter_tiles(ARG(const float, x), ARG(const float, dy),
     VIEW(dy);
     VIEW(v);
     VIEW(z);
+    LOAD_VIEWS;
+    const struct load l = LOAD;
     const int tiles_h = (P + 3) / 4, tiles_w = (Q + 3) / 4, x_panels = (C + NR - 1) / NR;
     const int from = get_group_id(0) * block, tiles = min(block, count - from);
     const int panel = get_group_id(1);
     if (panel < x_panels) {
         const struct image g = {H, W, C, pad_h, pad_w, tiles_h, tiles_w};
-        input_block(v + ((size_t)panel * stride + from) * NR, v_step, NR, x, g, first + from, tiles,
-                    panel * NR, min(NR, C - panel * NR));
+        input_block(v + ((size_t)panel * stride + from) * NR, v_step, NR, x, g, &l, first + from,
+                    tiles, panel * NR, min(NR, C - panel * NR));
     } else {
         const struct image g = {P, Q, K, 0, 0, tiles_h, tiles_w};
         gradient_block(z + ((size_t)(panel - x_panels) * stride + from) * NR, z_step, dy, g,

@@ -13,7 +13,17 @@ struct tdm__kernel {
     tdm__kernel *next;
 };
 
+/* An operand of a kernel that has been counted for the node. */
+typedef struct access {
+    const char *kernel;
+    tdm_value value;
+    bool write;
+} access;
+enum { MOST_ACCESSES = 64 };
+
 struct tdm__build {
+    access accesses[MOST_ACCESSES];
+    int n_accesses;
     tdm__planning *planning;
     const tdm__planned *node;
     size_t plan_node;
@@ -137,6 +147,26 @@ static void arg_value(tdm__kernel *k, tdm_value value)
     }
 }
 
+/* Traffic of activations: what lives in the arena. A kernel that is launched on one part of a
+ * tensor after the other counts once. */
+static void count_access(tdm__kernel *k, tdm_value value, bool write)
+{
+    tdm__build *b = k->build;
+    const tdm__planning *p = b->planning;
+    if (b->status || value < 0 || p->home[value] < 0 ||
+        p->homes[p->home[value]].kind != TDM__HOME_ARENA)
+        return;
+    const access now = {launch_of(k)->name, value, write};
+    for (int i = 0; i < b->n_accesses; i++)
+        if (b->accesses[i].kernel == now.kernel && b->accesses[i].value == value &&
+            b->accesses[i].write == write)
+            return;
+    if (b->n_accesses < MOST_ACCESSES) b->accesses[b->n_accesses++] = now;
+    const uint64_t bytes = tdm__desc_bytes(&p->graph->values[value].desc);
+    tdm__plan_node *node = &p->plan->nodes[b->plan_node];
+    *(write ? &node->write_bytes : &node->read_bytes) += bytes;
+}
+
 static tdm_value input_value(const tdm__build *b, int input)
 {
     return input >= 0 && input < b->node->io.n_in ? tdm__planned_operand(b->node, input)
@@ -150,12 +180,17 @@ static tdm_value output_value(const tdm__build *b, int output)
 
 void tdm__arg_in(tdm__kernel *k, int input)
 {
-    arg_value(k, input_value(k->build, input));
+    const tdm_value value = input_value(k->build, input);
+    arg_value(k, value);
+    count_access(k, value, false);
 }
 
 void tdm__arg_out(tdm__kernel *k, int output)
 {
-    arg_value(k, output_value(k->build, output));
+    const tdm_value value = output_value(k->build, output);
+    arg_value(k, value);
+    count_access(k, value, true);
+    if (output == 0 && k->build->node->io.accumulate) count_access(k, value, false);
 }
 
 static bool workspace_has(const tdm__build *b, uint64_t offset)
@@ -203,6 +238,7 @@ void tdm__arg_epilogue(tdm__kernel *k, int bias_input)
     arg_value(k, node->scale);
     arg_value(k, node->shift);
     arg_value(k, node->residual);
+    count_access(k, node->residual, false);
     tdm__arg_i32(k, (bias >= 0 ? PART_BIAS : 0) | (e->affine ? PART_AFFINE : 0) |
                         (e->residual ? PART_RESIDUAL : 0) | (e->act_grad ? PART_ACT_GRAD : 0));
     tdm__arg_i32(k, e->act);
@@ -220,6 +256,13 @@ void tdm__arg_load(tdm__kernel *k)
     tdm__arg_i32(k, load->input > 0);
     tdm__arg_i32(k, load->act);
     tdm__arg_f32(k, (double)load->alpha);
+}
+
+void tdm__arg_statistics(tdm__kernel *k)
+{
+    const tdm__planning *p = k->build->planning;
+    const int home = k->build->node->statistics;
+    arg_view(k, home < 0 ? spare(k->build) : p->homes[home].view, sizeof(float));
 }
 
 void tdm__arg_i32(tdm__kernel *k, int64_t v)
@@ -409,6 +452,10 @@ tdm_status tdm__planning_prepare(tdm__planning *p)
         if (!p->nodes[k].removed) status = prepare_node(p, &p->nodes[k]);
     if (!status) status = add_copies(p);
     plan->stats.launches = (int)plan->n_steps;
+    for (size_t k = 0; k < plan->n_nodes; k++) {
+        plan->stats.activation_read_bytes += plan->nodes[k].read_bytes;
+        plan->stats.activation_write_bytes += plan->nodes[k].write_bytes;
+    }
     for (size_t s = 0; s < plan->n_steps; s++) {
         plan->stats.flops += plan->steps[s].launch.flops;
         plan->stats.bytes += plan->steps[s].launch.bytes;

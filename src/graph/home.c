@@ -131,6 +131,33 @@ static tdm_status inner_homes(tdm__planning *p, const int *last_use)
     return TDM_OK;
 }
 
+/* Statistics live from their producer to the one reader. */
+static tdm_status statistics_homes(tdm__planning *p)
+{
+    for (int at = 0; at < (int)p->n_nodes; at++) {
+        tdm__planned *reader = &p->nodes[at];
+        if (reader->removed || !reader->io.blocks || !reader->entry->op->reads_statistics) continue;
+        const tdm_value value = tdm__planned_operand(reader, 0);
+        tdm__planned *producer = &p->nodes[p->producer[value]];
+        const tdm_desc *desc = &reader->io.in[0];
+        uint64_t bytes;
+        if (!tdm__mul_u64(3 * sizeof(float) * reader->io.blocks,
+                          (uint64_t)desc->dim[desc->rank - 1], &bytes))
+            return tdm__fail(TDM_ERR_SHAPE, "%s: statistics of too many bytes",
+                             reader->entry->name);
+        tdm_status status =
+            tdm__grow(&p->homes, &p->homes_capacity, p->n_homes + 1, sizeof *p->homes);
+        if (status) return status;
+        p->homes[p->n_homes] = (tdm__home){.kind = TDM__HOME_ARENA,
+                                           .owner = value,
+                                           .bytes = bytes,
+                                           .first = p->producer[value],
+                                           .last = at};
+        producer->statistics = reader->statistics = (int)p->n_homes++;
+    }
+    return TDM_OK;
+}
+
 /* Would writing to this place early disturb a variable or another stored value? */
 static bool place_is_shared(const tdm__planning *p, size_t store)
 {
@@ -176,6 +203,7 @@ tdm_status tdm__planning_homes(tdm__planning *p)
     tdm_status status = TDM_OK;
     p->n_homes = p->n_copies = 0;
     p->plan->stats.inplace = 0;
+    if (!p->spec->no_fuse) tdm__planning_statistics(p);
     TDM_TRY(tdm__calloc_try(p->graph->n_values, sizeof *last_use, &last_use));
     for (size_t v = 0; v < p->graph->n_values; v++) {
         last_use[v] = p->pinned[v] ? INT_MAX : -1;
@@ -190,6 +218,7 @@ tdm_status tdm__planning_homes(tdm__planning *p)
     }
     TDM_TRY(outer_homes(p));
     TDM_TRY(inner_homes(p, last_use));
+    TDM_TRY(statistics_homes(p));
     TDM_TRY(store_homes(p));
 done:
     free(last_use);

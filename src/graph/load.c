@@ -1,4 +1,5 @@
-/* graph/load.c: values that are not stored because their readers compute them.
+/* graph/load.c: what readers and producers of a tensor take over from each other: values that are
+ * not stored because their readers compute them, and statistics that come with what they are about.
  *
  * A recipe (tdm_op.recipe) gives a value, channel by channel, from another tensor that is there
  * anyway: batch normalisation and activation from the raw result of a convolution. When all who
@@ -129,4 +130,44 @@ void tdm__planning_loads(tdm__planning *p)
 {
     for (int at = 0; at < (int)p->n_nodes; at++)
         if (!p->nodes[at].removed && can_pend(p, at)) pend(p, at);
+}
+
+/* ---- statistics --------------------------------------------------------------------------------
+ */
+
+static bool is_plain(const tdm__epilogue *e)
+{
+    return !e->affine && !e->residual && !e->act_grad && e->act == TDM__ACT_NONE;
+}
+
+/* The node's variant brings the statistics of its output 0, unless they would be of something else.
+ */
+static bool brings_statistics(const tdm__planned *node, tdm_value value)
+{
+    return node->variant && node->variant->statistics && node->out[0] == value &&
+           !node->io.accumulate && !node->io.blocks && is_plain(&node->io.epilogue);
+}
+
+/* Pairs each reader with who makes its input: a copy of that node, when the value is made again. */
+void tdm__planning_statistics(tdm__planning *p)
+{
+    p->plan->stats.statistics = 0;
+    for (size_t k = 0; k < p->n_nodes; k++) {
+        p->nodes[k].io.blocks = 0;
+        p->nodes[k].statistics = -1;
+    }
+    for (size_t k = 0; k < p->n_nodes; k++) {
+        tdm__planned *reader = &p->nodes[k];
+        if (reader->removed || !reader->entry->op->reads_statistics) continue;
+        const tdm_value value = tdm__planned_operand(reader, 0);
+        const int from = p->producer[value];
+        if (from >= 0 && brings_statistics(&p->nodes[from], value)) {
+            tdm__planned *producer = &p->nodes[from];
+            producer->io.blocks = reader->io.blocks =
+                producer->variant->statistics(p->traits, &producer->io);
+            p->plan->stats.statistics += reader->io.blocks > 0;
+        }
+        if (reader->variant->workspace) /* depends on whether they come */
+            reader->workspace = reader->variant->workspace(p->traits, &reader->io);
+    }
 }

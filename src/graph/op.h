@@ -58,6 +58,9 @@ typedef struct tdm__io {
     tdm__load load;
     bool accumulate; /* output 0 is added to what is there */
     bool pending;    /* output 0 is not stored: its readers compute it */
+    /* Statistics that a producer leaves for the reader of its output 0, tdm__arg_statistics: in so
+     * many blocks of rows; 0: none. */
+    uint64_t blocks;
 } tdm__io;
 
 /* ---- step scalars ---------------------------------------------------------------------------- */
@@ -106,6 +109,9 @@ void tdm__arg_step(tdm__kernel *k);
 void tdm__arg_epilogue(tdm__kernel *k, int bias_input);
 /* The seven LOAD_ARGS of cl/common.cl. */
 void tdm__arg_load(tdm__kernel *k);
+/* Per channel of the last axis, [io.blocks][3][channels]: the rows of a block, their mean, the sum of
+ * their squared deviations from it. Of output 0 for its producer, of input 0 for the reader. */
+void tdm__arg_statistics(tdm__kernel *k);
 void tdm__arg_i32(tdm__kernel *k, int64_t v); /* fails when it does not fit */
 void tdm__arg_u64(tdm__kernel *k, uint64_t v);
 void tdm__arg_f32(tdm__kernel *k, double v);
@@ -134,6 +140,9 @@ typedef struct tdm__variant {
     bool (*can_run)(const tdm__traits *traits, const tdm__io *io);              /* NULL: always */
     bool (*prefer)(const tdm__traits *traits, const tdm__io *io); /* false: only when asked for */
     uint64_t (*workspace)(const tdm__traits *traits, const tdm__io *io);        /* bytes; NULL: 0 */
+    /* Blocks in which it can bring the statistics of output 0, a number that follows from the shape;
+     * NULL: it cannot. Of what it computes, without an epilogue but the bias. */
+    uint64_t (*statistics)(const tdm__traits *traits, const tdm__io *io);
     tdm_status (*prepare)(tdm__build *b);
 } tdm__variant;
 enum { TDM__ON_CPU = 1, TDM__ON_GPU = 2, TDM__ON_ANY = 3 };
@@ -214,6 +223,7 @@ struct tdm_op {
     bool can_accumulate; /* output 0 can be added to instead of written (io.accumulate) */
     unsigned fuse;       /* TDM__FUSE_*: what it absorbs as a producer */
     const tdm__recipe *recipe; /* NULL: output 0 has none */
+    bool reads_statistics; /* of input 0, when its producer can bring them */
     int load_act_grad; /* 1 + the input that may come with a tdm__load of act_grad; 0: none */
 
     /* Checks inputs and attrs, fills out[0..n_out). Raises TDM_ERR_SHAPE by tdm__fail. */

@@ -372,8 +372,8 @@ void tdm__plan_get_stats(const tdm__plan *plan, tdm__plan_stats *out)
 tdm_status tdm__plan_text(const tdm__plan *plan, char **out)
 {
     tdm__str text = {0};
-    tdm__str_addf(&text, "%-40s %-24s %-12s %-20s %8s %12s %12s\n", "name", "operation",
-                  "algorithm", "output", "launches", "MMAC", "MB");
+    tdm__str_addf(&text, "%-40s %-24s %-12s %-20s %8s %12s %12s %12s %12s\n", "name", "operation",
+                  "algorithm", "output", "launches", "MMAC", "MB", "MB read", "MB written");
     for (size_t k = 0; k < plan->n_nodes; k++) {
         const tdm__plan_node *node = &plan->nodes[k];
         int launches = 0;
@@ -383,9 +383,10 @@ tdm_status tdm__plan_text(const tdm__plan *plan, char **out)
             launches++;
             bytes += plan->steps[s].launch.bytes;
         }
-        tdm__str_addf(&text, "%-40s %-24s %-12s %-20s %8d %12.3f %12.3f\n", node->name,
-                      node->op->name, node->variant, node->out, launches, node->macs * 1e-6,
-                      bytes * 1e-6);
+        tdm__str_addf(&text, "%-40s %-24s %-12s %-20s %8d %12.3f %12.3f %12.3f %12.3f\n",
+                      node->name, node->op->name, node->variant, node->out, launches,
+                      node->macs * 1e-6, bytes * 1e-6, 1e-6 * (double)node->read_bytes,
+                      1e-6 * (double)node->write_bytes);
     }
     tdm_status status = tdm__str_status(&text);
     if (status) tdm__str_free(&text);

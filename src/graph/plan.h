@@ -62,6 +62,7 @@ typedef struct tdm__plan_stats {
     int fused;                /* part of their producer's epilogue */
     int loads;                /* inputs that are transformed while they are read */
     int pending;              /* values that are not stored: all their readers do that */
+    int statistics;           /* reductions that came with what they reduce */
     int accumulated;          /* sums folded into a producer that adds to what is there */
     int inplace;              /* outputs that took over an input's storage */
     int recomputed;           /* values made again because keeping them would not fit */
@@ -70,9 +71,13 @@ typedef struct tdm__plan_stats {
     uint64_t naive_bytes;     /* the same without reuse */
     uint64_t workspace_bytes; /* largest workspace */
     double flops, bytes;      /* per run */
+    /* Activations and their gradients as kernels read and write them, per run: each tensor once for a
+     * kernel that has it as an operand, however often it is launched on parts of it. */
+    uint64_t activation_read_bytes, activation_write_bytes;
 } tdm__plan_stats;
 void tdm__plan_get_stats(const tdm__plan *plan, tdm__plan_stats *out);
-/* Text table of nodes: name, op, variant, output, launches, flops. free(*out). */
+/* Text table of nodes: name, op, variant, output, launches, flops, megabytes moved, and of these
+ * activations read and written. free(*out). */
 tdm_status tdm__plan_text(const tdm__plan *plan, char **out);
 /* Calls fn for every launch of the plan, with its node's op and name (bench, tests). A CLBlast call
  * and a copy come as a launch without a kernel. */

@@ -16,6 +16,7 @@ typedef struct tdm__planned {
     tdm_value base;                   /* accumulate: what is added to */
     /* of the load: what is read in the input's place, and the channels' numbers */
     tdm_value raw, load_centre, load_inverse, load_scale, load_shift;
+    int statistics; /* home of the statistics that it writes or reads; -1 none */
     const tdm__variant *variant;
     uint64_t workspace; /* bytes */
     tdm__view workspace_view;
@@ -84,6 +85,7 @@ bool tdm__planning_load_act_grad(tdm__planning *p, int at, const tdm__epilogue *
 void tdm__planning_accumulate(tdm__planning *p);
 tdm_status tdm__planning_variants(tdm__planning *p);
 void tdm__planning_loads(tdm__planning *p);
+void tdm__planning_statistics(tdm__planning *p);    /* of the homes: for who reads what now */
 tdm_status tdm__planning_homes(tdm__planning *p);   /* may be repeated */
 tdm_status tdm__planning_fit(tdm__planning *p);     /* makes values again until the rest fits */
 tdm_status tdm__planning_reserve(tdm__planning *p); /* instead of the following ones */
@@ -118,6 +120,7 @@ typedef struct tdm__plan_node {
     const char *variant;
     char out[64]; /* shape of the first output */
     double macs;
+    uint64_t read_bytes, write_bytes; /* of activations and their gradients */
 } tdm__plan_node;
 
 typedef struct tdm__plan_input {

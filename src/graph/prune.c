@@ -101,7 +101,8 @@ tdm_status tdm__planning_prune(tdm__planning *p)
                                 .load_centre = TDM_NO_VALUE,
                                 .load_inverse = TDM_NO_VALUE,
                                 .load_scale = TDM_NO_VALUE,
-                                .load_shift = TDM_NO_VALUE};
+                                .load_shift = TDM_NO_VALUE,
+                                .statistics = -1};
         for (int o = 0; o < node->op->n_out; o++) {
             planned.out[o] = node->out[o];
             p->producer[node->out[o]] = (int)p->n_nodes;

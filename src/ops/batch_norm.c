@@ -96,17 +96,19 @@ static void reference(const tdm__ref *ref)
     if (ref->out[NEW_COUNTER]) ref->out[NEW_COUNTER][0] += 1;
 }
 
-/* The blocks' statistics [blocks][3][channels], then the factor gamma invstd. */
-static uint64_t statistics_bytes(const tdm__channels *c, const tdm__traits *traits)
+/* The blocks' statistics [blocks][3][channels] and the first row, unless they came with x; then the
+ * factor gamma invstd. */
+static uint64_t statistics_bytes(const tdm__channels *c, const tdm__io *io,
+                                 const tdm__traits *traits)
 {
-    const uint64_t bytes = c->blocks * 3 * c->channels * sizeof(float);
+    const uint64_t bytes = io->blocks ? 0 : (c->blocks * 3 + 1) * c->channels * sizeof(float);
     return tdm__ceil_div(bytes, traits->align) * traits->align;
 }
 
 static uint64_t workspace(const tdm__traits *traits, const tdm__io *io)
 {
     tdm__channels c = tdm__channels_of(&io->in[X]);
-    return statistics_bytes(&c, traits) + c.channels * sizeof(float);
+    return statistics_bytes(&c, io, traits) + c.channels * sizeof(float);
 }
 
 static void emit_statistics(tdm__build *b, const tdm__channels *c)
@@ -126,29 +128,34 @@ static void emit_merge(tdm__build *b, const tdm__channels *c, uint64_t factor)
 {
     const tdm__io *io = tdm__build_io(b);
     const tdm_batch_norm_attrs *a = io->attrs;
+    const uint64_t blocks = io->blocks ? io->blocks : c->blocks;
     tdm__kernel *k = tdm__emit(b, "batch_norm.cl", "batch_norm_merge", "");
-    tdm__arg_workspace(k, 0, sizeof(float));
+    if (io->blocks)
+        tdm__arg_statistics(k);
+    else
+        tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_in(k, GAMMA);
     for (int o = MEAN; o <= NEW_COUNTER; o++) tdm__arg_out(k, o);
     tdm__arg_workspace(k, factor, sizeof(float));
     tdm__arg_u64(k, c->rows);
-    tdm__arg_u64(k, c->blocks);
+    tdm__arg_u64(k, blocks);
     tdm__arg_i32(k, (int64_t)c->channels);
     tdm__arg_f32(k, (double)a->eps);
     tdm__arg_f32(k, (double)a->momentum);
+    tdm__arg_i32(k, io->blocks > 0);
     tdm__arg_i32(k, io->in[COUNTER].dtype != TDM_NONE);
     tdm__arg_i32(k, !io->pending);
     tdm__channels_merge_range(b, k, c);
-    tdm__cost(k, 0, 12.0 * (double)(c->blocks * c->channels));
+    tdm__cost(k, 0, 12.0 * (double)(blocks * c->channels));
 }
 
 static tdm_status prepare(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
     tdm__channels c = tdm__channels_of(&io->in[X]);
-    const uint64_t factor = statistics_bytes(&c, tdm__build_traits(b));
+    const uint64_t factor = statistics_bytes(&c, io, tdm__build_traits(b));
     double n = (double)(c.rows * c.channels);
-    emit_statistics(b, &c);
+    if (!io->blocks) emit_statistics(b, &c);
     emit_merge(b, &c, factor);
     if (io->pending) return TDM_OK;
     tdm__kernel *k = tdm__emit(b, "batch_norm.cl", "channel_affine_fwd", "");
@@ -246,6 +253,7 @@ const tdm_op tdm__op_batch_norm = {
     .update = {0, 0, 0, RUNNING_MEAN + 1, RUNNING_VAR + 1, COUNTER + 1},
     .fuse = TDM__FUSE_ACT,
     .recipe = &recipe,
+    .reads_statistics = true,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,

@@ -63,6 +63,12 @@ static double small(tdm__rng *rng)
     return 0.1 * tdm__rng_normal(rng);
 }
 
+/* A thousand times what the convolution adds. */
+static double far(tdm__rng *rng)
+{
+    return 1000 + tdm__rng_normal(rng);
+}
+
 static tdm_value datum(rig *t, tdm_desc desc, double (*draw)(tdm__rng *rng))
 {
     const int64_t n = tdm_desc_count(&desc);
@@ -201,6 +207,112 @@ START_TEST(a_derivative_that_is_not_its_own)
 }
 END_TEST
 
+/* ---- pending values ----------------------------------------------------------------------------
+ */
+
+/* The maximum is compared after batch norm and ReLU: most windows tie here, at zero and elsewhere,
+ * and gamma is negative in some channels. The first maximum must be found, with and without fusion.
+ */
+START_TEST(a_pool_reads_the_raw_tensor)
+{
+    static const tdm_pool2d_attrs pools[] = {
+        {.kernel = {2, 2}}, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}};
+    rig t;
+    rig_open(&t, _i % 2);
+    tdm_graph *g = t.base.graph;
+    tdm_value wrt[3], indices;
+    wrt[0] = datum(&t, tdm_desc_4(TDM_F32, 3, 9, 10, 21), coarse);
+    const tdm_value gamma = datum(&t, tdm_desc_1(TDM_F32, 21), normal);
+    const tdm_value mean = datum(&t, tdm_desc_1(TDM_F32, 21), small);
+    const tdm_value var = datum(&t, tdm_desc_1(TDM_F32, 21), positive);
+    wrt[1] = gamma;
+    wrt[2] = datum(&t, tdm_desc_1(TDM_F32, 21), small);
+    tdm_value y = tdm_batch_norm_train(g, wrt[0], gamma, wrt[2], mean, var, TDM_NO_VALUE,
+                                       &(tdm_batch_norm_attrs){1e-5f, 0.1f});
+    y = tdm_max_pool2d(g, tdm_relu(g, y), &pools[_i / 2], &indices);
+    keep(&t, indices);
+    back(&t, y, wrt, 3);
+    keep(&t, y);
+    same_without(&t, 0);
+    ck_assert_int_eq(t.stats.pending, 1);
+    ck_assert_int_eq(t.stats.loads, 2); /* the pool, and the derivative */
+    rig_close(&t);
+}
+END_TEST
+
+/* Two layers and a pool: nothing that batch norm makes is stored, neither for the next layer, nor
+ * for its filter's gradient. Sizes at which tiles have pixels outside the image, and channels that
+ * are no multiple of the vector width. */
+START_TEST(convolutions_read_raw_tensors)
+{
+    static const int64_t sizes[][4] = {{2, 9, 10, 16}, {1, 5, 4, 19}, {1, 26, 18, 32}};
+    const int64_t *n = sizes[_i];
+    rig t;
+    rig_open(&t, 0);
+    tdm_graph *g = t.base.graph;
+    tdm_value wrt[5];
+    wrt[0] = datum(&t, tdm_desc_4(TDM_F32, n[0], n[1], n[2], n[3]), normal);
+    tdm_value y = tdm_relu(g, batch_norm(&t, conv(&t, wrt[0], n[3]), &wrt[1]));
+    y = conv(&t, y, 17);
+    wrt[3] = t.base.data[t.base.n_data - 2].value; /* its filter */
+    wrt[4] = t.base.data[t.base.n_data - 1].value;
+    back(&t, tdm_max_pool2d(g, y, &(tdm_pool2d_attrs){.kernel = {2, 2}}, NULL), wrt, 5);
+    same_without(&t, 2e-5);
+    ck_assert_int_eq(t.stats.pending, 1);
+    ck_assert_int_eq(t.stats.loads, 3); /* forward, filter gradient, derivative */
+    ck_assert_int_eq(t.stats.statistics, 1);
+    rig_close(&t);
+}
+END_TEST
+
+/* A reader that cannot follow the recipe, or who wants the value itself, has it stored for all. */
+START_TEST(a_value_that_others_want)
+{
+    rig t;
+    rig_open(&t, 0);
+    tdm_graph *g = t.base.graph;
+    tdm_value params[2], y;
+    const tdm_value x = datum(&t, tdm_desc_4(TDM_F32, 1, 8, 8, 16), normal);
+    y = tdm_relu(g, batch_norm(&t, x, params));
+    if (_i == 0) keep(&t, y);
+    if (_i == 1) keep(&t, tdm_concat(g, (tdm_value[]){y, x}, 2, 3));
+    if (_i == 2) y = tdm_sigmoid(g, batch_norm(&t, x, params));
+    keep(&t, conv(&t, y, 16));
+    same_without(&t, 1e-5);
+    ck_assert_int_eq(t.stats.pending, 0);
+    ck_assert_int_eq(t.stats.loads, 0);
+    rig_close(&t);
+}
+END_TEST
+
+/* ---- statistics --------------------------------------------------------------------------------
+ */
+
+/* What comes with the convolution is what batch norm would have found, also where the mean is large
+ * against the deviations, and running statistics move alike. */
+START_TEST(statistics_come_with_the_convolution)
+{
+    rig t;
+    rig_open(&t, 0);
+    tdm_value params[2];
+    static const tdm_batch_norm_attrs usual = {1e-5f, 0.1f};
+    static const tdm_conv2d_attrs same = {.kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}};
+    const tdm_desc channels = tdm_desc_1(TDM_F32, 35);
+    const tdm_value x = datum(&t, tdm_desc_4(TDM_F32, 3, 13, 15, 16), normal);
+    const tdm_value w = datum(&t, tdm_desc_4(TDM_F32, 3, 3, 16, 35), small);
+    const tdm_value b = datum(&t, channels, _i ? far : small);
+    const tdm_value mean = datum(&t, channels, small), var = datum(&t, channels, positive);
+    params[0] = datum(&t, channels, positive);
+    params[1] = datum(&t, channels, small);
+    const tdm_value y = tdm_batch_norm_train(t.base.graph, tdm_conv2d(t.base.graph, x, w, b, &same),
+                                             params[0], params[1], mean, var, TDM_NO_VALUE, &usual);
+    for (int o = 0; o < 5; o++) keep(&t, y + o);
+    same_without(&t, _i ? 1e-3 : 1e-6);
+    ck_assert_int_eq(t.stats.statistics, 1);
+    rig_close(&t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("fusion");
@@ -209,6 +321,10 @@ int main(void)
     tcase_add_loop_test(c, batch_norm_takes_the_derivative, 0, 4);
     tcase_add_loop_test(c, the_derivative_of_a_sum, 0, 2);
     tcase_add_loop_test(c, a_derivative_that_is_not_its_own, 0, 2);
+    tcase_add_loop_test(c, a_pool_reads_the_raw_tensor, 0, 4);
+    tcase_add_loop_test(c, convolutions_read_raw_tensors, 0, 3);
+    tcase_add_loop_test(c, a_value_that_others_want, 0, 3);
+    tcase_add_loop_test(c, statistics_come_with_the_convolution, 0, 2);
     suite_add_tcase(s, c);
     return support_run(s);
 }

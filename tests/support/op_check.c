@@ -122,6 +122,7 @@ typedef struct shape_of_check {
     bool copy_inplace; /* inputs that outputs may take over come from a node */
     bool accumulate;   /* output 0 is added to a variable */
     unsigned epilogue; /* TDM__FUSE_* consumers after output 0 */
+    bool load;         /* input 0 comes from batch norm and relu */
 } shape_of_check;
 
 typedef struct built {
@@ -149,6 +150,19 @@ static tdm_value datum(op_check *c, built *b, const char *name, tdm_desc desc, b
                        tdm__fill fill, int arg)
 {
     return op_case_data(&b->base, name, desc, input, filled(c, &desc, fill, arg, b->base.n_data));
+}
+
+static tdm_value after_batch_norm(op_check *c, built *b, tdm_value x)
+{
+    tdm_graph *g = b->base.graph;
+    const tdm_desc *desc = tdm_graph_desc(g, x);
+    const tdm_desc channels = tdm_desc_1(TDM_F32, desc->dim[desc->rank - 1]);
+    tdm_value in[6] = {x};
+    for (int i = 1; i < 5; i++)
+        in[i] = datum(c, b, "batch norm", channels, false,
+                      i == 1 || i == 4 ? TDM__FILL_POSITIVE : TDM__FILL_NORMAL, 0);
+    return tdm_relu(g, tdm_batch_norm_train(g, x, in[1], in[2], in[3], in[4], TDM_NO_VALUE,
+                                            &(tdm_batch_norm_attrs){1e-5f, 0.1f}));
 }
 
 /* Puts the consumers of an epilogue behind y. */
@@ -192,6 +206,7 @@ static tdm_status build(op_check *c, const tdm__sample *s, shape_of_check shape,
         if (shape.copy_inplace && is_inplace(op, i) && s->in[i].dtype == TDM_F32)
             operands[i] = tdm_scale(g, operands[i], 1.0f);
     }
+    if (shape.load) operands[0] = after_batch_norm(c, b, operands[0]);
     tdm_value y = tdm__graph_node(g, op, operands, s->n_in, s->attrs);
     status = tdm_graph_status(g);
     if (status) return status;
@@ -403,6 +418,26 @@ static void check_epilogues(op_check *c, const tdm__sample *s)
     }
 }
 
+/* An input that the algorithm can transform while it reads it. */
+static void check_load(op_check *c, const tdm__sample *s, const tdm__variant *v)
+{
+    const tdm_desc *x = &s->in[0];
+    const bool one_row = x->rank > 0 && tdm_desc_count(x) == x->dim[x->rank - 1];
+    if (!(v->loads & 1u) || one_row) return; /* batch norm needs two */
+    built b;
+    results first = {0};
+    tdm__plan_stats stats = {0};
+    /* channels of few and close values magnify what they are rounded by */
+    const double tolerance = 10 * tolerance_of(c->op);
+    if (ok(c, "load", build(c, s, (shape_of_check){.load = true}, &b)) &&
+        device_twice(c, "load", &b.base, b.out, b.n_out, tolerance, &stats, &first)) {
+        expect_count(c, "load", stats.loads, 1);
+        expect_count(c, "load", stats.pending, 1);
+    }
+    results_free(&first);
+    op_case_close(&b.base);
+}
+
 /* gradients ------------------------------------------------------------------------------------ */
 
 typedef struct slope {
@@ -604,6 +639,7 @@ void op_check_run(op_check *c, const tdm_op *op)
             check_inplace(c, s);
             check_accumulate(c, s);
             check_epilogues(c, s);
+            check_load(c, s, &op->variants[v]);
         }
         c->variant = NULL;
         check_gradient(c, s);

@@ -119,6 +119,8 @@ bool tdm__conv_winograd_can_run(const tdm__conv *c);
 /* Whether at least half of what is computed lies inside an output of this height and width. */
 bool tdm__conv_winograd_fills_tiles(const int64_t out[2]);
 uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big);
+/* Blocks of tiles, each with statistics of its own. */
+uint64_t tdm__conv_winograd_blocks(const tdm__traits *traits, const tdm__conv *c, bool to_big);
 tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias);
 uint64_t tdm__conv_winograd_filter_workspace(const tdm__traits *traits, const tdm__conv *c);
 tdm_status tdm__conv_winograd_filter_prepare(tdm__build *b, const tdm__conv *c);

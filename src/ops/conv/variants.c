@@ -96,6 +96,11 @@ static bool winograd_gpu_pays(const tdm__conv *c, const int64_t out[2])
         tdm__conv c = conv_of(io, to_big);                                                         \
         return tdm__conv_winograd_workspace(traits, &c, to_big);                                   \
     }                                                                                              \
+    static uint64_t name##_winograd_blocks(const tdm__traits *traits, const tdm__io *io)           \
+    {                                                                                              \
+        tdm__conv c = conv_of(io, to_big);                                                         \
+        return tdm__conv_winograd_blocks(traits, &c, to_big);                                      \
+    }                                                                                              \
     static tdm_status name##_winograd_prepare(tdm__build *b)                                       \
     {                                                                                              \
         const tdm__io *io = tdm__build_io(b);                                                      \
@@ -146,9 +151,9 @@ static bool winograd_gpu_pays(const tdm__conv *c, const int64_t out[2])
         return tdm__conv_winograd_gpu_prepare(b, &c, to_big, bias_of(io));                         \
     }                                                                                              \
     const tdm__variant tdm__conv_##name##_variants[] = {                                           \
-        __VA_ARGS__{"winograd", TDM__ON_CPU, .can_run = name##_winograd_can_run,                   \
+        __VA_ARGS__{"winograd", TDM__ON_CPU, .loads = 1, .can_run = name##_winograd_can_run,       \
                     .prefer = name##_winograd_prefer, .workspace = name##_winograd_workspace,      \
-                    .prepare = name##_winograd_prepare},                                           \
+                    .statistics = name##_winograd_blocks, .prepare = name##_winograd_prepare},     \
         {"implicit", TDM__ON_CPU, .can_run = name##_implicit_can_run,                              \
          .workspace = name##_implicit_workspace, .prepare = name##_implicit_prepare},              \
         {"winograd", TDM__ON_GPU, .can_run = name##_winograd_gpu_can_run,                          \
@@ -325,8 +330,9 @@ static tdm_status filter_winograd_gpu_prepare(tdm__build *b)
 }
 
 const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_FILTER_VARIANTS] = {
-    {"winograd", TDM__ON_CPU, .can_run = filter_winograd_can_run, .prefer = filter_winograd_prefer,
-     .workspace = filter_winograd_workspace, .prepare = filter_winograd_prepare},
+    {"winograd", TDM__ON_CPU, .loads = 1, .can_run = filter_winograd_can_run,
+     .prefer = filter_winograd_prefer, .workspace = filter_winograd_workspace,
+     .prepare = filter_winograd_prepare},
     {"implicit", TDM__ON_CPU, .can_run = filter_implicit_can_run,
      .workspace = filter_implicit_workspace, .prepare = filter_implicit_prepare},
     {"winograd", TDM__ON_GPU, .can_run = filter_winograd_gpu_can_run,

@@ -102,6 +102,11 @@ uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv
     return 4 * (filter_floats(&g, traits) + (uint64_t)(g.slots * slot));
 }
 
+uint64_t tdm__conv_winograd_blocks(const tdm__traits *traits, const tdm__conv *c, bool to_big)
+{
+    return (uint64_t)gather_of(traits, c, to_big).blocks;
+}
+
 static void arg_ints(tdm__kernel *k, const int64_t *v, int n)
 {
     for (int i = 0; i < n; i++) tdm__arg_i32(k, v[i]);
@@ -126,6 +131,9 @@ tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to
     tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_out(k, 0);
     tdm__arg_epilogue(k, bias);
+    tdm__arg_load(k);
+    tdm__arg_statistics(k);
+    tdm__arg_i32(k, tdm__build_io(b)->blocks > 0);
     tdm__arg_workspace(k, 4 * filter_floats(&g, traits), sizeof(float));
     arg_ints(k,
              (int64_t[]){c->n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k, g.pad[0], g.pad[1],
@@ -194,6 +202,7 @@ static void emit_chunk(tdm__build *b, const tdm__conv *c, const filter *f, int64
     tdm__arg_in(k, 0);
     tdm__arg_in(k, 1);
     arg_parts(k, f, 0, 2);
+    tdm__arg_load(k);
     arg_ints(k, (int64_t[]){c->big[0], c->big[1], c->c, c->small[0], c->small[1], c->k}, 6);
     arg_ints(k, c->padding, 2);
     arg_ints(k, (int64_t[]){first, count, FILTER_BLOCK, f->chunk, f->v_step, f->z_step}, 6);

@@ -51,11 +51,11 @@ static void reference(const tdm__ref *ref)
 
 static tdm_status prepare(tdm__build *b)
 {
-    tdm__pool_emit(b, "max_pool_fwd", false, 1);
+    tdm__arg_load(tdm__pool_emit(b, "max_pool_fwd", false, 1));
     return TDM_OK;
 }
 
-static const tdm__variant variants[] = {{"direct", TDM__ON_ANY, .prepare = prepare}};
+static const tdm__variant variants[] = {{"direct", TDM__ON_ANY, .loads = 1, .prepare = prepare}};
 
 static const tdm_pool2d_attrs two = {.kernel = {2, 2}},
                               three = {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}},
