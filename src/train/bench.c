@@ -87,6 +87,8 @@ static void add_json(tdm__str *text, const tdm__bench_row *row)
     add_count(&j, "runs", row->runs);
     add_number(&j, "first_step_s", row->first_step_s);
     add_count(&j, "programs", row->programs);
+    add_count(&j, "activation_read_bytes", row->read_bytes);
+    add_count(&j, "activation_write_bytes", row->write_bytes);
     add_number(&j, "error_rms", row->error_rms);
     add_number(&j, "error_max", row->error_max);
     add_number(&j, "share_of_limit", row->share);

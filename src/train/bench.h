@@ -14,6 +14,7 @@ typedef struct tdm__bench_row {
     const char *name;
     double wall_ms, cpu_ms, gflops, gbps, host_us, first_step_s, samples_per_s;
     uint64_t peak_bytes, launches, runs, programs;
+    uint64_t read_bytes, write_bytes; /* activations and their gradients, as kernels read and write */
     double error_rms, error_max; /* against a double reference, relative to its rms and maximum */
     bool is_default;             /* the algorithm that would be taken */
     double share;                /* of the device's limit: least possible time / time */

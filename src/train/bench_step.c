@@ -212,7 +212,11 @@ done:
 static tdm_status write_result(tdm__session *s, timing *t, bool json, char **out)
 {
     const char *name = "";
+    tdm__step_plan *plan;
+    tdm__plan_stats stats = {0};
     tdm_status status = tdm_config_string(s->config, "name", &name);
+    if (!status) status = tdm__session_plan(s, TDM__FOR_TRAINING, 0, s->batch_size, &plan);
+    if (!status) tdm__plan_get_stats(plan->plan, &stats);
     const bool cpu = tdm__device_traits(s->device)->is_cpu;
     tdm__bench_row row = {
         .name = name,
@@ -224,6 +228,8 @@ static tdm_status write_result(tdm__session *s, timing *t, bool json, char **out
         .runs = t->n,
         .first_step_s = t->first_step,
         .programs = tdm__device_program_count(s->device),
+        .read_bytes = stats.activation_read_bytes,
+        .write_bytes = stats.activation_write_bytes,
     };
     tdm__str text = {0};
     if (!json) tdm__bench_heading(&text);
