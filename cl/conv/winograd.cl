@@ -53,17 +53,13 @@ static void stage_taps(float *t, const global float *w, int C, int K, int c0, in
     }
 }
 
-// One work-item per (VW input channels, panel of output channels).
-CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C, const int K,
-                                const int rotated)
+// u [36][C][NR] at distance step, from input channel c0 on, VW of them, of one panel.
+static void filter_panel(const global float *w, global float *u, size_t step, int C, int K, int c0,
+                         int panel, int rotated)
 {
-    VIEW(w);
-    VIEW(u);
-    const int c0 = get_group_id(0) * VW, panel = get_group_id(1);
-    const size_t step = FILTER_STEP(C, K);
     float taps[9 * VW * NR];
     stage_taps(taps, w, C, K, c0, panel * NR, rotated);
-    u += ((size_t)panel * C + c0) * NR;
+    u += (size_t)c0 * NR;
     for (int c = 0; c < min(VW, C - c0); c++)
         for (int half_ = 0; half_ < NR; half_ += VW) {
             FLOATV g[6][3];
@@ -71,6 +67,7 @@ CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C,
             for (int j = 0; j < 3; j++)
                 FILTER_TRANSFORM(TAP(j), TAP(3 + j), TAP(6 + j), g[0][j], g[1][j], g[2][j], g[3][j],
                                  g[4][j], g[5][j]);
+#undef TAP
             for (int i = 0; i < 6; i++) {
                 FLOATV o[6];
                 FILTER_TRANSFORM(g[i][0], g[i][1], g[i][2], o[0], o[1], o[2], o[3], o[4], o[5]);
@@ -78,6 +75,17 @@ CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C,
                     VSTORE(o[j], 0, u + (i * 6 + j) * step + c * NR + half_);
             }
         }
+}
+
+// One work-item per (VW input channels, panel of output channels).
+CPU_KERNEL void winograd_filter(ARG(const float, w), ARG(float, u), const int C, const int K,
+                                const int rotated)
+{
+    VIEW(w);
+    VIEW(u);
+    const int panel = get_group_id(1);
+    filter_panel(w, u + (size_t)panel * C * NR, FILTER_STEP(C, K), C, K, get_group_id(0) * VW,
+                 panel, rotated);
 }
 
 // ---- one tile --------------------------------------------------------------------------------
@@ -310,13 +318,32 @@ static void add_statistics(global float *to, const float *pixels, FLOATV bias, i
 // Channels of one pass over the products: what stays in the first-level cache of a panel.
 #define DEPTH 256
 
+// v of all tiles, `block_tiles` a work-item, for winograd_gather with few tiles.
+CPU_KERNEL void winograd_inputs(ARG(const float, x), ARG(float, v), LOAD_ARGS, const int N,
+                                const int H, const int W, const int C, const int P, const int Q,
+                                const int pad_h, const int pad_w, const int block_tiles,
+                                const int v_step)
+{
+    VIEW(x);
+    VIEW(v);
+    LOAD_VIEWS;
+    const struct image g = {H, W, C, pad_h, pad_w, (P + 3) / 4, (Q + 3) / 4};
+    const struct load l = LOAD;
+    const int width = (C + VW - 1) / VW * VW, first = get_group_id(0) * block_tiles;
+    const int rows = min(block_tiles, N * g.tiles_h * g.tiles_w - first);
+    input_block(v + (size_t)first * width, v_step, width, x, g, &l, first, rows, 0, C);
+}
+
+// few: there is one block of tiles; its v comes from winograd_inputs, and u is the filter as it is: a
+// work-item transforms the panels that it needs, each of which is needed once. Slots then hold u and m.
 CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(float, y),
                                 EPILOGUE_ARGS, LOAD_ARGS, ARG(float, statistics),
                                 const int has_statistics, ARG(float, scratch), const int N, const int H,
                                 const int W, const int C, const int P, const int Q, const int K,
                                 const int pad_h, const int pad_w, const int block_tiles,
                                 const int group_panels, const int chunk_panels, const int v_step,
-                                const int m_step, const int accumulate)
+                                const int m_step, const int few, const int rotated,
+                                const int accumulate)
 {
     VIEW(x);
     VIEW(u);
@@ -331,9 +358,11 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
     const int blocks = (tiles + block_tiles - 1) / block_tiles;
     const int groups = (panels + group_panels - 1) / group_panels;
     const int width = (C + VW - 1) / VW * VW;
-    const size_t u_step = FILTER_STEP(C, K);
-    global float *v = scratch + get_group_id(0) * (size_t)(POINTS * (v_step + m_step));
-    global float *m = v + (size_t)POINTS * v_step;
+    const size_t u_step = few ? FILTER_STEP(C, chunk_panels * NR) : FILTER_STEP(C, K);
+    const size_t slot_step = POINTS * (few ? u_step : (size_t)v_step);
+    global float *slot = scratch + (few ? POINTS * (size_t)v_step : 0) +
+                         get_group_id(0) * (slot_step + POINTS * (size_t)m_step);
+    global float *v = few ? scratch : slot, *m = slot + slot_step;
 
     // The common epilogues with little branching: bias or none, relu or none (nothing is below
     // `least`), the derivative of relu.
@@ -349,9 +378,17 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
         const int first = item % blocks * block_tiles, panel0 = item / blocks * group_panels;
         const int rows = min(block_tiles, tiles - first);
         const int panel_end = min(panel0 + group_panels, panels);
-        input_block(v, v_step, width, x, g, &l, first, rows, 0, C);
+        if (!few) input_block(v, v_step, width, x, g, &l, first, rows, 0, C);
         for (int panel = panel0; panel < panel_end; panel += chunk_panels) {
             const int chunk = min(chunk_panels, panel_end - panel), columns = chunk * NR;
+            const global float *filter = u + (size_t)panel * C * NR;
+            if (few) {
+                for (int p = 0; p < chunk; p++)
+                    for (int c = 0; c < C; c += VW)
+                        filter_panel(u, slot + (size_t)p * C * NR, u_step, C, K, c, panel + p,
+                                     rotated);
+                filter = slot;
+            }
             for (int xi = 0; xi < POINTS; xi++)
                 for (int c = 0; c < C; c += DEPTH)
                     for (int p = 0; p < chunk; p++)
@@ -359,7 +396,7 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
                             multiply_tile(m + (size_t)xi * m_step + t * columns + p * NR, columns,
                                           v + (size_t)xi * v_step + (size_t)t * width + c, width,
                                           rows - t,
-                                          u + xi * u_step + ((size_t)(panel + p) * C + c) * NR,
+                                          filter + xi * u_step + ((size_t)p * C + c) * NR,
                                           min(DEPTH, C - c), c == 0);
             const int k_end = min(K, (panel + chunk) * NR);
             int tw = first % g.tiles_w, th = first / g.tiles_w % g.tiles_h;

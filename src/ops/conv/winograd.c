@@ -14,6 +14,11 @@ enum { MIN_ITEMS = 32, SLOTS = 32 };
 enum { BLOCK_NEAR = 24, BLOCK_FAR = 48, CHANNELS_NEAR = 128 };
 /* Output channels of a work item at least: fewer and the inputs are transformed too often. */
 enum { GROUP_CHANNELS = 64 };
+/* Up to so many tiles, and from so many floats of the transformed filter on, every panel of the
+ * filter is transformed by the only work item that needs it, for all tiles: it never leaves the
+ * cache, while otherwise it goes through memory for each block. The tiles' transforms are shared
+ * then. */
+enum { FEW_TILES = 256, FEW_FLOATS = 2 << 20, INPUT_TILES = 4 };
 /* Panels whose products are in the cache together. */
 enum { CHUNK_PANELS = 2 };
 
@@ -57,11 +62,14 @@ bool tdm__conv_winograd_fills_tiles(const int64_t out[2])
 /* The kernel's view of one direction, and how its work is cut. */
 typedef struct gather {
     int64_t in[2], out[2], c, k, pad[2];
-    int64_t panels, blocks, block_tiles; /* tiles of a block: a multiple of the register tile */
-    int64_t group_panels, groups;        /* panels of a work item: for parallelism */
-    int64_t chunk_panels;                /* panels whose products are in the cache together */
-    int64_t v_step, m_step;              /* floats from one position to the next */
+    int64_t tiles, panels, blocks,
+        block_tiles;              /* tiles of a block: a multiple of the register tile */
+    int64_t group_panels, groups; /* panels of a work item: for parallelism */
+    int64_t chunk_panels;         /* panels whose products are in the cache together */
+    int64_t v_step, m_step;       /* floats from one position to the next */
     int64_t slots;
+    int64_t u_step; /* few: of a slot's part of the filter */
+    bool few;
 } gather;
 
 static gather gather_of(const tdm__traits *traits, const tdm__conv *c, bool to_big)
@@ -74,17 +82,20 @@ static gather gather_of(const tdm__traits *traits, const tdm__conv *c, bool to_b
         g.pad[i] = to_big ? 2 - c->padding[i] : c->padding[i];
         tiles *= ceil_div(g.out[i], TILE);
     }
-    int64_t most = g.c <= CHANNELS_NEAR ? BLOCK_NEAR : BLOCK_FAR;
+    g.tiles = tiles;
+    g.few = tiles <= FEW_TILES && POINTS * g.c * g.k >= FEW_FLOATS;
+    int64_t most = g.few ? FEW_TILES : g.c <= CHANNELS_NEAR ? BLOCK_NEAR : BLOCK_FAR;
     g.block_tiles = round_up(ceil_div(tiles, ceil_div(tiles, most)), mr);
     g.blocks = ceil_div(tiles, g.block_tiles);
     g.panels = ceil_div(g.k, nr);
     g.groups = min64(ceil_div(MIN_ITEMS, g.blocks), ceil_div(g.k, GROUP_CHANNELS));
     g.group_panels = ceil_div(g.panels, g.groups);
     g.groups = ceil_div(g.panels, g.group_panels);
-    g.chunk_panels = min64(g.group_panels, CHUNK_PANELS);
+    g.chunk_panels = g.few ? g.group_panels : min64(g.group_panels, CHUNK_PANELS);
     /* odd numbers of cache lines */
     g.v_step = round_up(g.block_tiles * round_up(g.c, vw), 32) + 16;
     g.m_step = round_up(g.block_tiles * g.chunk_panels * nr, 32) + 16;
+    g.u_step = g.chunk_panels * g.c * nr + nr; /* FILTER_STEP */
     g.slots = min64(g.blocks * g.groups, SLOTS);
     return g;
 }
@@ -98,6 +109,7 @@ static uint64_t filter_floats(const gather *g, const tdm__traits *traits)
 uint64_t tdm__conv_winograd_workspace(const tdm__traits *traits, const tdm__conv *c, bool to_big)
 {
     gather g = gather_of(traits, c, to_big);
+    if (g.few) return 4 * (uint64_t)(POINTS * (g.v_step + g.slots * (g.u_step + g.m_step)));
     int64_t slot = POINTS * (g.v_step + g.m_step);
     return 4 * (filter_floats(&g, traits) + (uint64_t)(g.slots * slot));
 }
@@ -112,34 +124,57 @@ static void arg_ints(tdm__kernel *k, const int64_t *v, int n)
     for (int i = 0; i < n; i++) tdm__arg_i32(k, v[i]);
 }
 
+static void emit_filter(tdm__build *b, const gather *g, bool to_big)
+{
+    const int64_t vw = tdm__build_traits(b)->vector_width;
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_filter", "");
+    tdm__arg_in(k, 1);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    arg_ints(k, (int64_t[]){g->c, g->k, to_big}, 3);
+    tdm__range(k, 2, (uint64_t[]){(uint64_t)ceil_div(g->c, vw), (uint64_t)g->panels},
+               (uint64_t[]){1, 1});
+    tdm__cost(k, 0, 4.0 * (double)(9 + POINTS) * (double)(g->c * g->k));
+}
+
+static void emit_inputs(tdm__build *b, const tdm__conv *c, const gather *g)
+{
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_inputs", "");
+    tdm__arg_in(k, 0);
+    tdm__arg_workspace(k, 0, sizeof(float));
+    tdm__arg_load(k);
+    arg_ints(k,
+             (int64_t[]){c->n, g->in[0], g->in[1], g->c, g->out[0], g->out[1], g->pad[0], g->pad[1],
+                         INPUT_TILES, g->v_step},
+             10);
+    tdm__range_1(k, (uint64_t)ceil_div(g->tiles, INPUT_TILES), 1);
+    tdm__cost(k, 0, 4.0 * (double)(c->n * g->in[0] * g->in[1] * g->c));
+}
+
 tdm_status tdm__conv_winograd_prepare(tdm__build *b, const tdm__conv *c, bool to_big, int bias)
 {
     const tdm__traits *traits = tdm__build_traits(b);
     gather g = gather_of(traits, c, to_big);
-    uint64_t one[2] = {1, 1};
-
-    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_filter", "");
-    tdm__arg_in(k, 1);
-    tdm__arg_workspace(k, 0, sizeof(float));
-    arg_ints(k, (int64_t[]){g.c, g.k, to_big}, 3);
-    tdm__range(
-        k, 2, (uint64_t[]){(uint64_t)ceil_div(g.c, traits->vector_width), (uint64_t)g.panels}, one);
-    tdm__cost(k, 0, 4.0 * (double)(9 + POINTS) * (double)(g.c * g.k));
-
-    k = tdm__emit(b, FILE_CL, "winograd_gather", "");
+    if (g.few)
+        emit_inputs(b, c, &g);
+    else
+        emit_filter(b, &g, to_big);
+    tdm__kernel *k = tdm__emit(b, FILE_CL, "winograd_gather", "");
     tdm__arg_in(k, 0);
-    tdm__arg_workspace(k, 0, sizeof(float));
+    if (g.few)
+        tdm__arg_in(k, 1);
+    else
+        tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_out(k, 0);
     tdm__arg_epilogue(k, bias);
     tdm__arg_load(k);
     tdm__arg_statistics(k);
     tdm__arg_i32(k, tdm__build_io(b)->blocks > 0);
-    tdm__arg_workspace(k, 4 * filter_floats(&g, traits), sizeof(float));
+    tdm__arg_workspace(k, g.few ? 0 : 4 * filter_floats(&g, traits), sizeof(float));
     arg_ints(k,
              (int64_t[]){c->n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k, g.pad[0], g.pad[1],
-                         g.block_tiles, g.group_panels, g.chunk_panels, g.v_step, g.m_step,
-                         tdm__build_io(b)->accumulate},
-             15);
+                         g.block_tiles, g.group_panels, g.chunk_panels, g.v_step, g.m_step, g.few,
+                         to_big, tdm__build_io(b)->accumulate},
+             17);
     tdm__range_1(k, (uint64_t)g.slots, 1);
     tdm__cost(k, 2 * tdm__conv_macs(c), tdm__conv_bytes(c));
     return TDM_OK;
