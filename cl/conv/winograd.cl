@@ -286,7 +286,9 @@ static void add_statistics(global float *to, const float *pixels, FLOATV bias, i
     FLOATV mean = (FLOATV)(0.0f), squares = mean;
     const float count = (float)(h * w);
     if (h == 4 && w == 4) {
-        for (int i = 15; i >= 0; i--) mean += VLOAD(i, pixels);
+        for (int i = 0; i < 16; i += 4)
+            mean += (VLOAD(i, pixels) + VLOAD(i + 1, pixels)) +
+                    (VLOAD(i + 2, pixels) + VLOAD(i + 3, pixels));
         mean *= 1.0f / 16.0f;
         _Pragma("unroll") for (int i = 0; i < 16; i++)
         {
