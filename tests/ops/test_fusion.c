@@ -255,7 +255,7 @@ END_TEST
 START_TEST(convolutions_read_raw_tensors)
 {
     static const int64_t sizes[][4] = {
-        {2, 9, 10, 16}, {1, 5, 4, 19}, {1, 26, 18, 32}, {2, 9, 5, 251}}; /* few tiles, many taps */
+        {2, 9, 10, 16}, {1, 5, 4, 19}, {1, 26, 18, 32}, {2, 9, 8, 251}}; /* few tiles, many taps */
     const int64_t *n = sizes[_i];
     rig t;
     rig_open(&t, 0);
