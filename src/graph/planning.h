@@ -9,8 +9,9 @@
 /* A node as it will be launched. */
 typedef struct tdm__planned {
     const tdm__node_entry *entry;
-    bool removed; /* merged into another one */
-    tdm__io io;   /* with epilogue and accumulate */
+    bool owns_entry; /* it is this node's alone, and may be changed */
+    bool removed;    /* merged into another one */
+    tdm__io io;      /* with epilogue and accumulate */
     tdm_value out[TDM__MAX_OUTPUTS];
     tdm_value scale, shift, residual; /* of the epilogue */
     tdm_value base;                   /* accumulate: what is added to */

@@ -23,8 +23,7 @@ tdm_value tdm__planned_operand(const tdm__planned *node, int slot)
 
 static tdm_status own_entry(tdm__planning *p, tdm__planned *node)
 {
-    for (size_t i = 0; i < p->n_rebound; i++)
-        if (p->rebound[i] == node->entry) return TDM_OK;
+    if (node->owns_entry) return TDM_OK;
     tdm_status status = TDM_OK;
     tdm__node_entry *entry = NULL;
     TDM_TRY(tdm__grow(&p->rebound, &p->rebound_capacity, p->n_rebound + 1, sizeof *p->rebound));
@@ -35,6 +34,7 @@ static tdm_status own_entry(tdm__planning *p, tdm__planned *node)
     TDM_TRY(tdm__calloc_try((size_t)entry->n_in, sizeof *entry->in, &entry->in));
     memcpy(entry->in, node->entry->in, (size_t)entry->n_in * sizeof *entry->in);
     node->entry = entry;
+    node->owns_entry = true;
 done:
     return status;
 }

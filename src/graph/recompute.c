@@ -225,6 +225,7 @@ static tdm_status make_again(tdm__planning *p, const candidate *c)
             (p->n_nodes - (size_t)c->next) * sizeof *p->nodes);
     p->n_nodes++;
     p->nodes[c->next] = p->nodes[c->node];
+    p->nodes[c->next].owns_entry = false; /* the first one must not see what the copy reads */
     for (int o = 0; o < n_out; o++) {
         const tdm_value old = p->nodes[c->node].out[o];
         if (p->nodes[c->node].io.out[o].dtype == TDM_NONE) continue;
