@@ -25,11 +25,7 @@ static const tdm_kernel_style styles[] = {TDM_STYLE_CPU, TDM_STYLE_GPU};
 static void rig_open(rig *t, int style)
 {
     *t = (rig){0};
-    support_ok(tdm_device_open(&(tdm_device_spec){.style = styles[style]}, &t->device));
-    support_ok(tdm__buffer_create(t->device, sizeof(tdm__step), true, "step", &t->step));
-    support_ok(
-        tdm__view_write(t->device, (tdm__view){&t->step, 0}, &op_case_step, sizeof op_case_step));
-    support_ok(op_case_open(&t->base, t->device, (tdm__view){&t->step, 0}));
+    op_case_open_style(&t->base, styles[style], &t->device, &t->step);
 }
 
 /* A new graph on the same device. */
@@ -41,9 +37,7 @@ static void rig_again(rig *t)
 
 static void rig_close(rig *t)
 {
-    op_case_close(&t->base);
-    tdm__buffer_destroy(t->device, &t->step);
-    tdm_device_destroy(&t->device);
+    op_case_close_style(&t->base, &t->device, &t->step);
 }
 
 static double *numbers(const tdm_desc *desc, double (*of)(int input, int64_t i), int input)

@@ -1,6 +1,8 @@
 /* support/op_case.c */
 #include "support/op_case.h"
 
+#include "support/support.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,4 +264,22 @@ double op_case_error(const tdm_desc *desc, const double *got, const double *want
     }
     if (broken) return HUGE_VAL;
     return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
+}
+
+/* ---- with a device of its own ------------------------------------------------------------------
+ */
+
+void op_case_open_style(op_case *c, tdm_kernel_style style, tdm_device **device, tdm__buffer *step)
+{
+    support_ok(tdm_device_open(&(tdm_device_spec){.style = style}, device));
+    support_ok(tdm__buffer_create(*device, sizeof(tdm__step), true, "step", step));
+    support_ok(tdm__view_write(*device, (tdm__view){step, 0}, &op_case_step, sizeof op_case_step));
+    support_ok(op_case_open(c, *device, (tdm__view){step, 0}));
+}
+
+void op_case_close_style(op_case *c, tdm_device **device, tdm__buffer *step)
+{
+    op_case_close(c);
+    tdm__buffer_destroy(*device, step);
+    tdm_device_destroy(device);
 }

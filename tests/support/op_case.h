@@ -3,6 +3,8 @@
 #ifndef SUPPORT_OP_CASE_H
 #define SUPPORT_OP_CASE_H
 
+#include <tandem/device.h>
+
 #include "graph/plan.h"
 
 enum { OP_CASE_DATA = 40 };
@@ -31,6 +33,9 @@ extern const tdm__step op_case_step; /* the step scalars of all host and device 
 
 tdm_status op_case_open(op_case *c, tdm_device *device, tdm__view step);
 void op_case_close(op_case *c);
+/* The same on a device of this style that is opened for it, with op_case_step on it. */
+void op_case_open_style(op_case *c, tdm_kernel_style style, tdm_device **device, tdm__buffer *step);
+void op_case_close_style(op_case *c, tdm_device **device, tdm__buffer *step);
 
 /* Adds a variable (input: a graph input) with these elements; takes over `host` (free()). */
 tdm_value op_case_data(op_case *c, const char *name, tdm_desc desc, bool input, double *host);
