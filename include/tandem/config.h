@@ -82,6 +82,11 @@ tdm_status tdm_config_member_copy(tdm_config *config, const char *prefix, const 
  * change; getters work after it. */
 tdm_status tdm_config_resolve(tdm_config *config);
 
+/* The configuration of one stage, resolved: the common keys, and over them what stands behind
+ * `stages.<name>.`, where any key may. Files read through `stages.<name>.extends` count as the
+ * stage's; what tdm_config_set and tdm_config_assign give a common key holds for all stages. */
+tdm_status tdm_config_stage(const tdm_config *config, const char *name, tdm_config **out);
+
 /* The resolved configuration as YAML; with_origins adds a comment per value. free() the result. */
 tdm_status tdm_config_dump(const tdm_config *config, bool with_origins, char **out);
 /* The same without what does not change results (TDM_OPT_RUNTIME): runs that must give the same bits

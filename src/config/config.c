@@ -20,7 +20,8 @@
 /* The files being loaded, innermost first: to find cycles of extends. */
 typedef struct load_chain {
     const struct load_chain *outer;
-    const char *path; /* canonical, or the name of a text in memory */
+    const char *prefix; /* before every key of the file: "", or "stages.NAME." */
+    const char *path;   /* canonical, or the name of a text in memory */
     int depth;
     int *files; /* files loaded so far by the outermost load */
 } load_chain;
@@ -134,7 +135,7 @@ static tdm_status check_name(const char *prefix, const char *name)
                      prefix, name, prefix, TDM__NAME_MAX);
 }
 
-static tdm_status member_add(tdm_config *config, const char *prefix, const char *name)
+tdm_status tdm__member_add(tdm_config *config, const char *prefix, const char *name)
 {
     tdm_status status = TDM_OK;
     tdm__group *group = NULL;
@@ -156,12 +157,12 @@ done:
     return status;
 }
 
-/* Notes the member that `key` names at each wildcard of the spec, as far as the two go together. */
-static tdm_status members_note(tdm_config *config, const char *spec, const char *key)
+tdm_status tdm__members_note(tdm_config *config, const char *spec, const char *key, size_t skip)
 {
     tdm_status status = TDM_OK;
     tdm__str prefix = {0}, name = {0};
-    for (tdm__segments s = {spec, key, 0, 0}; tdm__segments_next(&s);) {
+    if (skip) TDM_TRY(tdm__stage_note(config, key, skip));
+    for (tdm__segments s = {spec, key + skip, 0, 0}; tdm__segments_next(&s);) {
         if (!tdm__segments_match(&s)) goto done;
         if (!tdm__segments_wild(&s)) continue;
         tdm__str_free(&prefix);
@@ -170,7 +171,7 @@ static tdm_status members_note(tdm_config *config, const char *spec, const char 
         tdm__str_addn(&name, s.key, s.key_length);
         TDM_TRY(tdm__str_status(&prefix));
         TDM_TRY(tdm__str_status(&name));
-        TDM_TRY(member_add(config, prefix.text, name.text));
+        TDM_TRY(tdm__member_add(config, prefix.text, name.text));
     }
 done:
     tdm__str_free(&prefix);
@@ -181,22 +182,30 @@ done:
 /* An empty mapping where a member stands ("tasks: {depth: {}}") names the member. */
 static tdm_status section_note(tdm_config *config, const char *key)
 {
+    const size_t skip = tdm__stage_skip(config, key);
     for (size_t t = 0; t < config->n_tables; t++)
         for (size_t k = 0; k < config->tables[t]->n; k++) {
             const char *spec = config->tables[t]->specs[k].key;
-            tdm__segments s = {spec, key, 0, 0};
+            tdm__segments s = {spec, key + skip, 0, 0};
             bool same = true;
             while (same && tdm__segments_next(&s)) same = tdm__segments_match(&s);
             if (!same || *s.key) continue;
-            tdm_status status = members_note(config, spec, key);
+            tdm_status status = tdm__members_note(config, spec, key, skip);
             if (status) return status;
         }
     return TDM_OK;
 }
 
-/* Puts the value into the store. Takes over *value. */
-static tdm_status entry_put(tdm_config *config, const char *key, const tdm_opt_spec *spec,
-                            tdm__value *value, const char *origin, bool given)
+void tdm__entry_drop(tdm_config *config, size_t index)
+{
+    entry_free(&config->entries[index]);
+    memmove(&config->entries[index], &config->entries[index + 1],
+            (--config->n_entries - index) * sizeof *config->entries);
+    config->entries[config->n_entries] = (tdm__entry){0};
+}
+
+tdm_status tdm__entry_put(tdm_config *config, const char *key, const tdm_opt_spec *spec,
+                          tdm__value *value, const char *origin, bool given)
 {
     tdm_status status = TDM_OK;
     tdm__entry fresh = {.spec = spec, .given = given};
@@ -240,8 +249,9 @@ static tdm_status item_apply(tdm_config *config, const char *key, const tdm__ite
             tdm__item_print(item, &shown);
             tdm__context(status, "%s = %s", key, tdm__str_text(&shown));
         }
-        if (!status) status = members_note(config, spec->key, key);
-        if (!status) status = entry_put(config, key, spec, &value, origin, true);
+        if (!status)
+            status = tdm__members_note(config, spec->key, key, tdm__stage_skip(config, key));
+        if (!status) status = tdm__entry_put(config, key, spec, &value, origin, true);
     }
     if (status) tdm__context(status, "%s", origin);
     tdm__str_free(&shown);
@@ -259,6 +269,7 @@ tdm_status tdm_config_set(tdm_config *config, const char *key, const char *value
         tdm__context(status, "%s: %s = %.120s", origin, key, value);
     else
         status = item_apply(config, key, &items.items[0], origin);
+    if (!status) tdm__stages_forget(config, key);
     tdm__items_free(&items);
     return status;
 }
@@ -278,11 +289,11 @@ tdm_status tdm_config_assign(tdm_config *config, const char *assignment, const c
 }
 
 static tdm_status load_file(tdm_config *config, const char *path, const load_chain *outer,
-                            int *files);
+                            const char *prefix, int *files);
 
 /* One file named by extends, relative to the file that names it. */
 static tdm_status extend_one(tdm_config *config, const char *name, const load_chain *chain,
-                             const char *target)
+                             const char *prefix, const char *target)
 {
     tdm_status status = TDM_OK;
     char *folder = NULL, *path = NULL;
@@ -292,7 +303,7 @@ static tdm_status extend_one(tdm_config *config, const char *name, const load_ch
         TDM_TRY(copy_text(target, &path));
     else
         TDM_TRY(tdm__path_join(folder, target, &path));
-    TDM_TRY(load_file(config, path, chain, chain->files));
+    TDM_TRY(load_file(config, path, chain, prefix, chain->files));
 done:
     free(folder);
     free(path);
@@ -300,40 +311,67 @@ done:
 }
 
 static tdm_status extend_all(tdm_config *config, const char *name, const load_chain *chain,
-                             const tdm__item *item)
+                             const char *prefix, const tdm__item *item)
 {
     tdm_status status = TDM_OK;
     if (item->kind == TDM__ITEM_EMPTY)
         status = tdm__fail(TDM_ERR_CONFIG, "extends: must be a file or a list of files");
     for (size_t i = 0; i < item->n && !status; i++)
-        status =
-            extend_one(config, name, chain, item->scalars[i].null ? "" : item->scalars[i].text);
+        status = extend_one(config, name, chain, prefix,
+                            item->scalars[i].null ? "" : item->scalars[i].text);
     if (status) tdm__context(status, "%s:%zu:%zu", name, item->line, item->column);
     return status;
 }
 
+/* The files that the item names, when it is `extends` of the whole or of a stage. */
+static tdm_status extend_item(tdm_config *config, const char *name, const load_chain *chain,
+                              const char *key, const tdm__item *item)
+{
+    const size_t skip = tdm__stage_extends(config, key);
+    char prefix[TDM__KEY_MAX + 1] = "";
+    if (tdm__streq(item->key, "extends"))
+        return extend_all(config, name, chain, chain->prefix, item);
+    if (skip == 0 || skip >= sizeof prefix) return TDM_OK;
+    memcpy(prefix, key, skip);
+    return extend_all(config, name, chain, prefix, item);
+}
+
+/* Errors in a key are shown at the key, errors in a value at the value. */
+static tdm_status apply_item(tdm_config *config, const char *name, const char *key,
+                             const tdm__item *item)
+{
+    const bool known = tdm__spec_find(config, key) != NULL;
+    tdm__str origin = {0};
+    tdm__str_addf(&origin, "%s:%zu:%zu", name, known ? item->line : item->key_line,
+                  known ? item->column : item->key_column);
+    tdm_status status = tdm__str_status(&origin);
+    if (!status) status = item_apply(config, key, item, origin.text);
+    tdm__str_free(&origin);
+    return status;
+}
+
+/* First every `extends`, then the keys of the file itself. */
 static tdm_status apply_all(tdm_config *config, const char *name, const load_chain *chain,
                             const tdm__items *items)
 {
-    for (size_t i = 0; i < items->n; i++) {
-        if (!tdm__streq(items->items[i].key, "extends")) continue;
-        tdm_status status = extend_all(config, name, chain, &items->items[i]);
-        if (status) return status;
-    }
-    for (size_t i = 0; i < items->n; i++) {
-        const tdm__item *item = &items->items[i];
-        if (tdm__streq(item->key, "extends")) continue;
-        /* what is wrong with a key is shown at the key, what is wrong with a value at the value */
-        bool known = tdm__spec_find(config, item->key) != NULL;
-        tdm__str origin = {0};
-        tdm__str_addf(&origin, "%s:%zu:%zu", name, known ? item->line : item->key_line,
-                      known ? item->column : item->key_column);
-        tdm_status status = tdm__str_status(&origin);
-        if (!status) status = item_apply(config, item->key, item, origin.text);
-        tdm__str_free(&origin);
-        if (status) return status;
-    }
-    return TDM_OK;
+    tdm_status status = TDM_OK;
+    tdm__str key = {0};
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < items->n; i++) {
+            const tdm__item *item = &items->items[i];
+            key.length = 0;
+            tdm__str_addf(&key, "%s%s", chain->prefix, item->key);
+            TDM_TRY(tdm__str_status(&key));
+            const bool extends =
+                tdm__streq(item->key, "extends") || tdm__stage_extends(config, key.text);
+            if (pass == 0 && extends)
+                TDM_TRY(extend_item(config, name, chain, key.text, item));
+            else if (pass == 1 && !extends)
+                TDM_TRY(apply_item(config, name, key.text, item));
+        }
+done:
+    tdm__str_free(&key);
+    return status;
 }
 
 static tdm_status load_bytes(tdm_config *config, const char *text, size_t size, const char *name,
@@ -361,7 +399,7 @@ static tdm_status check_chain(const load_chain *chain, const char *path)
 }
 
 static tdm_status load_file(tdm_config *config, const char *path, const load_chain *outer,
-                            int *files)
+                            const char *prefix, int *files)
 {
     tdm_status status = TDM_OK;
     char *text = NULL, *real = NULL;
@@ -371,7 +409,7 @@ static tdm_status load_file(tdm_config *config, const char *path, const load_cha
         status = TDM_ERR_CONFIG; /* the same message, as a matter of usage */
     if (status) goto done;
     real = realpath(path, NULL);
-    load_chain chain = {outer, real ? real : path, outer ? outer->depth + 1 : 0, files};
+    load_chain chain = {outer, prefix, real ? real : path, outer ? outer->depth + 1 : 0, files};
     TDM_TRY(check_chain(&chain, path));
     TDM_TRY(load_bytes(config, text, size, path, &chain));
 done:
@@ -383,13 +421,13 @@ done:
 tdm_status tdm_config_load(tdm_config *config, const char *path)
 {
     int files = 0;
-    return load_file(config, path, NULL, &files);
+    return load_file(config, path, NULL, "", &files);
 }
 
 tdm_status tdm_config_load_text(tdm_config *config, const char *text, size_t size, const char *name)
 {
     int files = 0;
-    load_chain chain = {NULL, name, 0, &files};
+    load_chain chain = {NULL, "", name, 0, &files};
     return load_bytes(config, text, size, name, &chain);
 }
 
@@ -428,7 +466,7 @@ static tdm_status resolve_key(const tdm_config *config, const tdm_opt_spec *spec
         TDM_TRY(tdm__value_copy(&old->value, &value));
     else
         TDM_TRY(default_make(spec, &value));
-    TDM_TRY(entry_put(full, key, spec, &value, given ? old->origin : "default", given));
+    TDM_TRY(tdm__entry_put(full, key, spec, &value, given ? old->origin : "default", given));
 done:
     tdm__value_free(&value);
     return status;
@@ -477,6 +515,7 @@ tdm_status tdm_config_resolve(tdm_config *config)
             const tdm_opt_spec *spec = &config->tables[t]->specs[k];
             TDM_TRY(resolve_spec(config, spec, "", spec->key, full));
         }
+    TDM_TRY(tdm__stages_resolve(config, full));
     entries_free(config->entries, config->n_entries);
     config->entries = full->entries;
     config->n_entries = full->n_entries;
@@ -498,11 +537,11 @@ tdm_status tdm_config_copy(const tdm_config *config, tdm_config **out)
     TDM_TRY(create_unchecked(config->tables, config->n_tables, &copy));
     for (size_t g = 0; g < config->n_groups; g++)
         for (size_t i = 0; i < config->groups[g].n; i++)
-            TDM_TRY(member_add(copy, config->groups[g].prefix, config->groups[g].names[i]));
+            TDM_TRY(tdm__member_add(copy, config->groups[g].prefix, config->groups[g].names[i]));
     for (size_t i = 0; i < config->n_entries; i++) {
         const tdm__entry *e = &config->entries[i];
         TDM_TRY(tdm__value_copy(&e->value, &value));
-        TDM_TRY(entry_put(copy, e->key, e->spec, &value, e->origin, e->given));
+        TDM_TRY(tdm__entry_put(copy, e->key, e->spec, &value, e->origin, e->given));
     }
     copy->resolved = config->resolved;
     *out = copy;
@@ -534,7 +573,7 @@ tdm_status tdm_config_member_copy(tdm_config *config, const char *prefix, const 
     tdm_status status = TDM_OK;
     tdm__value value = {0};
     char *key = NULL;
-    TDM_TRY(member_add(config, prefix, to));
+    TDM_TRY(tdm__member_add(config, prefix, to));
     for (size_t i = 0, n = config->n_entries; i < n; i++) {
         const tdm__entry *e = &config->entries[i];
         const tdm_opt_spec *spec = e->spec;
@@ -543,8 +582,8 @@ tdm_status tdm_config_member_copy(tdm_config *config, const char *prefix, const 
         TDM_TRY(key_of_member(e->key, prefix, from, to, &key));
         if (!key) continue;
         TDM_TRY(tdm__value_copy(&e->value, &value));
-        TDM_TRY(members_note(config, spec->key, key));
-        TDM_TRY(entry_put(config, key, spec, &value, origin, true));
+        TDM_TRY(tdm__members_note(config, spec->key, key, 0));
+        TDM_TRY(tdm__entry_put(config, key, spec, &value, origin, true));
         config->resolved = false;
     }
 done:

@@ -108,6 +108,30 @@ struct tdm_config {
     bool resolved;
 };
 
+/* Names a member of a wildcard; fine when it is one already. */
+tdm_status tdm__member_add(tdm_config *config, const char *prefix, const char *name);
+/* Notes the member that `key` names at each wildcard of the spec, as far as the two go together;
+ * what the spec says begins at key + skip. */
+tdm_status tdm__members_note(tdm_config *config, const char *spec, const char *key, size_t skip);
+/* Puts the value into the store. Takes over *value. */
+tdm_status tdm__entry_put(tdm_config *config, const char *key, const tdm_opt_spec *spec,
+                          tdm__value *value, const char *origin, bool given);
+void tdm__entry_drop(tdm_config *config, size_t index);
+
+/* stage.c ---------------------------------------------------------------------------------------*/
+
+/* Characters of "stages.NAME." at the key's beginning, when a key of the whole configuration
+ * follows; else 0. Any key may stand there: it holds for that stage in place of the common one. */
+size_t tdm__stage_skip(const tdm_config *config, const char *key);
+/* The same for "stages.NAME.extends": characters up to "extends". */
+size_t tdm__stage_extends(const tdm_config *config, const char *key);
+/* Names the stage of a key with that skip. */
+tdm_status tdm__stage_note(tdm_config *config, const char *key, size_t skip);
+/* Appends what the stages have of their own to a store that is being resolved. */
+tdm_status tdm__stages_resolve(const tdm_config *config, tdm_config *full);
+/* Removes what the stages have for a common key that was set after them. */
+void tdm__stages_forget(tdm_config *config, const char *key);
+
 /* spec.c ----------------------------------------------------------------------------------------*/
 
 /* The spec of a full key, an exact one before a wildcard; NULL when there is none. */

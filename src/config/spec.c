@@ -77,12 +77,16 @@ const tdm_opt_spec *tdm__spec_find(const tdm_config *config, const char *key)
     if (strchr(key, '*')) return NULL; /* a member is not called * */
     for (size_t k = 0; (spec = spec_at(config, k)); k++)
         if (tdm__streq(spec->key, key)) return spec;
-    return find_match(config, key, MATCH_FULL);
+    spec = find_match(config, key, MATCH_FULL);
+    const size_t skip = spec ? 0 : tdm__stage_skip(config, key);
+    return skip ? tdm__spec_find(config, key + skip) : spec;
 }
 
 bool tdm__spec_is_section(const tdm_config *config, const char *key)
 {
-    return find_match(config, key, MATCH_SECTION) != NULL;
+    if (find_match(config, key, MATCH_SECTION)) return true;
+    const size_t skip = tdm__stage_skip(config, key);
+    return skip && tdm__spec_is_section(config, key + skip);
 }
 
 bool tdm__spec_is_group(const tdm_config *config, const char *prefix)
@@ -170,6 +174,9 @@ done:
 tdm_status tdm__spec_unknown(const tdm_config *config, const char *key)
 {
     const tdm_opt_spec *spec = find_match(config, key, MATCH_BELOW);
+    const size_t skip = tdm__stage_skip(config, key);
+    if (skip && !spec && strchr(key + skip, '.'))
+        return tdm__context(tdm__spec_unknown(config, key + skip), "%.*s", (int)skip - 1, key);
     if (spec) {
         tdm__str what = {0};
         tdm__spec_describe(spec, &what);

@@ -19,6 +19,7 @@ static const tdm_opt_spec specs[] = {
     {"freeze", TDM_OPT_STRINGS, "", 0, 0, 0, NULL, NULL, NULL},
     {"tasks.*.weight", TDM_OPT_FLOAT, "1", 0, 0, 0, NULL, NULL, NULL},
     {"tasks.*.head.*.width", TDM_OPT_INT, "8", 0, 0, 0, NULL, NULL, NULL},
+    {"stages.*.from", TDM_OPT_STRING, "", 0, 0, 0, NULL, NULL, NULL},
 };
 static const tdm_opt_table table = {"fuzz", specs, sizeof specs / sizeof *specs};
 static const tdm_opt_table *const tables[] = {&table};
@@ -41,6 +42,23 @@ static tdm_status load(const char *text, size_t size, bool origins, char **dump,
     require(!status || *tdm_last_error());
     tdm_config_destroy(&config);
     return status;
+}
+
+/* Every stage of a configuration that resolves, resolves too: nothing here is required. */
+static void open_stages(const char *text)
+{
+    tdm_config *config = NULL, *stage = NULL;
+    const char *const *names;
+    size_t n;
+    require(tdm_config_create(tables, 1, &config) == TDM_OK);
+    require(tdm_config_load_text(config, text, strlen(text), "dump") == TDM_OK);
+    require(tdm_config_resolve(config) == TDM_OK);
+    require(tdm_config_members(config, "stages", &names, &n) == TDM_OK);
+    for (size_t i = 0; i < n; i++) {
+        require(tdm_config_stage(config, names[i], &stage) == TDM_OK);
+        tdm_config_destroy(&stage);
+    }
+    tdm_config_destroy(&config);
 }
 
 /* The first line as an assignment. */
@@ -66,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (load((const char *)data, size, size % 2, &first, a) == TDM_OK) {
         require(load(first, strlen(first), size % 2 == 0, &second, b) == TDM_OK);
         require(strcmp(a, b) == 0);
+        open_stages(first);
     }
     free(first);
     free(second);
