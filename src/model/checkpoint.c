@@ -115,25 +115,20 @@ static void add_shapes(differences *d, const tdm__segment *s, const tdm__st_tens
     tdm__str_add(&d->text, "]");
 }
 
-static void compare(tdm__flat *flat, const tdm__st *st, tdm__load_mode mode,
-                    const char *const *ignore, differences *d, tdm__load_report *report)
+static void compare(tdm__flat *flat, const tdm__st *st, const char *const *ignore, differences *d)
 {
     for (size_t i = 0; i < tdm__flat_count(flat); i++) {
         const tdm__segment *s = tdm__flat_segment(flat, i);
         const tdm__st_tensor *t = ignored(s->name, ignore) ? NULL : tdm__st_find(st, s->name);
-        if (!t) {
-            report->fresh++;
-            if (mode == TDM__LOAD_STRICT) add_difference(d, "not in the checkpoint", s->name);
-        } else if (!shape_fits(s, t))
+        if (!t)
+            add_difference(d, "not in the checkpoint", s->name);
+        else if (!shape_fits(s, t))
             add_shapes(d, s, t);
-        else
-            report->loaded++;
     }
     for (size_t i = 0; i < tdm__st_count(st); i++) {
         const char *name = tdm__st_at(st, i)->name;
         if (ignored(name, ignore) || tdm__flat_find(flat, name) != SIZE_MAX) continue;
-        report->unused++;
-        if (mode == TDM__LOAD_STRICT) add_difference(d, "not in the model", name);
+        add_difference(d, "not in the model", name);
     }
 }
 
@@ -146,27 +141,16 @@ static tdm_status load_segment(tdm__flat *flat, size_t index, const tdm__st *st,
     return status ? status : tdm__flat_set(flat, index, scratch);
 }
 
-tdm_status tdm__checkpoint_load(tdm__flat *flat, const tdm__st *st, tdm__load_mode mode,
-                                const char *const *ignore, tdm__load_report *report)
+tdm_status tdm__checkpoint_load(tdm__flat *flat, const tdm__st *st, const char *const *ignore)
 {
     tdm_status status = TDM_OK;
     differences d = {0};
-    tdm__load_report found = {0};
     float *scratch = NULL;
-    compare(flat, st, mode, ignore, &d, &found);
+    compare(flat, st, ignore, &d);
     if (d.n > 0) {
         if (d.n > MAX_LISTED) tdm__str_addf(&d.text, "\n  and %zu more", d.n - MAX_LISTED);
         status = tdm__fail(TDM_ERR_CONFIG, "%s is a checkpoint of another model:%s",
                            tdm__st_path(st), tdm__str_text(&d.text));
-        goto done;
-    }
-    if (found.loaded == 0) {
-        status = tdm__fail(TDM_ERR_CONFIG,
-                           "%s: none of its %zu tensors is in the model (its first is "
-                           "'%s', the model's first is '%s')",
-                           tdm__st_path(st), tdm__st_count(st),
-                           tdm__st_count(st) ? tdm__st_at(st, 0)->name : "",
-                           tdm__flat_count(flat) ? tdm__flat_segment(flat, 0)->name : "");
         goto done;
     }
     TDM_TRY(tdm__calloc_try(largest_segment(flat), sizeof *scratch, &scratch));
@@ -174,7 +158,6 @@ tdm_status tdm__checkpoint_load(tdm__flat *flat, const tdm__st *st, tdm__load_mo
         if (ignored(tdm__flat_segment(flat, i)->name, ignore)) continue;
         TDM_TRY(load_segment(flat, i, st, scratch));
     }
-    if (report) *report = found;
 done:
     tdm__str_free(&d.text);
     free(scratch);

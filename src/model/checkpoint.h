@@ -21,20 +21,10 @@ typedef struct tdm__metadata {
 tdm_status tdm__checkpoint_write(const char *path, tdm__flat *flat, const tdm__extra_tensor *extra,
                                  size_t n_extra, const tdm__metadata *metadata, size_t n_metadata);
 
-typedef enum tdm__load_mode {
-    TDM__LOAD_STRICT,  /* names and shapes must agree both ways */
-    TDM__LOAD_TRANSFER /* takes what fits by name; a shared name with another shape is an error, and
-                          so is a checkpoint of which nothing fits */
-} tdm__load_mode;
-
-typedef struct tdm__load_report {
-    size_t loaded, fresh, unused; /* segments loaded, segments not in the file, tensors not used */
-} tdm__load_report;
-
-/* Copies tensors into the flat buffers. Tensors whose name starts with a prefix in `ignore`
- * (NULL-terminated list, may be NULL) are not looked at. Nothing is changed when it fails: all
- * names and shapes are compared first, and the differences are listed. */
-tdm_status tdm__checkpoint_load(tdm__flat *flat, const tdm__st *st, tdm__load_mode mode,
-                                const char *const *ignore, tdm__load_report *report);
+/* Copies tensors into the flat buffers; names and shapes must agree both ways (model/transfer.h
+ * takes what fits). Tensors whose name starts with a prefix in `ignore` (NULL-terminated list, may be
+ * NULL) are not looked at. Nothing is changed when it fails: all names and shapes are compared
+ * first, and the differences are listed. */
+tdm_status tdm__checkpoint_load(tdm__flat *flat, const tdm__st *st, const char *const *ignore);
 
 #endif

@@ -2,11 +2,13 @@
 #include <tandem/loader.h>
 #include <tandem/model.h>
 #include <tandem/optim.h>
+#include <tandem/pipeline.h>
 #include <tandem/task.h>
 #include <tandem/train.h>
 
 #include <string.h>
 
+#include "model/transfer.h"
 #include "train/chooser.h"
 #include "train/protocol.h"
 
@@ -98,7 +100,8 @@ void tdm_schema(const tdm_opt_table *const **tables, size_t *n)
     static const tdm_opt_table *const all[] = {
         &train_table,           &device_table,        &tdm_data_options,  &tdm_model_options,
         &tdm_task_options,      &tdm_balance_options, &tdm_optim_options, &tdm_schedule_options,
-        &tdm__protocol_options, &tdm__tune_options,   &bench_table,
+        &tdm__protocol_options, &tdm__tune_options,   &bench_table,       &tdm__load_options,
+        &tdm_pipeline_options,
     };
     *tables = all;
     *n = sizeof all / sizeof *all;

@@ -97,7 +97,7 @@ tdm_status tdm__predictor_start(tdm__predictor *p, const tdm__array_source *data
     p->started = true;
     p->count = count;
     p->n = p->session.n_tasks;
-    TDM_TRY(tdm__load_weights(&p->session, p->file, TDM__LOAD_STRICT, NULL));
+    TDM_TRY(tdm__load_weights(&p->session, p->file));
     TDM_TRY(tdm__calloc_try(p->n, sizeof *p->outputs, &p->outputs));
     TDM_TRY(tdm__calloc_try(p->n, sizeof *p->values, &p->values));
     TDM_TRY(tdm__calloc_try(p->n, sizeof *descs, &descs));

@@ -1,12 +1,15 @@
 /* train/session.c: from a configuration and the shapes of its data to a network on a device. */
 #include "train/session.h"
 
+#include <tandem/pipeline.h>
+
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/transfer.h"
 #include "train/arrays.h"
 #include "train/step_graph.h"
 
@@ -208,11 +211,7 @@ static tdm_status declare(tdm__session *s)
         const char **names = NULL;
         TDM_TRY(tdm__calloc_try(n, sizeof *names, &names));
         for (size_t k = 0; k < n; k++) names[k] = tdm__flat_segment(s->flat, k)->name;
-        const char *near = tdm__suggest(s->freeze[i], names, n);
-        status = tdm_config_reject(
-            s->config, "train.freeze",
-            "pattern '%s' matches nothing (hint: the first name is '%s'%s%s)", s->freeze[i],
-            n ? names[0] : "", near ? "; did you mean " : "", near ? near : "");
+        status = tdm__pattern_unused(s->config, "train.freeze", s->freeze[i], names, n);
         free(names);
         goto done;
     }
@@ -241,6 +240,9 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     tdm_device_spec device;
     memset(s, 0, sizeof *s);
     s->config = config;
+    if (tdm_pipeline_is(config))
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "the configuration has stages, each of which is a "
+                                          "configuration by itself"));
     TDM_TRY(read_settings(s));
     TDM_TRY(read_tasks(s, source));
     TDM_TRY(describe_arrays(s, source));

@@ -7,18 +7,21 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/transfer.h"
 
 static const char meter_name[] = "metrics.train";
 /* Tensors of a state that are not parameters. */
 static const char *const not_parameters[] = {"optimizer.", "metrics.", NULL};
 
-/* Hash of the configuration, but for how long to train: a finished run may be continued. */
+/* Hash of the configuration, but for how long to train (a finished run may be continued) and where
+ * the first weights were (the state holds what became of them; their folder may have moved). */
 static tdm_status identity(const tdm_config *config, char hex[33])
 {
     tdm_status status = TDM_OK;
     tdm_config *copy = NULL;
     TDM_TRY(tdm_config_copy(config, &copy));
     TDM_TRY(tdm_config_set(copy, "train.epochs", "1", "state"));
+    TDM_TRY(tdm_config_set(copy, "train.init_from", "", "state"));
     TDM_TRY(tdm_config_resolve(copy));
     TDM_TRY(tdm_config_hash(copy, hex));
 done:
@@ -181,7 +184,7 @@ tdm_status tdm__load_state(tdm__session *s, tdm__optimizer *optimizer, tdm__posi
     float *values = NULL;
     TDM_TRY(tdm__st_open(path, &st));
     TDM_TRY(read_position(s, st, p));
-    TDM_TRY(tdm__checkpoint_load(s->flat, st, TDM__LOAD_STRICT, not_parameters, NULL));
+    TDM_TRY(tdm__checkpoint_load(s->flat, st, not_parameters));
     for (size_t i = 0; i < tdm__optimizer_state_count(optimizer); i++) {
         const char *name;
         uint64_t count;
@@ -220,17 +223,38 @@ tdm_status tdm__find_checkpoint(const char *path, char **out)
     return tdm__fail(TDM_ERR_DATA, "%s: holds no best.safetensors or last.safetensors", path);
 }
 
-tdm_status tdm__load_weights(tdm__session *s, const char *path, tdm__load_mode mode,
-                             tdm__load_report *report)
+static tdm_status open_checkpoint(const char *path, tdm__st **out)
+{
+    char *file = NULL;
+    tdm_status status = tdm__find_checkpoint(path, &file);
+    if (!status) status = tdm__st_open(file, out);
+    free(file);
+    return status;
+}
+
+tdm_status tdm__load_weights(tdm__session *s, const char *path)
+{
+    tdm__st *st = NULL;
+    tdm_status status = open_checkpoint(path, &st);
+    if (!status) status = tdm__checkpoint_load(s->flat, st, not_parameters);
+    tdm__st_close(&st);
+    return status;
+}
+
+tdm_status tdm__transfer_weights(tdm__session *s, const char *path)
 {
     tdm_status status = TDM_OK;
-    char *file = NULL;
+    tdm__transfer transfer = {0};
     tdm__st *st = NULL;
-    TDM_TRY(tdm__find_checkpoint(path, &file));
-    TDM_TRY(tdm__st_open(file, &st));
-    TDM_TRY(tdm__checkpoint_load(s->flat, st, mode, not_parameters, report));
+    tdm__str table = {0};
+    TDM_TRY(open_checkpoint(path, &st));
+    TDM_TRY(tdm__transfer_plan(s->config, s->flat, st, not_parameters, &transfer));
+    TDM_TRY(tdm__transfer_apply(s->flat, st, &transfer));
+    TDM_TRY(tdm__transfer_table(s->flat, st, &transfer, &table));
+    tdm__log(TDM_LOG_INFO, "weights from %s:\n%s", tdm__st_path(st), tdm__str_text(&table));
 done:
+    tdm__str_free(&table);
+    tdm__transfer_free(&transfer);
     tdm__st_close(&st);
-    free(file);
     return status;
 }

@@ -23,8 +23,10 @@ tdm_status tdm__save_state(tdm__session *session, tdm__optimizer *optimizer,
 /* TDM_ERR_CONFIG when it belongs to another configuration or model. */
 tdm_status tdm__load_state(tdm__session *session, tdm__optimizer *optimizer,
                            tdm__position *position, const char *path);
-/* Loads parameters from a checkpoint file, or a run folder's best (else last). */
-tdm_status tdm__load_weights(tdm__session *session, const char *path, tdm__load_mode mode,
-                             tdm__load_report *report);
+/* Loads all parameters from a checkpoint file, or a run folder's best (else last). */
+tdm_status tdm__load_weights(tdm__session *session, const char *path);
+/* The first weights of a run: what load.* takes from a checkpoint (or run folder), of a model that
+ * may be another one. What became of each layer is logged. */
+tdm_status tdm__transfer_weights(tdm__session *session, const char *path);
 
 #endif

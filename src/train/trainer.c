@@ -88,14 +88,10 @@ done:
 static tdm_status init_weights(tdm_trainer *t)
 {
     const char *path;
-    tdm__load_report report;
     tdm_status status = tdm_config_string(t->config, "train.init_from", &path);
     if (status || !*path) return status;
-    status = tdm__load_weights(&t->session, path, TDM__LOAD_TRANSFER, &report);
-    if (status) return tdm__context(status, "train.init_from");
-    tdm__log(TDM_LOG_INFO, "from %s: %zu tensors loaded, %zu new, %zu not used", path,
-             report.loaded, report.fresh, report.unused);
-    return TDM_OK;
+    status = tdm__transfer_weights(&t->session, path);
+    return status ? tdm__context(status, "train.init_from") : TDM_OK;
 }
 
 tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *events,
@@ -288,7 +284,7 @@ static tdm_status final_test(tdm_trainer *t, tdm_epoch_report *report, bool *tes
     if (!t->test || !t->feeds[TDM__SPLIT_TEST] || t->reason == TDM_STOP_REQUESTED) return TDM_OK;
     TDM_TRY(tdm__run_folder_file(&t->folder, "best.safetensors", &best));
     if (!tdm__path_exists(best)) goto done;
-    TDM_TRY(tdm__load_weights(&t->session, best, TDM__LOAD_STRICT, NULL));
+    TDM_TRY(tdm__load_weights(&t->session, best));
     TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_TEST, report, &finished));
     if (!finished) {
         t->reason = TDM_STOP_REQUESTED;
