@@ -11,6 +11,7 @@
 #include <tandem/model.h>
 #include <tandem/ops.h>
 #include <tandem/optim.h>
+#include <tandem/pipeline.h>
 #include <tandem/predict.h>
 #include <tandem/runs.h>
 #include <tandem/status.h>

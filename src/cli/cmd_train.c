@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <tandem/pipeline.h>
+
 static const cli_option options[] = {
     {"dry-run", NULL, "check everything, print the layer table, write nothing"},
     {"progress", "HOW",
@@ -16,11 +18,17 @@ static const cli_group group = {"options", options, CLI_COUNT(options)};
 static const cli_group *const groups[] = {&group, &cli_train_group, &cli_device_group, NULL};
 static const char *const positionals[] = {"CONFIG", NULL};
 
-static tdm_trainer *running; /* what a signal stops */
+static tdm_trainer *running; /* what a signal stops: this, or a pipeline */
+static tdm_pipeline *running_pipeline;
 
 static void stop_running(tdm_status status)
 {
     tdm_trainer_stop(running, status);
+}
+
+static void stop_pipeline(tdm_status status)
+{
+    tdm_pipeline_stop(running_pipeline, status);
 }
 
 static tdm_status dry_run(tdm_trainer *trainer)
@@ -32,10 +40,9 @@ static tdm_status dry_run(tdm_trainer *trainer)
     return status;
 }
 
-static void tell_end(const tdm_trainer *trainer, const cli_progress *progress)
+static void tell_end(tdm_stop_reason reason, const char *folder, const char *table)
 {
-    const char *folder = tdm_trainer_folder(trainer);
-    switch (tdm_trainer_reason(trainer)) {
+    switch (reason) {
     case TDM_STOP_EARLY:
         cli_note("stopped early: no improvement for train.patience epochs");
         break;
@@ -48,13 +55,12 @@ static void tell_end(const tdm_trainer *trainer, const cli_progress *progress)
     case TDM_STOP_DIVERGED:
         break;
     }
-    if (progress->table && !progress->json) cli_data(progress->table);
+    if (table) cli_data(table);
     cli_note("run folder: %s", folder);
 }
 
-static int fail(const cli_args *args, const tdm_trainer *trainer, tdm_status status)
+static int fail(const cli_args *args, const char *folder, tdm_status status)
 {
-    const char *folder = trainer ? tdm_trainer_folder(trainer) : NULL;
     const int code = cli_fail(args->command, status);
     if (status == TDM_ERR_INTERRUPTED || status == TDM_ERR_TERMINATED)
         cli_note("go on with: tandem train %s --resume %s", cli_positional(args, 0), folder);
@@ -70,7 +76,7 @@ static int train(const cli_args *args, const tdm_config *config, cli_progress *p
     tdm_status status = tdm_trainer_create(config, &events, &trainer);
     if (!status && cli_has(args, "dry-run")) {
         status = dry_run(trainer);
-        if (status) code = fail(args, trainer, status);
+        if (status) code = fail(args, NULL, status);
     } else {
         if (!status) {
             running = trainer;
@@ -80,11 +86,45 @@ static int train(const cli_args *args, const tdm_config *config, cli_progress *p
         }
         cli_bar("");
         if (status)
-            code = fail(args, trainer, status);
+            code = fail(args, trainer ? tdm_trainer_folder(trainer) : NULL, status);
         else
-            tell_end(trainer, progress);
+            tell_end(tdm_trainer_reason(trainer), tdm_trainer_folder(trainer),
+                     progress->json ? NULL : progress->table);
     }
     tdm_trainer_destroy(&trainer);
+    return code;
+}
+
+static tdm_status run_pipeline(tdm_pipeline *pipeline, char **results)
+{
+    running_pipeline = pipeline;
+    cli_signals_guard(stop_pipeline);
+    tdm_status status = tdm_pipeline_run(pipeline);
+    cli_signals_release();
+    cli_bar("");
+    if (status || tdm_pipeline_reason(pipeline) == TDM_STOP_TIME) return status;
+    return tdm_pipeline_results(pipeline, results);
+}
+
+static int train_stages(const cli_args *args, const tdm_config *config, cli_progress *progress)
+{
+    const tdm_train_events events = cli_progress_events(progress);
+    tdm_pipeline *pipeline = NULL;
+    char *text = NULL;
+    int code = 0;
+    tdm_status status = tdm_pipeline_create(config, &events, &pipeline);
+    if (!status && cli_has(args, "dry-run")) {
+        status = tdm_pipeline_describe(pipeline, &text);
+        if (!status) cli_data(text);
+    } else if (!status) {
+        status = run_pipeline(pipeline, &text);
+        if (!status)
+            tell_end(tdm_pipeline_reason(pipeline), tdm_pipeline_folder(pipeline),
+                     progress->json ? NULL : text);
+    }
+    if (status) code = fail(args, pipeline ? tdm_pipeline_folder(pipeline) : NULL, status);
+    free(text);
+    tdm_pipeline_destroy(&pipeline);
     return code;
 }
 
@@ -102,7 +142,8 @@ static int run(const cli_args *args)
      * loses tee first on Ctrl-C, and still has to save. */
     signal(SIGPIPE, SIG_IGN);
     cli_signals_start();
-    code = train(args, config, &progress);
+    code = tdm_pipeline_is(config) ? train_stages(args, config, &progress)
+                                   : train(args, config, &progress);
     cli_progress_free(&progress);
     tdm_config_destroy(&config);
     return code;

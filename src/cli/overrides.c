@@ -52,6 +52,8 @@ static const cli_option train_options[] = {
      "parameters that stand still, e.g. encoder or 'encoder.[0-2].*' (repeatable; "
      "replaces train.freeze)",
      CLI_LIST, "train.freeze"},
+    {"from", "STAGE", "of a configuration with stages: run this one, and those after it, again",
+     CLI_SET, "pipeline.from"},
     {"max-time", "T", "save and stop after 90, 90s, 10m, 2h or 1h30m", CLI_TIME, "train.max_time"},
     {"overfit-batches", "N", "train on the first N batches only, without validation", CLI_SET,
      "train.overfit_batches"},

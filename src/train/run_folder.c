@@ -10,8 +10,7 @@
 
 enum { MAX_METRICS_FILE = 1 << 30 };
 
-/* runs/<name>-20260131-123456 */
-static tdm_status default_path(const tdm_config *config, char **out)
+tdm_status tdm__run_folder_default(const tdm_config *config, char **out)
 {
     const char *name;
     char time[32], compact[32];
@@ -74,7 +73,7 @@ tdm_status tdm__run_folder_open(tdm__run_folder *run, const tdm_config *config, 
         run->path = tdm__strdup(path);
         if (!run->path) TDM_TRY(tdm__fail(TDM_ERR_NOMEM, "out of memory"));
     } else {
-        TDM_TRY(default_path(config, &run->path));
+        TDM_TRY(tdm__run_folder_default(config, &run->path));
     }
     if (!resuming) TDM_TRY(check_free(run->path));
     TDM_TRY(tdm__make_folders(run->path));

@@ -13,6 +13,8 @@ typedef struct tdm__run_folder {
     tdm__tfevents *events; /* NULL: off */
 } tdm__run_folder;
 
+/* "runs/<name>-20260131-123456", to be freed. */
+tdm_status tdm__run_folder_default(const tdm_config *config, char **out);
 /* Creates `path` (empty: runs/<name>-<time>) and writes config.yaml. A folder that already holds a
  * run is TDM_ERR_CONFIG, unless resuming. */
 tdm_status tdm__run_folder_open(tdm__run_folder *run, const tdm_config *config, const char *path,
