@@ -16,35 +16,126 @@
 #define HAS_WEIGHTS 1
 #define LOG_PROBS 2 // x already holds log-probabilities (NLL)
 
-// Column c of n rows, a row per lane; lanes behind n repeat the last row.
+#ifdef STYLE_GPU
+#define AS_FLOATL(v) as_float(v)
+#define exp_l(x) exp(x)
+#else
+#define AS_FLOATL(v) CAT(as_, FLOATV)(v)
+#define AS_INTL(v) CAT(as_, INTV)(v)
+
+// e^x for x <= 88: 2^k e^r, k = round(x / ln 2), |r| <= ln 2 / 2; a minimax polynomial in the order that
+// has the shortest chain of dependent operations. Within two units in the last place; 0 below -88, where
+// floats end; NaN stays. Several times as fast as the library's.
+#define EXP_SHIFT 12583039.0f // 1.5 2^23 + 127: adding it leaves k, rounded, and the bias in the low bits
+INLINE floatl exp_l(const floatl x)
+{
+    const floatl d = select(x, (floatl)-88.1f, x < -88.1f);
+    const floatl t = fma(d, (floatl)M_LOG2E_F, (floatl)EXP_SHIFT);
+    const floatl r = fma(t - EXP_SHIFT, (floatl)-M_LN2_F, d), r2 = r * r;
+    const floatl low = fma(r, (floatl)0.16667118668556213f, (floatl)0.4999922513961792f);
+    const floatl high = fma(r, (floatl)0.00831243023276329f, (floatl)0.041890986263751984f);
+    const floatl p = fma(fma(high, r2, low), r2, r + 1.0f);
+    return p * AS_FLOATL(AS_INTL(t) << 23); // the exponent 0, which is 0, from k = -127 on
+}
+#endif
+
+// Column c of n rows, a row per lane.
+#ifdef STYLE_GPU
 static inline floatl row_gather(global const float *x, int n, int C, int c)
 {
-#ifdef STYLE_GPU
     /* Items beyond the rows must not read a row that another one may be overwriting (in place). */
     return TEAM_LANE < n ? x[(ulong)TEAM_LANE * C + c] : 0.0f;
-#else
-    float lane[VW];
-    if (n >= VW)
-        for (int i = 0; i < VW; i++) lane[i] = x[(long)i * C + c];
-    else
-        for (int i = 0; i < VW; i++) lane[i] = x[(long)min(i, n - 1) * C + c];
-    return VLOAD(0, lane);
-#endif
 }
 
 static inline void row_scatter(floatl v, global float *y, int n, int C, int c)
 {
-#ifdef STYLE_GPU
     if (TEAM_LANE < n) y[(ulong)TEAM_LANE * C + c] = v;
-#else
-    float lane[VW];
-    VSTORE(v, 0, lane);
-    if (n >= VW)
-        for (int i = 0; i < VW; i++) y[(long)i * C + c] = lane[i];
-    else
-        for (int i = 0; i < n; i++) y[(long)i * C + c] = lane[i];
-#endif
 }
+#else
+// Blocks of h x h elements, at every lane and register whose bit h is 1 and 0, change places: with all h
+// a square of VW registers is transposed.
+#define SWAP(t, i, h, FIRST, SECOND)                                                               \
+    do {                                                                                           \
+        const floatl a = t[i], b = t[(i) + (h)];                                                   \
+        t[i] = FIRST(a, b);                                                                        \
+        t[(i) + (h)] = SECOND(a, b);                                                               \
+    } while (0)
+#define HALVES_0(a, b) ((floatl)(a.lo, b.lo))
+#define HALVES_1(a, b) ((floatl)(a.hi, b.hi))
+#if VW == 4
+#define SINGLES_0(a, b) ((floatl)(a.s0, b.s0, a.s2, b.s2))
+#define SINGLES_1(a, b) ((floatl)(a.s1, b.s1, a.s3, b.s3))
+#elif VW == 8
+#define SINGLES_0(a, b) ((floatl)(a.s0, b.s0, a.s2, b.s2, a.s4, b.s4, a.s6, b.s6))
+#define SINGLES_1(a, b) ((floatl)(a.s1, b.s1, a.s3, b.s3, a.s5, b.s5, a.s7, b.s7))
+#define PAIRS_0(a, b) ((floatl)(a.s01, b.s01, a.s45, b.s45))
+#define PAIRS_1(a, b) ((floatl)(a.s23, b.s23, a.s67, b.s67))
+#else
+#define SINGLES_0(a, b)                                                                            \
+    ((floatl)(a.s0, b.s0, a.s2, b.s2, a.s4, b.s4, a.s6, b.s6, a.s8, b.s8, a.sa, b.sa, a.sc, b.sc,  \
+              a.se, b.se))
+#define SINGLES_1(a, b)                                                                            \
+    ((floatl)(a.s1, b.s1, a.s3, b.s3, a.s5, b.s5, a.s7, b.s7, a.s9, b.s9, a.sb, b.sb, a.sd, b.sd,  \
+              a.sf, b.sf))
+#define PAIRS_0(a, b) ((floatl)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd))
+#define PAIRS_1(a, b) ((floatl)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef))
+#define FOURS_0(a, b) ((floatl)(a.s0123, b.s0123, a.s89ab, b.s89ab))
+#define FOURS_1(a, b) ((floatl)(a.s4567, b.s4567, a.scdef, b.scdef))
+#endif
+INLINE void transpose(floatl t[VW])
+{
+    _Pragma("unroll") for (int i = 0; i < VW / 2; i++) SWAP(t, i, VW / 2, HALVES_0, HALVES_1);
+#if VW == 16
+    _Pragma("unroll") for (int i = 0; i < VW; i++) if (!(i & 4)) SWAP(t, i, 4, FOURS_0, FOURS_1);
+#endif
+#if VW >= 8
+    _Pragma("unroll") for (int i = 0; i < VW; i++) if (!(i & 2)) SWAP(t, i, 2, PAIRS_0, PAIRS_1);
+#endif
+    _Pragma("unroll") for (int i = 0; i < VW; i += 2) SWAP(t, i, 1, SINGLES_0, SINGLES_1);
+}
+
+// Columns of n rows; lanes behind n are 0. Squares of the last columns overlap those before them.
+static inline void rows_load(floatl *column, global const float *x, int n, int C)
+{
+    if (n >= VW && C >= VW) {
+        for (int at = 0; at < C; at += VW) {
+            const int c = min(at, C - VW);
+            floatl t[VW];
+            _Pragma("unroll") for (int i = 0; i < VW; i++) t[i] = VLOAD(0, x + (long)i * C + c);
+            transpose(t);
+            _Pragma("unroll") for (int i = 0; i < VW; i++) column[c + i] = t[i];
+        }
+        return;
+    }
+    for (int c = 0; c < C; c++) {
+        float lane[VW];
+        if (n >= VW)
+            for (int i = 0; i < VW; i++) lane[i] = x[(long)i * C + c];
+        else
+            for (int i = 0; i < VW; i++) lane[i] = i < n ? x[(long)i * C + c] : 0.0f;
+        column[c] = VLOAD(0, lane);
+    }
+}
+
+static inline void rows_store(const floatl *column, global float *y, int n, int C)
+{
+    if (n >= VW && C >= VW) {
+        for (int at = 0; at < C; at += VW) {
+            const int c = min(at, C - VW);
+            floatl t[VW];
+            _Pragma("unroll") for (int i = 0; i < VW; i++) t[i] = column[c + i];
+            transpose(t);
+            _Pragma("unroll") for (int i = 0; i < VW; i++) VSTORE(t[i], 0, y + (long)i * C + c);
+        }
+        return;
+    }
+    for (int c = 0; c < C; c++) {
+        float lane[VW];
+        VSTORE(column[c], 0, lane);
+        for (int i = 0; i < min(n, VW); i++) y[(long)i * C + c] = lane[i];
+    }
+}
+#endif
 
 // p[i] per lane; every i must be inside.
 static inline floatl lookup(global const float *p, intl i)
@@ -60,16 +151,39 @@ static inline floatl lookup(global const float *p, intl i)
 #endif
 }
 
-// CPU style keeps a group of columns in registers or cache between passes; GPU style reads again.
+// The columns of a group of rows. CPU style keeps them in registers or the cache from one pass to the
+// next, and writes them at last; GPU style reads again and writes at once.
 #ifdef STYLE_GPU
 #define COLUMNS(name)
+#define COLUMNS_LOAD(name, x, n, C)
+#define COLUMN(name, x, n, C, c) row_gather(x, n, C, c)
+#define COLUMN_SET(name, y, n, C, c, v) row_scatter(v, y, n, C, c)
+#define COLUMNS_STORE(name, y, n, C)
 #define KEEP(name, c, v)
 #define KEPT(name, c, again) (again)
+// x of column i, different from lane to lane
+#define COLUMN_OF(name, x, n, C, i) (TEAM_LANE < (n) ? (x)[(ulong)TEAM_LANE * (C) + (i)] : 0.0f)
 #else
 #define COLUMNS(name) floatl name[ROW_MAX]
+#define COLUMNS_LOAD(name, x, n, C) rows_load(name, x, n, C)
+#define COLUMN(name, x, n, C, c) name[c]
+#define COLUMN_SET(name, y, n, C, c, v) name[c] = (v)
+#define COLUMNS_STORE(name, y, n, C) rows_store(name, y, n, C)
 #define KEEP(name, c, v) name[c] = (v)
 #define KEPT(name, c, again) name[c]
+#define COLUMN_OF(name, x, n, C, i) column_of(name, i)
+static inline floatl column_of(const floatl *column, intl i)
+{
+    const float *all = (const float *)column;
+    int at[VW];
+    float lane[VW];
+    VSTORE(i, 0, at);
+    for (int k = 0; k < VW; k++) lane[k] = all[at[k] * VW + k];
+    return VLOAD(0, lane);
+}
 #endif
+// The larger one; a NaN in v does not count, unlike with fmax at no cost.
+#define LARGER(m, v) select(m, v, (v) > (m))
 
 // Largest element of one row, and sum of exp(v - m), by the whole team.
 static inline float wide_max(global const float *x, int C, local float2 *scratch)
@@ -87,7 +201,7 @@ static inline float wide_total(floatl v, local float2 *scratch)
 static inline float wide_exp_sum(global const float *x, int C, float m, local float2 *scratch)
 {
     floatl s = 0.0f;
-    for (int c = 0; c < C; c += TEAM) s += exp(team_load(x + c, C - c, -INFINITY) - m);
+    for (int c = 0; c < C; c += TEAM) s += exp_l(team_load(x + c, C - c, -INFINITY) - m);
     return wide_total(s, scratch);
 }
 
@@ -97,7 +211,7 @@ static inline float wide_exp_sum(global const float *x, int C, float m, local fl
 static inline floatl softmax_of(floatl d, floatl s, int log_form)
 {
     if (log_form) return d - log(s);
-    return exp(d) / s;
+    return exp_l(d) / s;
 }
 // softmax: dx = y (dy - sum dy y); log-softmax: dx = dy - exp(y) sum dy.
 static inline floatl softmax_bwd_term(floatl y, floatl dy, int log_form)
@@ -107,7 +221,7 @@ static inline floatl softmax_bwd_term(floatl y, floatl dy, int log_form)
 }
 static inline floatl softmax_bwd_of(floatl y, floatl dy, floatl s, int log_form)
 {
-    if (log_form) return dy - exp(y) * s;
+    if (log_form) return dy - exp_l(y) * s;
     return y * (dy - s);
 }
 
@@ -122,16 +236,23 @@ TEAM_KERNEL void softmax_fwd_rows(ARG(const float, x), ARG(float, y), const ulon
         const int n = TEAM_LEFT(r, end);
         global const float *in = x + r * C;
         floatl m = -INFINITY, s = 0.0f;
+        COLUMNS_LOAD(col, in, n, C);
+        for (int c = 0; c < C; c++) m = LARGER(m, COLUMN(col, in, n, C, c));
         for (int c = 0; c < C; c++) {
-            const floatl v = row_gather(in, n, C, c);
-            KEEP(col, c, v);
-            m = fmax(m, v);
+            const floatl d = COLUMN(col, in, n, C, c) - m, e = exp_l(d);
+            KEEP(col, c, log_form ? d : e);
+            s += e;
         }
-        for (int c = 0; c < C; c++) s += exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
+        const floatl rest = log_form ? log(s) : 1.0f / s;
         for (int c = 0; c < C; c++) {
-            const floatl d = KEPT(col, c, row_gather(in, n, C, c)) - m;
-            row_scatter(softmax_of(d, s, log_form), y + r * C, n, C, c);
+            floatl v = KEPT(col, c, COLUMN(col, in, n, C, c) - m);
+            if (log_form)
+                v -= rest;
+            else
+                v = KEPT(col, c, exp_l(v)) * rest;
+            COLUMN_SET(col, y + r * C, n, C, c, v);
         }
+        COLUMNS_STORE(col, y + r * C, n, C);
     }
 }
 
@@ -159,18 +280,23 @@ TEAM_KERNEL void softmax_bwd_rows(ARG(const float, y), ARG(const float, dy), ARG
     VIEW(dy);
     VIEW(dx);
     TEAM_RANGE(rows);
+    COLUMNS(col);
+    COLUMNS(slope);
     for (ulong r = begin; r < end; r += TEAM) {
         const int n = TEAM_LEFT(r, end);
         global const float *yr = y + r * C, *dyr = dy + r * C;
         floatl s = 0.0f;
+        COLUMNS_LOAD(col, yr, n, C);
+        COLUMNS_LOAD(slope, dyr, n, C);
         for (int c = 0; c < C; c++) {
-            const floatl d = row_gather(dyr, n, C, c);
-            s += softmax_bwd_term(row_gather(yr, n, C, c), d, log_form);
+            const floatl d = COLUMN(slope, dyr, n, C, c);
+            s += softmax_bwd_term(COLUMN(col, yr, n, C, c), d, log_form);
         }
         for (int c = 0; c < C; c++) {
-            const floatl v = row_gather(yr, n, C, c), d = row_gather(dyr, n, C, c);
-            row_scatter(softmax_bwd_of(v, d, s, log_form), dx + r * C, n, C, c);
+            const floatl v = COLUMN(col, yr, n, C, c), d = COLUMN(slope, dyr, n, C, c);
+            COLUMN_SET(col, dx + r * C, n, C, c, softmax_bwd_of(v, d, s, log_form));
         }
+        COLUMNS_STORE(col, dx + r * C, n, C);
     }
 }
 
@@ -276,30 +402,19 @@ TEAM_KERNEL void label_loss_fwd_rows(ARG(const float, x), ARG(const int, labels)
         global const float *in = x + r * C;
         const intl label = team_load_int(labels + r, n, -1);
         const label_info l = label_read(label, weights, C, ignore, flags);
-        floatl m = 0.0f, log_s = 0.0f, d_label = 0.0f, dot = 0.0f;
+        floatl m = 0.0f, log_s = 0.0f, dot = 0.0f;
+        COLUMNS_LOAD(col, in, n, C);
         if (!(flags & LOG_PROBS)) {
             floatl s = 0.0f;
             m = -INFINITY;
-            for (int c = 0; c < C; c++) {
-                const floatl v = row_gather(in, n, C, c);
-                KEEP(col, c, v);
-                m = fmax(m, v);
-                d_label = select(d_label, v, l.index == c);
-            }
-            d_label -= m;
-            for (int c = 0; c < C; c++) {
-                const floatl d = KEPT(col, c, row_gather(in, n, C, c)) - m;
-                s += exp(d);
-                if (smoothing > 0.0f) dot += weight_of(weights, c, flags) * d;
-            }
+            for (int c = 0; c < C; c++) m = LARGER(m, COLUMN(col, in, n, C, c));
+            for (int c = 0; c < C; c++) s += exp_l(COLUMN(col, in, n, C, c) - m);
             log_s = log(s);
-        } else {
-            for (int c = 0; c < C; c++) {
-                const floatl v = row_gather(in, n, C, c);
-                d_label = select(d_label, v, l.index == c);
-                if (smoothing > 0.0f) dot += weight_of(weights, c, flags) * v;
-            }
         }
+        const floatl d_label = COLUMN_OF(col, in, n, C, l.index) - m;
+        if (smoothing > 0.0f)
+            for (int c = 0; c < C; c++)
+                dot += weight_of(weights, c, flags) * (COLUMN(col, in, n, C, c) - m);
         team_add(&loss, row_loss(l, log_s, d_label, dot, W, smoothing, C));
         team_add(&weight, select((floatl)0.0f, l.weight, l.valid));
     }
@@ -384,13 +499,10 @@ TEAM_KERNEL void label_loss_bwd_rows(ARG(const float, x), ARG(const int, labels)
         const label_info l = label_read(label, weights, C, ignore, flags);
         floatl m = -INFINITY, s = 0.0f, inverse = 0.0f;
         if (!(flags & LOG_PROBS)) {
+            COLUMNS_LOAD(col, in, n, C);
+            for (int c = 0; c < C; c++) m = LARGER(m, COLUMN(col, in, n, C, c));
             for (int c = 0; c < C; c++) {
-                const floatl v = row_gather(in, n, C, c);
-                KEEP(col, c, v);
-                m = fmax(m, v);
-            }
-            for (int c = 0; c < C; c++) {
-                const floatl e = exp(KEPT(col, c, row_gather(in, n, C, c)) - m);
+                const floatl e = exp_l(COLUMN(col, in, n, C, c) - m);
                 KEEP(col, c, e);
                 s += e;
             }
@@ -398,11 +510,13 @@ TEAM_KERNEL void label_loss_bwd_rows(ARG(const float, x), ARG(const int, labels)
         }
         for (int c = 0; c < C; c++) {
             floatl p = 0.0f;
-            if (!(flags & LOG_PROBS)) p = KEPT(col, c, exp(row_gather(in, n, C, c) - m)) * inverse;
+            if (!(flags & LOG_PROBS))
+                p = KEPT(col, c, exp_l(COLUMN(col, in, n, C, c) - m)) * inverse;
             const float w = smoothing > 0.0f ? weight_of(weights, c, flags) : 1.0f;
-            row_scatter(label_loss_dx(l, p, l.index == c, w, W, scale, smoothing, C), dx + r * C, n,
-                        C, c);
+            COLUMN_SET(col, dx + r * C, n, C, c,
+                       label_loss_dx(l, p, l.index == c, w, W, scale, smoothing, C));
         }
+        COLUMNS_STORE(col, dx + r * C, n, C);
     }
 }
 
@@ -433,7 +547,7 @@ TEAM_KERNEL void label_loss_bwd_wide(ARG(const float, x), ARG(const int, labels)
             floatl w = 1.0f;
             if (flags & HAS_WEIGHTS) w = team_load(weights + c, C - c, 0.0f);
             floatl p = 0.0f;
-            if (!(flags & LOG_PROBS)) p = exp(team_load(in + c, C - c, 0.0f) - m) * inverse;
+            if (!(flags & LOG_PROBS)) p = exp_l(team_load(in + c, C - c, 0.0f) - m) * inverse;
             team_store(label_loss_dx(l, p, l.index == TEAM_LANE + c, w, W, scale, smoothing, C),
                        dx + r * C + c, C - c);
         }
@@ -450,7 +564,7 @@ TEAM_KERNEL void label_loss_bwd_wide(ARG(const float, x), ARG(const int, labels)
 // log(1 + e^-|x|) + max(-x, 0) = log(1 + e^-x) without overflow.
 static inline floatl softplus_of_minus(floatl x)
 {
-    return log1p(exp(-fabs(x))) + fmax(-x, (floatl)0.0f);
+    return log1p(exp_l(-fabs(x))) + fmax(-x, (floatl)0.0f);
 }
 
 static inline floatl point_loss(floatl x, floatl t, int kind, float parameter)
@@ -473,7 +587,8 @@ static inline floatl point_loss_dx(floatl x, floatl t, int kind, float parameter
     case KIND_L2: return 2.0f * e;
     case KIND_HUBER: return select(clamp(e, -parameter, parameter), (floatl)NAN, isnan(e));
     default: {
-        const floatl sigmoid = 1.0f / (1.0f + exp(-x));
+        const floatl e = exp_l(-fabs(x));
+        const floatl sigmoid = select((floatl)1.0f, e, x < 0.0f) / (1.0f + e);
         return (1.0f + (parameter - 1.0f) * t) * sigmoid - parameter * t;
     }
     }
@@ -579,12 +694,6 @@ static inline dice_row dice_read(int bits, int C, int ignore, int floats)
     return r;
 }
 
-#ifdef STYLE_GPU
-#define AS_FLOATL(v) as_float(v)
-#else
-#define AS_FLOATL(v) CAT(as_, FLOATV)(v)
-#endif
-
 // Sums over a team's rows: I, P, Y of each class, then the number of valid rows. A sum takes two rows of
 // partial[][teams]: itself and its compensation.
 static inline void dice_store(team_sum sum, global float *partial, int at, int teams,
@@ -609,6 +718,38 @@ static inline float dice_total(global const float *partial, int at, int teams, l
     return total.x + total.y;
 }
 
+// What a group of rows adds to the sums of class c.
+typedef struct {
+    intl valid, bad, label;
+    floatl y; // of the class `label`
+} dice_rows;
+
+static inline dice_rows dice_group(global const int *labels, int n, int C, int ignore, int floats)
+{
+    // lanes behind the rows must not count: -1, or the bits of a NaN
+    const intl bits = team_load_int(labels, n, -1);
+    dice_rows r;
+    if (floats) {
+        r.y = AS_FLOATL(bits);
+        r.valid = r.y == r.y;
+        r.bad = r.label = 0;
+        return r;
+    }
+    r.valid = (bits >= 0) & (bits != ignore);
+    r.bad = r.valid & (bits >= max(C, 2));
+    r.label = C == 1 ? (intl)0 : bits;
+    r.y = 1.0f;
+    if (C == 1) r.y = LANES_CONVERT(float)(bits);
+    return r;
+}
+
+// p y, p, y of class c, where the rows count.
+#define DICE_TERMS(r, p, c)                                                                        \
+    const floatl value = select((floatl)0.0f, p, (r).valid);                                       \
+    const floatl y = select((floatl)0.0f, (r).y, (r).valid & ((r).label == (c)));                  \
+    const floatl both = c == 0 ? select(value * y, (floatl)NAN, (r).bad) : value * y
+
+#ifdef STYLE_GPU
 // The rows of a team stay in the cache from one class to the next.
 TEAM_KERNEL void dice_loss_fwd(ARG(const float, p), ARG(const int, labels), ARG(float, partial),
                                const ulong rows, const int C, const int block, const int teams,
@@ -623,26 +764,57 @@ TEAM_KERNEL void dice_loss_fwd(ARG(const float, p), ARG(const int, labels), ARG(
     for (int c = 0; c < C; c++) {
         team_sum sum[3];
         for (int k = 0; k < 3; k++) sum[k].s = sum[k].e = 0.0f;
-        for (ulong r = begin; r < end; r += TEAM) {
-            const int n = TEAM_LEFT(r, end);
-            // lanes behind the rows must not count: -1, or the bits of a NaN
-            const intl bits = team_load_int(labels + r, n, -1);
-            const floatl soft = AS_FLOATL(bits);
-            const intl hard = (bits >= 0) & (bits != ignore);
-            const intl bad = hard & (bits >= max(C, 2)) & (floats ? 0 : -1);
-            const intl valid = floats ? soft == soft : hard;
-            const floatl one = select((floatl)0.0f, (floatl)1.0f, bits == (C == 1 ? 1 : c));
-            const floatl y = floats ? soft : one;
-            const floatl value = row_gather(p + r * C, n, C, c);
-            team_add(&sum[0], select(select((floatl)0.0f, value * y, valid), (floatl)NAN, bad));
-            team_add(&sum[1], select((floatl)0.0f, value, valid));
-            team_add(&sum[2], select((floatl)0.0f, y, valid));
-            if (c == 0) team_add(&rows_valid, select((floatl)0.0f, (floatl)1.0f, valid));
+        for (ulong at = begin; at < end; at += TEAM) {
+            const int n = TEAM_LEFT(at, end);
+            const dice_rows r = dice_group(labels + at, n, C, ignore, floats);
+            const floatl column = row_gather(p + at * C, n, C, c);
+            DICE_TERMS(r, column, c);
+            team_add(&sum[0], both);
+            team_add(&sum[1], value);
+            team_add(&sum[2], y);
+            if (c == 0) team_add(&rows_valid, select((floatl)0.0f, (floatl)1.0f, r.valid));
         }
         for (int k = 0; k < 3; k++) dice_store(sum[k], partial, 3 * c + k, teams, scratch);
     }
     dice_store(rows_valid, partial, 3 * C, teams, scratch);
 }
+#else
+#define DICE_GROUPS 16 // groups of rows whose plain sums join the compensated ones together
+CPU_KERNEL void dice_loss_fwd(ARG(const float, p), ARG(const int, labels), ARG(float, partial),
+                              const ulong rows, const int C, const int block, const int teams,
+                              const int ignore, const int floats)
+{
+    VIEW(p);
+    VIEW(labels);
+    VIEW(partial);
+    TEAM_LOCAL(scratch);
+    TEAM_RANGE(rows);
+    COLUMNS(col);
+    team_sum total[3 * ROW_MAX + 1];
+    floatl sum[3 * ROW_MAX];
+    for (int i = 0; i <= 3 * C; i++) total[i].s = total[i].e = (floatl)0.0f;
+    for (ulong first = begin; first < end; first += DICE_GROUPS * TEAM) {
+        const ulong until = min(end, first + DICE_GROUPS * TEAM);
+        floatl valid = 0.0f;
+        for (int i = 0; i < 3 * C; i++) sum[i] = (floatl)0.0f;
+        for (ulong at = first; at < until; at += TEAM) {
+            const int n = TEAM_LEFT(at, end);
+            const dice_rows r = dice_group(labels + at, n, C, ignore, floats);
+            COLUMNS_LOAD(col, p + at * C, n, C);
+            valid += select((floatl)0.0f, (floatl)1.0f, r.valid);
+            for (int c = 0; c < C; c++) {
+                DICE_TERMS(r, col[c], c);
+                sum[3 * c] += both;
+                sum[3 * c + 1] += value;
+                sum[3 * c + 2] += y;
+            }
+        }
+        for (int i = 0; i < 3 * C; i++) team_add(&total[i], sum[i]);
+        team_add(&total[3 * C], valid);
+    }
+    for (int i = 0; i <= 3 * C; i++) dice_store(total[i], partial, i, teams, scratch);
+}
+#endif
 
 // One team. total: of valid rows; sums[3][C]: I, P, Y.
 TEAM_KERNEL void dice_loss_finish(ARG(const float, partial), ARG(float, loss), ARG(float, total),
@@ -673,7 +845,7 @@ TEAM_KERNEL void dice_loss_finish(ARG(const float, partial), ARG(float, loss), A
     }
 }
 
-// Elements of rows; dp = dloss / n (2 I + s - 2 y U) / U^2, U = P + Y + s.
+// dp = dloss / n (2 I + s - 2 y U) / U^2, U = P + Y + s. GPU style: elements; CPU style: rows.
 LANES_KERNEL void dice_loss_bwd(ARG(const int, labels), ARG(const float, sums),
                                 ARG(const float, dloss), ARG(float, dp), const int C,
                                 const int ignore, const int floats, const float smooth,
@@ -685,19 +857,39 @@ LANES_KERNEL void dice_loss_bwd(ARG(const int, labels), ARG(const float, sums),
     VIEW(dp);
     float counted = 0.0f;
     for (int c = 0; c < C; c++) counted += C == 1 || sums[2 * C + c] > 0.0f ? 1.0f : 0.0f;
+// What a class has, and what y takes from it; both 0 for a class that does not count.
+#define DICE_SLOPES(c, plain, of_y)                                                                \
+    const float u = sums[C + (c)] + sums[2 * C + (c)] + smooth, unit = dloss[0] / (counted * u * u);  \
+    const bool counts = C == 1 || sums[2 * C + (c)] > 0.0f;                                        \
+    plain = counts ? unit * (2.0f * sums[c] + smooth) : 0.0f;                                      \
+    of_y = counts ? unit * 2.0f * u : 0.0f
 #ifdef STYLE_GPU
-    const ulong begin = min(rows * C, (ulong)get_global_id(0));
-    const ulong end = min(rows * C, begin + 1);
+    const ulong i = get_global_id(0);
+    if (i >= rows * C) return;
+    const int c = (int)(i % C);
+    const dice_row r = dice_read(labels[i / C], C, ignore, floats);
+    float plain, of_y;
+    DICE_SLOPES(c, plain, of_y);
+    const float d = plain - (r.label == c ? r.y : 0.0f) * of_y;
+    dp[i] = r.bad ? NAN : r.valid ? d : 0.0f;
 #else
-    const ulong begin = min(rows, (ulong)get_global_id(0) * per_item) * C;
-    const ulong end = min(rows, ((ulong)get_global_id(0) + 1) * per_item) * C;
-#endif
-    for (ulong i = begin; i < end; i++) {
-        const int c = (int)(i % C);
-        const dice_row r = dice_read(labels[i / C], C, ignore, floats);
-        const float u = sums[C + c] + sums[2 * C + c] + smooth, y = r.label == c ? r.y : 0.0f;
-        float d = dloss[0] / counted * (2.0f * sums[c] + smooth - 2.0f * y * u) / (u * u);
-        if (C > 1 && !(sums[2 * C + c] > 0.0f)) d = 0.0f;
-        dp[i] = r.bad ? NAN : r.valid ? d : 0.0f;
+    float plain[ROW_MAX], of_y[ROW_MAX];
+    for (int c = 0; c < C; c++) {
+        DICE_SLOPES(c, plain[c], of_y[c]);
     }
+    COLUMNS(col);
+    const ulong begin = min(rows, (ulong)get_global_id(0) * per_item);
+    const ulong end = min(rows, ((ulong)get_global_id(0) + 1) * per_item);
+    for (ulong at = begin; at < end; at += LANES) {
+        const int n = TEAM_LEFT(at, end);
+        const dice_rows r = dice_group(labels + at, n, C, ignore, floats);
+        const floatl none = select((floatl)0.0f, (floatl)NAN, r.bad);
+        const intl counts = r.valid & ~r.bad;
+        for (int c = 0; c < C; c++) {
+            const floatl y = select((floatl)0.0f, r.y, r.label == c);
+            col[c] = select(none, plain[c] - y * of_y[c], counts);
+        }
+        COLUMNS_STORE(col, dp + at * C, n, C);
+    }
+#endif
 }

@@ -327,6 +327,13 @@ static const tdm__sample samples_grad[] = {
      {TDM__F32(3, 16, 1), TDM__F32(3, 16, 1), TDM__F32(3, 1), SCALAR},
      .fill = {TDM__FILL_UNIFORM, TDM__FILL_UNIFORM, TDM__FILL_POSITIVE, TDM__FILL_POSITIVE}},
 };
+static const tdm__sample bench_grad[] = {
+    {"8x256x256x4",
+     &plain,
+     4,
+     {TDM__F32(8, 256, 256, 4), TDM__I32(8, 256, 256), TDM__F32(3, 4), SCALAR},
+     LABELLED_GRAD(4)},
+};
 static const tdm__reject rejects_grad[] = {
     {"sums",
      &plain,
@@ -352,6 +359,7 @@ const tdm_op tdm__op_dice_loss_grad = {
     .infer = infer_grad,
     .reference = reference_grad,
     TDM__TABLES(variants_grad, samples_grad, rejects_grad),
+    TDM__BENCH(bench_grad),
 };
 
 tdm_value tdm_dice_loss(tdm_graph *g, tdm_value p, tdm_value labels, int ignore_index, float smooth)

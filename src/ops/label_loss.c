@@ -26,6 +26,7 @@ static const tdm__attr attrs[] = {
 };
 
 enum { HAS_WEIGHTS = 1, LOG_PROBS = 2 }; /* flags of cl/loss.cl */
+enum { EXP_FLOPS = 15 };                 /* of its exp_l */
 enum { IN_X = TDM__LOSS_X, IN_LABELS = TDM__LOSS_TARGET, IN_WEIGHTS = TDM__LOSS_WEIGHT };
 
 static tdm_status check_inputs(const tdm__io *io)
@@ -88,7 +89,9 @@ static void finish_launch(tdm__build *b, tdm__kernel *k, const tdm__row_split *s
     tdm__arg_f32(k, a->label_smoothing);
     tdm__arg_i32(k, flags);
     double n = (double)split->rows * (double)split->classes;
-    tdm__cost(k, 5 * n, passes * 4 * n + 4 * (double)split->rows);
+    /* the maximum, the difference, its exponential and the sum; the gradient has a product more */
+    const double flops = a->log_probs ? 2 : EXP_FLOPS + 3;
+    tdm__cost(k, (flops + 2 * (passes - 1)) * n, passes * 4 * n + 4 * (double)split->rows);
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
