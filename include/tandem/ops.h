@@ -156,13 +156,31 @@ typedef enum tdm_likelihood {
     TDM_LIKELIHOOD_GAUSSIAN,       /* 1/2 e^-s L + 1/2 s: L2 regression */
     TDM_LIKELIHOOD_LAPLACE,        /* e^-s/2 L + 1/2 s: L1 regression */
     TDM_LIKELIHOOD_CLASSIFICATION, /* e^-s L + 1/2 s: cross entropy */
-    TDM_LIKELIHOOD_UNIFORM         /* 1/2 e^-s L + 1/2 s whatever the loss (mtan, LibMTL) */
+    TDM_LIKELIHOOD_UNIFORM,        /* 1/2 e^-s L + 1/2 s whatever the loss (mtan, LibMTL) */
+    TDM_LIKELIHOOD_IMTL            /* e^s L - s, no likelihood: IMTL-L (Liu L. et al., ICLR 2021) */
 } tdm_likelihood;
 /* Kendall, Gal, Cipolla, CVPR 2018 (eq. 5-10) with s = log sigma^2, a learnt scalar variable: the
  * weighted term of one task. total: tdm_loss_total's, so that the term is 0 and s stays where it is
  * when no element was valid; or TDM_NO_VALUE. */
 tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_value total,
                           tdm_likelihood likelihood);
+
+typedef enum tdm_weight_rule {
+    TDM_WEIGHT_GIVEN, /* the first row of `given` */
+    TDM_WEIGHT_GLS,   /* geometric mean (Chennupati et al., CVPR-W 2019) */
+    TDM_WEIGHT_SI,    /* sum of logarithms: scale-invariant */
+    TDM_WEIGHT_STCH,  /* smooth Tchebycheff (Lin et al., ICML 2024) */
+    TDM_WEIGHT_UW_SO, /* softmax of inverse losses (Kirchdorfer et al., GCPR 2024) */
+    TDM_WEIGHT_FAMO   /* softmax of given logits over the losses (Liu B. et al., NeurIPS 2023) */
+} tdm_weight_rule;
+/* What the losses (T) of a step add up to by a rule, and in *weights (T) the derivative by each of
+ * them, a constant for everything behind it. totals (T): tdm_loss_total's, 0: as if that task were not
+ * there. given (2,T), f32: numbers from outside; STCH: preferences and reference losses (<= 0: not known
+ * yet, then the mean of log losses); FAMO: logits and lower bounds. parameter: smoothness of STCH, temperature of UW-SO.
+ * factor: multiplies both results. */
+tdm_value tdm_task_weights(tdm_graph *g, tdm_value losses, tdm_value totals, tdm_value given,
+                           tdm_weight_rule rule, float parameter, float factor,
+                           tdm_value *weights);
 
 /* ---- metrics: each adds to an accumulator variable (f32), read once per epoch ------------------ */
 

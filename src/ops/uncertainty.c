@@ -1,7 +1,8 @@
 /* ops/uncertainty.c: one task's term under learned homoscedastic uncertainty, s = log sigma^2
- * (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10):  a e^(-b s) L + s / 2  with
- *   Gaussian and uniform a = 1/2, b = 1;  Laplace a = 1, b = 1/2;  classification a = b = 1.
- *   d/dL = a e^(-b s),   d/ds = 1/2 - a b e^(-b s) L.
+ * (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10):  a e^(-b s) L + d s  with d = 1/2 and
+ *   Gaussian and uniform a = 1/2, b = 1;  Laplace a = 1, b = 1/2;  classification a = b = 1,
+ * and of IMTL-L (Liu L. et al., ICLR 2021), e^s L - s:  a = 1, b = d = -1.
+ *   d/dL = a e^(-b s),   d/ds = d - a b e^(-b s) L.
  * A batch without a label for the task has the loss 0 of no element, total = 0: the term is then 0
  * and s does not move, or it would fall by its own half with every such batch. */
 #include "ops/loss.h"
@@ -18,12 +19,13 @@ typedef struct uncertainty_attrs {
 static const tdm__attr attrs[] = {{"likelihood", 'i', offsetof(uncertainty_attrs, likelihood), 1}};
 
 static const struct {
-    float a, b;
+    float a, b, d;
 } forms[] = {
-    [TDM_LIKELIHOOD_GAUSSIAN] = {0.5f, 1},
-    [TDM_LIKELIHOOD_LAPLACE] = {1, 0.5f},
-    [TDM_LIKELIHOOD_CLASSIFICATION] = {1, 1},
-    [TDM_LIKELIHOOD_UNIFORM] = {0.5f, 1},
+    [TDM_LIKELIHOOD_GAUSSIAN] = {0.5f, 1, 0.5f},
+    [TDM_LIKELIHOOD_LAPLACE] = {1, 0.5f, 0.5f},
+    [TDM_LIKELIHOOD_CLASSIFICATION] = {1, 1, 0.5f},
+    [TDM_LIKELIHOOD_UNIFORM] = {0.5f, 1, 0.5f},
+    [TDM_LIKELIHOOD_IMTL] = {1, -1, -1},
 };
 
 enum { TOTAL = 2, GRAD_TOTAL = 3 }; /* inputs: loss, s, total; loss, s, dout, total */
@@ -37,8 +39,8 @@ static tdm_status check_inputs(const tdm__io *io, int total)
     if (tdm__present(io, total)) TDM_TRY(tdm__expect(io, total, "total", TDM_F32, 0));
     if (a->likelihood < 0 || a->likelihood >= TDM__COUNT(forms))
         TDM_TRY(tdm__fail(TDM_ERR_SHAPE,
-                          "likelihood: must be 0 to 3 (gaussian, laplace, classification, "
-                          "uniform), got %d",
+                          "likelihood: must be 0 to 4 (gaussian, laplace, classification, "
+                          "uniform, imtl), got %d",
                           (int)a->likelihood));
 done:
     return status;
@@ -56,6 +58,7 @@ static tdm_status emit(tdm__build *b, const char *kernel, int total)
     for (int o = 0; o < io->n_out; o++) tdm__arg_out(k, o);
     tdm__arg_f32(k, forms[a->likelihood].a);
     tdm__arg_f32(k, forms[a->likelihood].b);
+    tdm__arg_f32(k, forms[a->likelihood].d);
     tdm__arg_i32(k, has_total);
     tdm__range_1(k, 1, 1);
     return TDM_OK;
@@ -92,7 +95,8 @@ static void reference(const tdm__ref *ref)
 {
     const uncertainty_attrs *a = ref->io->attrs;
     double s = ref->in[1][0];
-    double term = forms[a->likelihood].a * exp(-forms[a->likelihood].b * s) * ref->in[0][0] + s / 2;
+    double term = forms[a->likelihood].a * exp(-forms[a->likelihood].b * s) * ref->in[0][0] +
+                  forms[a->likelihood].d * s;
     ref->out[0][0] = is_empty(ref, TOTAL) ? 0 : term;
 }
 
@@ -106,12 +110,14 @@ static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepa
 static const uncertainty_attrs gaussian = {TDM_LIKELIHOOD_GAUSSIAN},
                                laplace = {TDM_LIKELIHOOD_LAPLACE},
                                classification = {TDM_LIKELIHOOD_CLASSIFICATION},
-                               uniform = {TDM_LIKELIHOOD_UNIFORM}, none = {4};
+                               uniform = {TDM_LIKELIHOOD_UNIFORM}, imtl = {TDM_LIKELIHOOD_IMTL},
+                               none = {5};
 static const tdm__sample samples[] = {
     {"gaussian", &gaussian, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"laplace", &laplace, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"classification", &classification, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"uniform", &uniform, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"imtl", &imtl, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"of something", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of nothing",
      &laplace,
@@ -137,7 +143,7 @@ static const tdm__reject rejects[] = {
      2,
      {TDM__SCALAR, TDM__SCALAR},
      TDM_ERR_SHAPE,
-     "likelihood: must be 0 to 3 (gaussian, laplace, classification, uniform), got 4"},
+     "likelihood: must be 0 to 4 (gaussian, laplace, classification, uniform, imtl), got 5"},
 };
 
 const tdm_op tdm__op_uncertainty = {
@@ -175,7 +181,7 @@ static void reference_grad(const tdm__ref *ref)
     double d = is_empty(ref, GRAD_TOTAL) ? 0 : ref->in[2][0];
     double weight = forms[at->likelihood].a * exp(-b * s);
     ref->out[0][0] = d * weight;
-    ref->out[1][0] = d * (0.5 - b * weight * ref->in[0][0]);
+    ref->out[1][0] = d * (forms[at->likelihood].d - b * weight * ref->in[0][0]);
 }
 
 static tdm_status prepare_grad(tdm__build *b)
@@ -189,6 +195,7 @@ static const tdm__sample samples_grad[] = {
     {"gaussian", &gaussian, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"laplace", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"classification", &classification, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
+    {"imtl", &imtl, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of something", &laplace, 4, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of nothing",
      &laplace,

@@ -173,31 +173,4 @@ size_t tdm__meter_size(const tdm__meter *meter);
 tdm_status tdm__meter_export(tdm__meter *meter, float *out);
 tdm_status tdm__meter_import(tdm__meter *meter, const float *values);
 
-/* ---- balancing
- * ------------------------------------------------------------------------------------ */
-
-typedef enum tdm__balance_kind {
-    TDM__BALANCE_EQUAL,
-    TDM__BALANCE_FIXED,
-    TDM__BALANCE_UNCERTAINTY
-} tdm__balance_kind;
-
-typedef struct tdm__balance {
-    tdm__balance_kind kind;
-    double initial_s; /* of uncertainty weighting: s = log sigma^2 */
-    int likelihood;   /* tdm_likelihood, or -1: by the task's loss */
-} tdm__balance;
-
-tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out);
-/* Gives a graph variable for a flat segment (the model's net does). */
-typedef tdm_value (*tdm__variable_fn)(void *user, const tdm__segment *spec);
-/* The total of n task losses (tasks[i] belongs to losses[i]); loss TDM_NO_VALUE: the task has no
- * part in it. Learnt weights are segments "balance.<task>.log_variance". */
-tdm_value tdm__balance_total(const tdm__balance *balance, tdm_graph *g, const tdm__task *tasks,
-                             const tdm__loss_value *losses, size_t n, tdm__variable_fn variable,
-                             void *user);
-/* The factor that the task's loss has in the total now. */
-tdm_status tdm__balance_weight(const tdm__balance *balance, const tdm__task *task, tdm__flat *flat,
-                               double *out);
-
 #endif

@@ -34,8 +34,10 @@ static void add_tasks(tdm__session *s, tdm__str *text)
         tdm__str_addf(text, "  %-14s %s on '%s'", task->name, tdm__loss_name(task->loss),
                       task->target);
         if (task->classes) tdm__str_addf(text, ", %" PRId64 " classes", task->classes);
-        if (s->balance.kind == TDM__BALANCE_FIXED) tdm__str_addf(text, ", weight %g", task->weight);
-        if (s->balance.kind == TDM__BALANCE_UNCERTAINTY) tdm__str_add(text, ", weight learnt");
+        if (s->balance.kind == TDM__BALANCE_FIXED)
+            tdm__str_addf(text, ", weight %g", task->weight);
+        else if (s->balance.kind != TDM__BALANCE_EQUAL)
+            tdm__str_addf(text, ", weight by %s", tdm__balance_name(&s->balance));
         tdm__str_add(text, "; metrics:");
         for (size_t m = 0; m < task->n_metrics; m++)
             tdm__str_addf(text, " %s", task->metrics[m]->name);

@@ -166,7 +166,7 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     tdm__model_task *tasks = NULL;
     const char *input;
     TDM_TRY(tdm__tasks_read(s->config, &s->tasks, &s->n_tasks));
-    TDM_TRY(tdm__balance_read(s->config, &s->balance));
+    TDM_TRY(tdm__balance_read(s->config, s->tasks, s->n_tasks, &s->balance));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *tasks, &tasks));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->targets, &s->targets));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->masks, &s->masks));
@@ -260,6 +260,7 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     TDM_TRY(tdm__flat_initialise(s->flat, s->seed));
     TDM_TRY(tdm__arena_create(s->device, &s->arena));
     TDM_TRY(tdm__buffer_create(s->device, sizeof(tdm__step), true, "step", &s->step_buffer));
+    TDM_TRY(tdm__balancer_create(s->device, &s->balance, s->tasks, s->n_tasks, &s->balancer));
     for (int mode = 0; mode < 2; mode++)
         TDM_TRY(tdm__meter_create(s->device, s->tasks, s->n_tasks, &s->meters[mode]));
 done:
@@ -278,6 +279,7 @@ void tdm__session_destroy(tdm__session *s)
     free(s->plans);
     for (int p = 0; p < TDM__PURPOSES; p++) tdm__streams_free(&s->streams[p]);
     for (int mode = 0; mode < 2; mode++) tdm__meter_destroy(&s->meters[mode]);
+    tdm__balancer_destroy(&s->balancer);
     if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
     tdm__arena_destroy(&s->arena);
     tdm__flat_destroy(&s->flat);
@@ -360,6 +362,7 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
                                   sizeof scalars));
     for (size_t i = 0; i < s->n_arrays; i++)
         if (plan->inputs[i] >= 0) TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
+    if (plan->training) TDM_TRY(tdm__balancer_step(s->balancer, s->seed, n));
     if (plan->training)
         for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
             tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];
@@ -382,12 +385,13 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
     tdm__meter *meter = s->meters[purpose == TDM__FOR_TRAINING];
     size_t n = 0;
     TDM_TRY(tdm__meter_read(meter));
+    TDM_TRY(tdm__balancer_read(s->balancer));
     for (size_t t = 0; t < s->n_tasks; t++) {
         const tdm__task *task = &s->tasks[t];
         tdm_metric_value *values = metrics + t * TDM__TASK_METRICS;
         double weight = 1;
         if (!takes_part(&s->streams[purpose], t)) continue;
-        TDM_TRY(tdm__balance_weight(&s->balance, task, s->flat, &weight));
+        TDM_TRY(tdm__balancer_weight(s->balancer, t, s->flat, &weight));
         for (size_t m = 0; m < task->n_metrics; m++)
             values[m] = (tdm_metric_value){
                 task->metrics[m]->name, tdm__meter_metric(meter, t, task->metrics[m]),

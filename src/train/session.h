@@ -11,6 +11,7 @@
 #include "model/checkpoint.h"
 #include "model/model.h"
 #include "optim/optim.h"
+#include "task/balance.h"
 #include "task/task.h"
 #include "train/chooser.h"
 
@@ -63,6 +64,7 @@ typedef struct tdm__session {
     tdm__task *tasks;
     size_t n_tasks;
     tdm__balance balance;
+    tdm__balancer *balancer;
     tdm__model *model;
     tdm__flat *flat;
     const char *const *freeze;

@@ -9,9 +9,9 @@
 #include "base/mem.h"
 #include "model/transfer.h"
 
-static const char meter_name[] = "metrics.train";
+static const char meter_name[] = "metrics.train", balancer_name[] = "balancing.state";
 /* Tensors of a state that are not parameters. */
-static const char *const not_parameters[] = {"optimizer.", "metrics.", NULL};
+static const char *const not_parameters[] = {"optimizer.", "metrics.", "balancing.", NULL};
 
 /* Hash of the configuration, but for how long to train (a finished run may be continued) and where
  * the first weights were (the state holds what became of them; their folder may have moved). */
@@ -60,25 +60,34 @@ static void extras_free(extras *e)
     free(e->tensors);
 }
 
-/* Copies optimiser state and the training accumulators to the host. */
+/* A further tensor of zeros. */
+static tdm_status add_extra(extras *e, const char *name, uint64_t count)
+{
+    const tdm_status status = tdm__calloc_try(count, sizeof(float), &e->data[e->n]);
+    if (status) return status;
+    e->tensors[e->n] = (tdm__extra_tensor){name, count, e->data[e->n]};
+    e->n++;
+    return TDM_OK;
+}
+
+/* Copies optimiser state, the training accumulators and what balancing remembers to the host. */
 static tdm_status collect(tdm__session *s, tdm__optimizer *optimizer, extras *e)
 {
     tdm_status status = TDM_OK;
     const size_t n = tdm__optimizer_state_count(optimizer);
-    TDM_TRY(tdm__calloc_try(n + 1, sizeof *e->tensors, &e->tensors));
-    TDM_TRY(tdm__calloc_try(n + 1, sizeof *e->data, &e->data));
-    for (size_t i = 0; i <= n; i++) {
-        const char *name = meter_name;
-        uint64_t count = tdm__meter_size(s->meters[1]);
-        if (i < n) tdm__optimizer_state_info(optimizer, i, &name, &count);
-        TDM_TRY(tdm__calloc_try(count, sizeof(float), &e->data[i]));
-        e->n++;
-        if (i < n)
-            TDM_TRY(tdm__optimizer_state_get(optimizer, i, e->data[i]));
-        else
-            TDM_TRY(tdm__meter_export(s->meters[1], e->data[i]));
-        e->tensors[i] = (tdm__extra_tensor){name, count, e->data[i]};
+    TDM_TRY(tdm__calloc_try(n + 2, sizeof *e->tensors, &e->tensors));
+    TDM_TRY(tdm__calloc_try(n + 2, sizeof *e->data, &e->data));
+    for (size_t i = 0; i < n; i++) {
+        const char *name;
+        uint64_t count;
+        tdm__optimizer_state_info(optimizer, i, &name, &count);
+        TDM_TRY(add_extra(e, name, count));
+        TDM_TRY(tdm__optimizer_state_get(optimizer, i, e->data[i]));
     }
+    TDM_TRY(add_extra(e, meter_name, tdm__meter_size(s->meters[1])));
+    TDM_TRY(tdm__meter_export(s->meters[1], e->data[n]));
+    TDM_TRY(add_extra(e, balancer_name, tdm__balancer_size(s->balancer)));
+    tdm__balancer_export(s->balancer, e->data[n + 1]);
 done:
     return status;
 }
@@ -196,6 +205,10 @@ tdm_status tdm__load_state(tdm__session *s, tdm__optimizer *optimizer, tdm__posi
     }
     TDM_TRY(read_extra(st, meter_name, tdm__meter_size(s->meters[1]), &values));
     TDM_TRY(tdm__meter_import(s->meters[1], values));
+    free(values);
+    values = NULL;
+    TDM_TRY(read_extra(st, balancer_name, tdm__balancer_size(s->balancer), &values));
+    TDM_TRY(tdm__balancer_import(s->balancer, values));
 done:
     free(values);
     tdm__st_close(&st);

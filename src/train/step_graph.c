@@ -16,7 +16,7 @@ typedef struct step_graph {
     tdm_value *inputs; /* per session array */
     tdm_value *predictions;
     tdm__loss_value *losses;
-    tdm_value total;
+    tdm__total total;
 } step_graph;
 
 static void step_graph_free(step_graph *b)
@@ -102,9 +102,10 @@ static tdm_status build_forward(step_graph *b)
         b->losses[t].loss = TDM_NO_VALUE;
         if (!b->tasks || b->tasks[t]) build_task(b, t);
     }
-    b->total =
-        tdm__balance_total(&s->balance, g, s->tasks, b->losses, s->n_tasks, variable_for, &b->net);
-    if (b->meter) tdm__meter_total(b->meter, g, b->total, b->count);
+    const tdm__view given = s->balancer ? tdm__balancer_given(s->balancer) : (tdm__view){0};
+    b->total = tdm__balance_total(&s->balance, g, s->tasks, b->losses, s->n_tasks, given,
+                                  variable_for, &b->net);
+    if (b->meter) tdm__meter_total(b->meter, g, b->total.loss, b->count);
     return tdm_graph_status(g);
 }
 
@@ -117,6 +118,33 @@ tdm_status tdm__step_declare(tdm__session *s, bool *used)
     TDM_TRY(build_forward(&b));
 done:
     step_graph_free(&b);
+    return status;
+}
+
+/* Of the total, by its derivatives; or of each task's loss times its factor, which stays behind. */
+static tdm_status differentiate(step_graph *b, const tdm_value *wrt, size_t n, tdm_value *gradients)
+{
+    tdm_status status = TDM_OK;
+    tdm_graph *g = b->net.graph;
+    const size_t n_tasks = b->s->n_tasks;
+    tdm_value *outs = NULL, *factors = NULL;
+    size_t used = 0;
+    if (b->total.factors < 0)
+        return tdm_graph_gradients(g, b->total.loss, TDM_NO_VALUE, wrt, n, gradients);
+    tdm__graph_store(g, b->total.factors, tdm__balancer_factors(b->s->balancer));
+    TDM_TRY(tdm__calloc_try(n_tasks, sizeof *outs, &outs));
+    TDM_TRY(tdm__calloc_try(n_tasks, sizeof *factors, &factors));
+    for (size_t t = 0; t < n_tasks; t++) {
+        if (b->losses[t].loss < 0) continue;
+        outs[used] = b->losses[t].loss;
+        factors[used++] =
+            tdm_reshape(g, tdm_slice(g, b->total.factors, 0, (int64_t)t, (int64_t)t + 1), 0, NULL);
+    }
+    TDM_TRY(tdm_graph_status(g));
+    TDM_TRY(tdm__graph_gradients_from(g, outs, factors, used, wrt, n, gradients));
+done:
+    free(outs);
+    free(factors);
     return status;
 }
 
@@ -136,7 +164,7 @@ static tdm_status build_backward(step_graph *b, bool *has_gradient)
         wrt[learnt] = b->net.variables[i].value;
         segments[learnt++] = b->net.variables[i].segment;
     }
-    TDM_TRY(tdm_graph_gradients(b->net.graph, b->total, TDM_NO_VALUE, wrt, learnt, gradients));
+    TDM_TRY(differentiate(b, wrt, learnt, gradients));
     for (size_t i = 0; i < learnt; i++) {
         if (gradients[i] < 0) continue;
         tdm__graph_store(b->net.graph, gradients[i],

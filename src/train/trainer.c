@@ -233,6 +233,7 @@ static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
         TDM_TRY(select_best(t, train));
         TDM_TRY(publish(t, train));
     }
+    TDM_TRY(tdm__trainer_end_balancing(t, train));
     t->position.epoch++;
     t->position.epoch_step = 0;
     TDM_TRY(tdm__trainer_save_weights(t, "last.safetensors"));

@@ -40,6 +40,8 @@ struct tdm_trainer {
 tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finished);
 /* One pass over val or test. *finished is false when a stop was asked for before its end. */
 tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, bool *finished);
+/* balancing.c: what the method of balancing learns from an epoch of training. */
+tdm_status tdm__trainer_end_balancing(tdm_trainer *t, const tdm_epoch_report *train);
 /* keep.c */
 bool tdm__trainer_should_stop(tdm_trainer *t);
 /* Writes state.safetensors of the run folder. */

@@ -543,11 +543,13 @@ def _(a, *losses):
     return [torch.dot(torch.stack(losses), torch.tensor(a.weight[:len(losses)], dtype=torch.float64))]
 
 
-GAUSSIAN, LAPLACE, CLASSIFICATION, UNIFORM = 0, 1, 2, 3
+GAUSSIAN, LAPLACE, CLASSIFICATION, UNIFORM, IMTL = 0, 1, 2, 3, 4
 
 
 def uncertain(a, loss, s):
-    """Kendall, Gal, Cipolla 2018, with s = log sigma^2, from sigma as the paper writes it."""
+    """Kendall, Gal, Cipolla 2018, with s = log sigma^2, from sigma as the paper writes it; IMTL-L."""
+    if a.likelihood == IMTL:
+        return torch.exp(s) * loss - s
     sigma = torch.exp(s / 2)
     weighted = {GAUSSIAN: loss / (2 * sigma**2), LAPLACE: loss / sigma,
                 CLASSIFICATION: loss / sigma**2, UNIFORM: loss / (2 * sigma**2)}[a.likelihood]
@@ -567,6 +569,43 @@ def _(a, loss, s, total=None):
 @replay("uncertainty_grad")
 def _(a, loss, s, dy, total=None):
     return pulled(lambda loss, s: of_something(uncertain(a, loss, s), total), dy, loss, s)
+
+
+GIVEN, GLS, SI, STCH, UW_SO, FAMO = range(6)
+
+
+def total_by_rule(a, rule, losses, p, q):
+    """The total as the papers write it; autograd finds the weights."""
+    if rule == GIVEN:
+        return (p * losses).sum()
+    if rule == GLS:
+        return losses.prod() ** (1 / len(losses))
+    if rule == SI:
+        return losses.log().sum()
+    if rule == STCH:
+        return a.parameter * torch.logsumexp(p * (losses / q).log() / a.parameter, 0)
+    if rule == UW_SO:
+        return (torch.softmax(1 / (a.parameter * losses.detach()), 0) * losses).sum()
+    z = torch.softmax(p, 0)
+    return (z * (losses - q).log()).sum() / (z / (losses - q)).sum().detach()
+
+
+@replay("task_weights")
+def _(a, losses, totals, given):
+    there = totals != 0
+    weights = torch.zeros_like(losses)
+    if not there.any():
+        return [losses.new_zeros(()), weights]
+    # a loss of 0 counts as 1e-20, so that its logarithm is finite
+    leaf = losses[there].clamp(min=1e-20).requires_grad_(True)
+    p, q = given[0][there], given[1][there]
+    rule = SI if a.rule == STCH and not (q > 0).all() else a.rule
+    total = total_by_rule(a, rule, leaf, p, q) / (1 if rule == a.rule else len(leaf))
+    weights[there], = torch.autograd.grad(total, leaf)
+    if rule == FAMO:  # the reported total is not divided
+        total = (torch.softmax(p, 0) * (leaf - q).log()).sum()
+        return [a.factor * total, weights]
+    return [a.factor * total, a.factor * weights]
 
 
 # ---- output ------------------------------------------------------------------------------------------

@@ -1,0 +1,94 @@
+/* task/balance.h: how the tasks' losses are weighed.
+ *
+ * A method is a kind of loss weighting. What it needs decides what it costs:
+ *   nothing (equal, fixed); learnt variables (uncertainty, IMTL-L); numbers that the host knows
+ * before the step (DWA, DTP: from the last epochs; RLW: drawn); the losses of the step itself (GLS,
+ * SI, STCH, UW-SO), from which a small kernel on the device makes the factors. The host never waits
+ * for any of these. Numbers from the host live in a device buffer: no plan is built anew when they
+ * change.
+ */
+#ifndef TASK_BALANCE_H
+#define TASK_BALANCE_H
+
+#include "task/task.h"
+#include "task/weights.h"
+
+typedef enum tdm__balance_kind {
+    TDM__BALANCE_EQUAL,
+    TDM__BALANCE_FIXED,
+    TDM__BALANCE_UNCERTAINTY,
+    TDM__BALANCE_DWA,
+    TDM__BALANCE_RLW,
+    TDM__BALANCE_DTP,
+    TDM__BALANCE_GLS,
+    TDM__BALANCE_SI,
+    TDM__BALANCE_STCH,
+    TDM__BALANCE_UW_SO,
+    TDM__BALANCE_IMTL_L,
+    TDM__BALANCE_KINDS
+} tdm__balance_kind;
+
+typedef struct tdm__balance {
+    tdm__balance_kind kind;
+    bool sum;         /* simplex weights are multiplied by the number of tasks */
+    double initial_s; /* of uncertainty weighting: s = log sigma^2 */
+    int likelihood;   /* tdm_likelihood, or -1: by the task's loss */
+    double dwa_temperature, uw_so_temperature, dtp_discount, dtp_gamma, stch_mu;
+    int64_t stch_warmup; /* epochs */
+    tdm__rlw_kind rlw;
+} tdm__balance;
+
+/* TDM_ERR_CONFIG also where the method makes no sense with how these tasks are sampled. */
+tdm_status tdm__balance_read(const tdm_config *config, const tdm__task *tasks, size_t n,
+                             tdm__balance *out);
+const char *tdm__balance_name(const tdm__balance *balance);
+
+/* ---- in the graph -------------------------------------------------------------------------------
+ */
+
+/* Gives a graph variable for a flat segment (the model's net does). */
+typedef tdm_value (*tdm__variable_fn)(void *user, const tdm__segment *spec);
+
+typedef struct tdm__total {
+    tdm_value loss;    /* the total */
+    tdm_value factors; /* f32[T] of the tasks' losses in the step, constants; or TDM_NO_VALUE: the
+                          derivatives of the total are the losses' */
+} tdm__total;
+
+/* The total of n task losses (tasks[i] belongs to losses[i]); loss TDM_NO_VALUE: the task has no
+ * part in it. Learnt weights are segments "balance.<task>.log_variance" (".log_scale" of IMTL-L).
+ * given: the balancer's; an empty view while segments are only declared. */
+tdm__total tdm__balance_total(const tdm__balance *balance, tdm_graph *g, const tdm__task *tasks,
+                              const tdm__loss_value *losses, size_t n, tdm__view given,
+                              tdm__variable_fn variable, void *user);
+
+/* ---- at run time --------------------------------------------------------------------------------
+ */
+
+/* The numbers that the host brings, and what it remembers of past epochs. */
+typedef struct tdm__balancer tdm__balancer;
+
+/* balance and tasks must outlive it. */
+tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
+                                const tdm__task *tasks, size_t n, tdm__balancer **out);
+void tdm__balancer_destroy(tdm__balancer **balancer);
+/* f32[2,T], for tdm__balance_total. */
+tdm__view tdm__balancer_given(tdm__balancer *balancer);
+/* Where a training step leaves its factors, f32[T]. */
+tdm__view tdm__balancer_factors(tdm__balancer *balancer);
+/* Before a training step. */
+tdm_status tdm__balancer_step(tdm__balancer *balancer, uint64_t seed, uint64_t step);
+/* After an epoch: the tasks' mean training losses, and their key performance indicators in [0, 1]
+ * (for DTP); NaN: not known. */
+tdm_status tdm__balancer_epoch(tdm__balancer *balancer, const double *losses, const double *kpis);
+/* Reads the factors of the last step (waits for the device). */
+tdm_status tdm__balancer_read(tdm__balancer *balancer);
+/* The factor that the task's loss has in the total now; flat: where learnt ones are. */
+tdm_status tdm__balancer_weight(const tdm__balancer *balancer, size_t task, tdm__flat *flat,
+                                double *out);
+/* What an exact resume needs: count floats. */
+size_t tdm__balancer_size(const tdm__balancer *balancer);
+void tdm__balancer_export(const tdm__balancer *balancer, float *out);
+tdm_status tdm__balancer_import(tdm__balancer *balancer, const float *values);
+
+#endif

@@ -1,0 +1,204 @@
+/* task/balancer.c: what a balancing method remembers, and the numbers that it gives the device.
+ *
+ * The memory is an array of floats, so that saving and loading it loses nothing:
+ *     epochs seen; per task: p and q of ops/task_weights.c; two rows of history.
+ * The history of DWA is the mean losses of the last epoch and of the one before, of DTP the running
+ * average of the indicator. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "task/balance_internal.h"
+
+enum { P, Q, HISTORY, OLDER, ROWS };
+
+struct tdm__balancer {
+    tdm_device *device;
+    const tdm__balance *spec;
+    const tdm__task *tasks;
+    size_t n;
+    tdm__buffer given, factors;
+    float *state;     /* 1 + ROWS n */
+    float *last_step; /* factors as read */
+    double *work;     /* 3 n */
+};
+
+static float *row(const tdm__balancer *b, int k)
+{
+    return b->state + 1 + (size_t)k * b->n;
+}
+
+static tdm_status upload(tdm__balancer *b)
+{
+    return tdm__view_write_async(b->device, (tdm__view){&b->given, 0}, row(b, P),
+                                 2 * b->n * sizeof(float));
+}
+
+tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
+                                const tdm__task *tasks, size_t n, tdm__balancer **out)
+{
+    tdm_status status = TDM_OK;
+    tdm__balancer *b = NULL;
+    *out = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *b, &b));
+    b->device = device;
+    b->spec = balance;
+    b->tasks = tasks;
+    b->n = n;
+    TDM_TRY(tdm__calloc_try(tdm__balancer_size(b), sizeof *b->state, &b->state));
+    TDM_TRY(tdm__calloc_try(n, sizeof *b->last_step, &b->last_step));
+    TDM_TRY(tdm__calloc_try(3 * n, sizeof *b->work, &b->work));
+    for (size_t i = 0; i < n; i++) {
+        row(b, P)[i] = balance->kind == TDM__BALANCE_STCH ? (float)tasks[i].weight : 1;
+        row(b, HISTORY)[i] = row(b, OLDER)[i] = NAN;
+        b->last_step[i] = 1;
+    }
+    TDM_TRY(tdm__buffer_create(device, 2 * n * sizeof(float), true, "balancing", &b->given));
+    TDM_TRY(tdm__buffer_create(device, n * sizeof(float), true, "task weights", &b->factors));
+    TDM_TRY(tdm__view_write(device, (tdm__view){&b->factors, 0}, b->last_step, n * sizeof(float)));
+    TDM_TRY(tdm__view_write(device, (tdm__view){&b->given, 0}, row(b, P), 2 * n * sizeof(float)));
+    *out = b;
+    b = NULL;
+done:
+    tdm__balancer_destroy(&b);
+    return status;
+}
+
+void tdm__balancer_destroy(tdm__balancer **balancer)
+{
+    tdm__balancer *b = *balancer;
+    if (!b) return;
+    tdm__buffer_destroy(b->device, &b->given);
+    tdm__buffer_destroy(b->device, &b->factors);
+    free(b->state);
+    free(b->last_step);
+    free(b->work);
+    free(b);
+    *balancer = NULL;
+}
+
+tdm__view tdm__balancer_given(tdm__balancer *b)
+{
+    return (tdm__view){&b->given, 0};
+}
+
+tdm__view tdm__balancer_factors(tdm__balancer *b)
+{
+    return (tdm__view){&b->factors, 0};
+}
+
+tdm_status tdm__balancer_step(tdm__balancer *b, uint64_t seed, uint64_t step)
+{
+    if (b->spec->kind != TDM__BALANCE_RLW) return TDM_OK;
+    tdm__weights_rlw(b->spec->rlw, seed, step, b->n, b->work);
+    const double scale = b->spec->sum ? (double)b->n : 1;
+    for (size_t i = 0; i < b->n; i++) row(b, P)[i] = (float)(scale * b->work[i]);
+    return upload(b);
+}
+
+/* From the third epoch on: until then there are no two to compare, and all weights are 1. */
+static void end_dwa(tdm__balancer *b, const double *losses)
+{
+    double *w = b->work, *last = w + b->n, *before = last + b->n;
+    for (size_t i = 0; i < b->n; i++) {
+        row(b, OLDER)[i] = row(b, HISTORY)[i];
+        row(b, HISTORY)[i] = (float)losses[i];
+        last[i] = row(b, HISTORY)[i];
+        before[i] = row(b, OLDER)[i];
+    }
+    tdm__weights_dwa(last, before, b->n, b->spec->dwa_temperature, w);
+    for (size_t i = 0; i < b->n; i++) row(b, P)[i] = (float)w[i];
+}
+
+static void end_dtp(tdm__balancer *b, const double *kpis)
+{
+    double *w = b->work, *average = w + b->n;
+    for (size_t i = 0; i < b->n; i++) average[i] = row(b, HISTORY)[i];
+    tdm__weights_dtp(average, kpis, b->n, b->spec->dtp_discount, b->spec->dtp_gamma, w);
+    for (size_t i = 0; i < b->n; i++) {
+        row(b, HISTORY)[i] = (float)average[i];
+        row(b, P)[i] = (float)w[i];
+    }
+}
+
+tdm_status tdm__balancer_epoch(tdm__balancer *b, const double *losses, const double *kpis)
+{
+    b->state[0] += 1;
+    switch (b->spec->kind) {
+    case TDM__BALANCE_DWA:
+        end_dwa(b, losses);
+        return upload(b);
+    case TDM__BALANCE_DTP:
+        end_dtp(b, kpis);
+        return upload(b);
+    case TDM__BALANCE_STCH:
+        if ((int64_t)b->state[0] != b->spec->stch_warmup) return TDM_OK;
+        for (size_t i = 0; i < b->n; i++) /* a reference of 0 would stay unknown */
+            row(b, Q)[i] = isfinite(losses[i]) ? fmaxf((float)losses[i], 1e-20f) : 1;
+        return upload(b);
+    default:
+        return TDM_OK;
+    }
+}
+
+tdm_status tdm__balancer_read(tdm__balancer *b)
+{
+    if (!tdm__balance_ruled(b->spec)) return TDM_OK;
+    return tdm__view_read(b->device, (tdm__view){&b->factors, 0}, b->last_step,
+                          b->n * sizeof(float));
+}
+
+/* s of a learnt weight. */
+static tdm_status learnt(const tdm__balancer *b, size_t task, tdm__flat *flat, float *s)
+{
+    tdm__str name = {0};
+    tdm__balance_variable(b->spec, &b->tasks[task], &name);
+    const size_t index = tdm__flat_find(flat, tdm__str_text(&name));
+    tdm__str_free(&name);
+    *s = 0;
+    return index == SIZE_MAX
+               ? tdm__fail(TDM_ERR_STATE, "no weight for task '%s'", b->tasks[task].name)
+               : tdm__flat_get(flat, index, s);
+}
+
+tdm_status tdm__balancer_weight(const tdm__balancer *b, size_t task, tdm__flat *flat, double *out)
+{
+    *out = b->spec->kind == TDM__BALANCE_FIXED ? b->tasks[task].weight : 1;
+    if (tdm__balance_ruled(b->spec)) *out = b->last_step[task];
+    if (!tdm__balance_learns(b->spec)) return TDM_OK;
+    float s;
+    const tdm_status status = learnt(b, task, flat, &s);
+    switch (tdm__balance_likelihood(b->spec, &b->tasks[task])) {
+    case TDM_LIKELIHOOD_GAUSSIAN:
+    case TDM_LIKELIHOOD_UNIFORM:
+        *out = 0.5 * exp(-(double)s);
+        break;
+    case TDM_LIKELIHOOD_LAPLACE:
+        *out = exp(-(double)s / 2);
+        break;
+    case TDM_LIKELIHOOD_CLASSIFICATION:
+        *out = exp(-(double)s);
+        break;
+    case TDM_LIKELIHOOD_IMTL:
+        *out = exp((double)s);
+        break;
+    }
+    return status;
+}
+
+size_t tdm__balancer_size(const tdm__balancer *b)
+{
+    return 1 + ROWS * b->n;
+}
+
+void tdm__balancer_export(const tdm__balancer *b, float *out)
+{
+    memcpy(out, b->state, tdm__balancer_size(b) * sizeof *out);
+}
+
+tdm_status tdm__balancer_import(tdm__balancer *b, const float *values)
+{
+    memcpy(b->state, values, tdm__balancer_size(b) * sizeof *values);
+    return upload(b);
+}

@@ -1,0 +1,253 @@
+/* Balancing methods in whole runs on the small made-up data: the factors that a step uses are those
+ * of the formulas, runs resume to the same bits, and what makes no sense is refused. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "format/json.h"
+#include "format/safetensors.h"
+#include "support/small_run.h"
+#include "task/weights.h"
+
+static char *folder;
+
+static void setup(void)
+{
+    folder = support_temp_create();
+    small_data(folder);
+}
+
+static void teardown(void)
+{
+    support_temp_remove(folder);
+}
+
+/* "train.output=<folder>/<name>"; lives until the test's end. */
+static const char *output(const char *name)
+{
+    static char texts[8][512];
+    static int next;
+    char *text = texts[next++ % 8];
+    snprintf(text, sizeof texts[0], "train.output=%s/%s", folder, name);
+    return text;
+}
+
+static const char *run_path(const char *name)
+{
+    return output(name) + strlen("train.output=");
+}
+
+#define TRAIN(...)                                                                                 \
+    small_train(folder, (const char *const[]){__VA_ARGS__},                                        \
+                sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), NULL)
+
+/* A number of a task ("loss", "weight") in the run's metrics.jsonl, from the training split. */
+static double logged(const char *run, int epoch, const char *task, const char *key)
+{
+    char *path = support_path(run_path(run), "metrics.jsonl"), *text;
+    double value = NAN;
+    size_t size;
+    text = support_read(path, &size);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *o = NULL;
+        support_ok(tdm__json_parse(line, strlen(line), "metrics.jsonl", &o));
+        if (json_integer_value(json_object_get(o, "epoch")) == epoch &&
+            !strcmp(json_string_value(json_object_get(o, "split")), "train"))
+            value = json_number_value(
+                json_object_get(json_object_get(json_object_get(o, "tasks"), task), key));
+        json_decref(o);
+    }
+    free(text);
+    free(path);
+    ck_assert_msg(!isnan(value), "%s: no %s of %s in epoch %d", run, key, task, epoch);
+    return value;
+}
+
+/* Largest difference between two runs' parameters, relative to the tensor's largest value. */
+static double distance(const char *a, const char *b)
+{
+    char *paths[] = {support_path(run_path(a), "last.safetensors"),
+                     support_path(run_path(b), "last.safetensors")};
+    tdm__st *st[2];
+    double worst = 0;
+    for (int i = 0; i < 2; i++) support_ok(tdm__st_open(paths[i], &st[i]));
+    for (size_t k = 0; k < tdm__st_count(st[0]); k++) {
+        const tdm__st_tensor *t = tdm__st_at(st[0], k), *u = tdm__st_find(st[1], t->name);
+        if (!u) continue; /* variables of the method */
+        float *x = calloc(t->count, sizeof *x), *y = calloc(t->count, sizeof *y);
+        double largest = 0, most = 0;
+        support_ok(tdm__st_read(st[0], t, 0, t->count, TDM__TO_F32, x));
+        support_ok(tdm__st_read(st[1], u, 0, t->count, TDM__TO_F32, y));
+        for (size_t i = 0; i < t->count; i++) {
+            largest = fmax(largest, fabs((double)x[i]));
+            most = fmax(most, fabs((double)x[i] - (double)y[i]));
+        }
+        if (largest > 0) worst = fmax(worst, most / largest);
+        free(x);
+        free(y);
+    }
+    for (int i = 0; i < 2; i++) {
+        tdm__st_close(&st[i]);
+        free(paths[i]);
+    }
+    return worst;
+}
+
+/* ---- the factors that a step uses --------------------------------------------------------------
+ */
+
+/* One step over all samples: the loss that is reported is that of the step. */
+#define ONE_STEP                                                                                   \
+    "train.epochs=1", "train.batch_size=72", "optim.kind=sgd", "optim.lr=0.5", "train.test=false"
+
+static const struct {
+    const char *kind, *option;
+} rules[] = {{"gls", "seed=0"},
+             {"si", "seed=0"},
+             {"stch", "balance.stch_warmup=1"},
+             {"uw-so", "balance.uw_so_temperature=2"}};
+
+static double expected_weight(int rule, const double *loss, int task)
+{
+    const double other = loss[1 - task], mine = loss[task];
+    if (rule == 0) return sqrt(mine * other) / (2 * mine);
+    if (rule == 3) return 2 / (1 + exp(1 / (2 * other) - 1 / (2 * mine)));
+    return 1 / mine; /* stch: warming up */
+}
+
+START_TEST(a_step_by_rule_is_a_step_with_its_weights)
+{
+    char kind[64], class[64], recon[64];
+    double loss[2], w[2];
+    snprintf(kind, sizeof kind, "balance.kind=%s", rules[_i].kind);
+    support_ok(TRAIN(output("rule"), ONE_STEP, kind, rules[_i].option));
+    loss[0] = logged("rule", 1, "class", "loss");
+    loss[1] = logged("rule", 1, "recon", "loss");
+    for (int t = 0; t < 2; t++) w[t] = expected_weight(_i, loss, t);
+    ck_assert_double_eq_tol(logged("rule", 1, "class", "weight"), w[0], 1e-5 * w[0]);
+    ck_assert_double_eq_tol(logged("rule", 1, "recon", "weight"), w[1], 1e-5 * w[1]);
+    snprintf(class, sizeof class, "tasks.class.weight=%.9g", w[0]);
+    snprintf(recon, sizeof recon, "tasks.recon.weight=%.9g", w[1]);
+    support_ok(TRAIN(output("fixed"), ONE_STEP, "balance.kind=fixed", class, recon));
+    support_ok(TRAIN(output("equal"), ONE_STEP, "balance.kind=equal"));
+    const double same = distance("rule", "fixed"), other = distance("rule", "equal");
+    ck_assert_msg(same < 1e-5, "%s: %g from the step with these weights", rules[_i].kind, same);
+    ck_assert_msg(other > 1e-3, "%s: the weights made no difference", rules[_i].kind);
+}
+END_TEST
+
+/* After its warm-up: the reference losses are those of the epoch before. */
+START_TEST(stch_compares_with_the_last_epoch_of_its_warm_up)
+{
+    static const char *const names[] = {"class", "recon"};
+    double p[2], l[2];
+    support_ok(TRAIN(output("a"), "train.epochs=2", "train.batch_size=72", "balance.kind=stch",
+                     "balance.stch_warmup=1", "balance.stch_mu=0.25", "train.test=false"));
+    for (int t = 0; t < 2; t++) {
+        l[t] = logged("a", 2, names[t], "loss");
+        p[t] = log(l[t] / logged("a", 1, names[t], "loss")) / 0.25;
+    }
+    for (int t = 0; t < 2; t++) {
+        const double w = 2 / (1 + exp(p[1 - t] - p[t])) / l[t];
+        ck_assert_double_eq_tol(logged("a", 2, names[t], "weight"), w, 1e-4 * w);
+    }
+}
+END_TEST
+
+START_TEST(dwa_follows_the_last_two_epochs)
+{
+    static const char *const names[] = {"class", "recon"};
+    double loss[2][2], w[2];
+    support_ok(
+        TRAIN(output("a"), "train.epochs=4", "balance.kind=dwa", "balance.dwa_temperature=0.5"));
+    for (int epoch = 1; epoch <= 4; epoch++) {
+        for (int t = 0; t < 2 && epoch > 2; t++)
+            for (int back = 0; back < 2; back++)
+                loss[back][t] = logged("a", epoch - 1 - back, names[t], "loss");
+        tdm__weights_dwa(loss[0], loss[1], 2, 0.5, w);
+        for (int t = 0; t < 2; t++)
+            ck_assert_double_eq_tol(logged("a", epoch, names[t], "weight"), epoch > 2 ? w[t] : 1,
+                                    1e-5);
+    }
+}
+END_TEST
+
+START_TEST(rlw_draws_each_step_anew)
+{
+    double w[2];
+    support_ok(TRAIN(output("a"), "train.epochs=2", "train.batch_size=72", "balance.kind=rlw"));
+    for (int epoch = 1; epoch <= 2; epoch++) {
+        tdm__weights_rlw(TDM__RLW_NORMAL, 0, (uint64_t)epoch - 1, 2, w);
+        ck_assert_double_eq_tol(logged("a", epoch, "class", "weight"), 2 * w[0], 1e-6);
+        ck_assert_double_eq_tol(logged("a", epoch, "recon", "weight"), 2 * w[1], 1e-6);
+    }
+}
+END_TEST
+
+/* e^s L moves towards 1. */
+START_TEST(imtl_l_scales_losses_to_one)
+{
+    support_ok(TRAIN(output("a"), "train.epochs=15", "balance.kind=imtl-l", "optim.lr=0.05"));
+    const double first = logged("a", 1, "recon", "loss") * logged("a", 1, "recon", "weight"),
+                 last = logged("a", 15, "recon", "loss") * logged("a", 15, "recon", "weight");
+    ck_assert_msg(fabs(last - 1) < 0.5 && fabs(last - 1) < fabs(first - 1), "from %g to %g", first,
+                  last);
+}
+END_TEST
+
+/* ---- runs --------------------------------------------------------------------------------------
+ */
+
+static const char *const all_kinds[] = {"dwa", "rlw",  "dtp",   "gls",
+                                        "si",  "stch", "uw-so", "imtl-l"};
+enum { ALL_KINDS = sizeof all_kinds / sizeof *all_kinds };
+
+/* Stopped after three of six epochs and taken up again, and with the step as it is in between. */
+START_TEST(resumes_to_the_same_bits)
+{
+    char kind[64], whole[33], resumed[33];
+    snprintf(kind, sizeof kind, "balance.kind=%s", all_kinds[_i]);
+    support_ok(TRAIN(output("whole"), kind, "train.epochs=6", "balance.stch_warmup=2"));
+    support_ok(TRAIN(output("parts"), kind, "train.epochs=3", "balance.stch_warmup=2"));
+    support_ok(TRAIN(output("parts"), kind, "train.epochs=6", "balance.stch_warmup=2",
+                     "train.resume=auto"));
+    small_hash(run_path("whole"), "state.safetensors", whole);
+    small_hash(run_path("parts"), "state.safetensors", resumed);
+    ck_assert_str_eq(whole, resumed);
+}
+END_TEST
+
+START_TEST(a_step_of_one_task_compares_nothing)
+{
+    support_fails(TRAIN(output("a"), "balance.kind=gls", "train.sampling=uniform"), TDM_ERR_CONFIG,
+                  "compares the tasks' losses");
+    support_ok(TRAIN(output("b"), "balance.kind=dwa", "train.sampling=uniform"));
+}
+END_TEST
+
+START_TEST(a_loss_that_is_not_finite_is_named)
+{
+    support_fails(TRAIN(output("a"), "balance.kind=gls", "optim.kind=sgd", "optim.lr=1e30"),
+                  TDM_ERR_DIVERGED, "task '");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("balance");
+    TCase *tc = tcase_create("balance");
+    tcase_set_timeout(tc, 300);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, a_step_by_rule_is_a_step_with_its_weights, 0, 4);
+    tcase_add_test(tc, stch_compares_with_the_last_epoch_of_its_warm_up);
+    tcase_add_test(tc, dwa_follows_the_last_two_epochs);
+    tcase_add_test(tc, rlw_draws_each_step_anew);
+    tcase_add_test(tc, imtl_l_scales_losses_to_one);
+    tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
+    tcase_add_test(tc, a_step_of_one_task_compares_nothing);
+    tcase_add_test(tc, a_loss_that_is_not_finite_is_named);
+    suite_add_tcase(suite, tc);
+    return support_run(suite);
+}
