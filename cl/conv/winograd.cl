@@ -385,8 +385,8 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
             const int chunk = min(chunk_panels, panel_end - panel), columns = chunk * NR;
             const global float *filter = u + (size_t)panel * C * NR;
             if (few) {
-                for (int p = 0; p < chunk; p++)
-                    for (int c = 0; c < C; c += VW)
+                for (int c = 0; c < C; c += VW)
+                    for (int p = 0; p < chunk; p++)
                         filter_panel(u, slot + (size_t)p * C * NR, u_step, C, K, c, panel + p,
                                      rotated);
                 filter = slot;

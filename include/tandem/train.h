@@ -163,9 +163,10 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out);
 tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out);
 /* Convolutions: each direction by each algorithm, with its error against double precision. shape:
  * "N,H,W,C,K[,R,S,stride,padding[,dilation]]", NULL: some typical ones. filter: part of
- * "direction/algorithm/shape", NULL: all. gflops counts the direct sums. */
+ * "direction/algorithm/shape", NULL: all. default_only: the algorithm that training takes, no other.
+ * gflops counts the direct sums. */
 tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter,
-                          bool json, char **out);
+                          bool default_only, bool json, char **out);
 /* Measures every algorithm of every node that the configuration's training and validation hold
  * (typical: of the convolutions of tdm_bench_conv instead) and writes the fastest into the tuning file of this device (path NULL: in the cache
  * folder), beside what it holds from before. */

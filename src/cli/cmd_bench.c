@@ -21,6 +21,7 @@ static const cli_option conv_options[] = {
     {"shape", "N,H,W,C,K[,R,S,STRIDE,PADDING[,DILATION]]",
      "one convolution (nothing given: some typical ones)"},
     {"filter", "TEXT", "only rows with TEXT in their \"direction/algorithm/shape\""},
+    {"default-only", NULL, "only the algorithm that training takes"},
     {"json", NULL, "JSON lines on stdout"},
 };
 static const cli_option tune_options[] = {
@@ -104,8 +105,9 @@ static int run_conv(const cli_args *args)
     char *text = NULL;
     const int code = cli_config(args, cli_positional(args, 0), &config);
     if (code >= 0) return code;
-    const tdm_status status = tdm_bench_conv(
-        config, cli_value(args, "shape"), cli_value(args, "filter"), cli_has(args, "json"), &text);
+    const tdm_status status =
+        tdm_bench_conv(config, cli_value(args, "shape"), cli_value(args, "filter"),
+                       cli_has(args, "default-only"), cli_has(args, "json"), &text);
     return finish(args, config, status, text);
 }
 

@@ -34,7 +34,7 @@ static const tdm_op *const direction_ops[] = {&tdm__op_conv2d, &tdm__op_conv2d_g
 typedef struct job {
     tdm_device *device;
     const char *filter; /* NULL: everything */
-    bool json;
+    bool default_only, json;
     tdm__str *text;
     conv_shape shape;
     direction direction;
@@ -221,7 +221,7 @@ static tdm_status bench_direction(job *j)
     const tdm__variant *chosen = tdm__variant_default(op, traits, &node.io);
     for (int i = 0; i < op->n_variants; i++) {
         const tdm__variant *v = &op->variants[i];
-        if (!tdm__variant_fits(v, traits, &node.io)) continue;
+        if (!tdm__variant_fits(v, traits, &node.io) || (j->default_only && v != chosen)) continue;
         TDM_TRY(bench_variant(j, v, v == chosen));
     }
 done:
@@ -249,7 +249,7 @@ done:
 }
 
 tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter,
-                          bool json, char **out)
+                          bool default_only, bool json, char **out)
 {
     tdm_status status = TDM_OK;
     tdm_device_spec spec;
@@ -257,7 +257,7 @@ tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const cha
     conv_shape given;
     const conv_shape *shapes = typical;
     int n = TDM__COUNT(typical);
-    job j = {.filter = filter, .json = json, .text = &text};
+    job j = {.filter = filter, .default_only = default_only, .json = json, .text = &text};
     *out = NULL;
     if (shape) {
         TDM_TRY(read_shape(shape, &given));

@@ -173,7 +173,7 @@ def time_tandem_conv(binary, shape, transposed, direction, threads):
         h, w = (h - 1) * stride - 2 * pad + r, (w - 1) * stride - 2 * pad + s
         shape = ",".join(str(v) for v in (n, h, w, k, c, r, s, stride, pad))
         direction = {"forward": "data", "data": "forward"}.get(direction, direction)
-    args = [binary, "bench", "conv", "--json", "--shape", shape, "--filter", direction + "/"]
+    args = [binary, "bench", "conv", "--json", "--shape", shape, "--default-only", "--filter", direction + "/"]
     out = subprocess.run(args, check=True, capture_output=True, text=True, env=env).stdout
     return next(row for row in map(json.loads, out.splitlines()) if row.get("default"))
 
