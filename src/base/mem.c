@@ -4,6 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 enum { ALIGNMENT = 64 }; /* a cache line, and the widest vector */
 
@@ -89,4 +92,17 @@ char *tdm__strdup(const char *text)
     char *copy = tdm__calloc(n, 1);
     if (copy) memcpy(copy, text, n);
     return copy;
+}
+
+void tdm__advise_large_pages(void *at, uint64_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)TDM__LARGE_PAGE;
+    const uintptr_t begin = ((uintptr_t)at + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)at + (uintptr_t)bytes) / page * page;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)at;
+    (void)bytes;
+#endif
 }

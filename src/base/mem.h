@@ -21,6 +21,11 @@ tdm_status tdm__grow(void *array_pointer, size_t *capacity, size_t need, size_t 
 tdm_status tdm__aligned_try(size_t count, size_t size, void *out_pointer);
 char *tdm__strdup(const char *text);
 
+/* Asks for pages of TDM__LARGE_PAGE bytes where `at` .. `at + bytes` holds whole ones, best before
+ * they are first touched. Only advice: without effect where the system has none. */
+#define TDM__LARGE_PAGE ((uint64_t)2 << 20)
+void tdm__advise_large_pages(void *at, uint64_t bytes);
+
 /* Checked 64-bit arithmetic for sizes that come from files and configs: false on overflow. */
 bool tdm__mul_u64(uint64_t a, uint64_t b, uint64_t *out);
 bool tdm__add_u64(uint64_t a, uint64_t b, uint64_t *out);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cl/internal.h"
 
 #define MEMORY_HINT "a smaller batch size or a device with more memory"
@@ -33,6 +34,19 @@ static void unreserve(tdm_device *device, uint64_t bytes)
     tdm__mutex_lock(&device->memory_lock);
     device->bytes -= bytes;
     tdm__mutex_unlock(&device->memory_lock);
+}
+
+/* Pages of 2 MiB instead of 4 KiB where the device is the host: kernels walk many streams that lie
+ * far apart, and would wait for page tables more than for memory. Only advice: nothing fails. */
+static void advise_large_pages(tdm_device *device, cl_mem mem, uint64_t bytes)
+{
+    cl_int code;
+    if (!device->traits.is_cpu || bytes < TDM__LARGE_PAGE) return;
+    void *at = clEnqueueMapBuffer(device->compute, mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0,
+                                  bytes, 0, NULL, NULL, &code);
+    if (code) return;
+    tdm__advise_large_pages(at, bytes);
+    clEnqueueUnmapMemObject(device->compute, mem, at, 0, NULL, NULL);
 }
 
 tdm_status tdm__buffer_create(tdm_device *device, uint64_t bytes, bool zero, const char *what,
@@ -63,6 +77,7 @@ tdm_status tdm__buffer_create(tdm_device *device, uint64_t bytes, bool zero, con
         return tdm__context(status, "device memory: %s, %" PRIu64 " bytes", what, bytes);
     }
     out->bytes = bytes;
+    advise_large_pages(device, out->mem, bytes);
     if (zero && bytes > 0) {
         /* Waits, so that the transfer queue may use the buffer at once. */
         cl_event event;
