@@ -195,6 +195,14 @@ struct image {
     int tiles_h, tiles_w;
 };
 
+// Floats from one tile to the next of v: the channels, to whole vectors. Rows of a KiB and its multiples
+// would all begin in the same few cache sets.
+static int tile_row(int C)
+{
+    const int row = (C + VW - 1) / VW * VW;
+    return row % 256 ? row : row + 16;
+}
+
 // v [36][tiles][row] of `tiles` tiles from number `first` on, channels c0 .. c0 + cc - 1; the last
 // group of channels is filled up with zeros.
 static void input_block(global float *v, size_t step, int row, const global float *x,
@@ -331,7 +339,7 @@ CPU_KERNEL void winograd_inputs(ARG(const float, x), ARG(float, v), LOAD_ARGS, c
     LOAD_VIEWS;
     const struct image g = {H, W, C, pad_h, pad_w, (P + 3) / 4, (Q + 3) / 4};
     const struct load l = LOAD;
-    const int width = (C + VW - 1) / VW * VW, first = get_group_id(0) * block_tiles;
+    const int width = tile_row(C), first = get_group_id(0) * block_tiles;
     const int rows = min(block_tiles, N * g.tiles_h * g.tiles_w - first);
     input_block(v + (size_t)first * width, v_step, width, x, g, &l, first, rows, 0, C);
 }
@@ -359,7 +367,7 @@ CPU_KERNEL void winograd_gather(ARG(const float, x), ARG(const float, u), ARG(fl
     const int tiles = N * g.tiles_h * g.tiles_w, panels = (K + NR - 1) / NR;
     const int blocks = (tiles + block_tiles - 1) / block_tiles;
     const int groups = (panels + group_panels - 1) / group_panels;
-    const int width = (C + VW - 1) / VW * VW;
+    const int width = tile_row(C);
     const size_t u_step = few ? FILTER_STEP(C, chunk_panels * NR) : FILTER_STEP(C, K);
     const size_t slot_step = POINTS * (few ? u_step : (size_t)v_step);
     global float *slot = scratch + (few ? POINTS * (size_t)v_step : 0) +

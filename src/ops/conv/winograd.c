@@ -72,6 +72,13 @@ typedef struct gather {
     bool few;
 } gather;
 
+/* As in the kernels. */
+static int64_t tile_row(int64_t c, int64_t vw)
+{
+    const int64_t row = round_up(c, vw);
+    return row % 256 ? row : row + 16;
+}
+
 static gather gather_of(const tdm__traits *traits, const tdm__conv *c, bool to_big)
 {
     gather g = {.c = to_big ? c->k : c->c, .k = to_big ? c->c : c->k};
@@ -93,7 +100,7 @@ static gather gather_of(const tdm__traits *traits, const tdm__conv *c, bool to_b
     g.groups = ceil_div(g.panels, g.group_panels);
     g.chunk_panels = g.few ? g.group_panels : min64(g.group_panels, CHUNK_PANELS);
     /* odd numbers of cache lines */
-    g.v_step = round_up(g.block_tiles * round_up(g.c, vw), 32) + 16;
+    g.v_step = round_up(g.block_tiles * tile_row(g.c, vw), 32) + 16;
     g.m_step = round_up(g.block_tiles * g.chunk_panels * nr, 32) + 16;
     g.u_step = g.chunk_panels * g.c * nr + nr; /* FILTER_STEP */
     g.slots = min64(g.blocks * g.groups, SLOTS);
