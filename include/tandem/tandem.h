@@ -13,6 +13,7 @@
 #include <tandem/optim.h>
 #include <tandem/pipeline.h>
 #include <tandem/predict.h>
+#include <tandem/report.h>
 #include <tandem/runs.h>
 #include <tandem/status.h>
 #include <tandem/task.h>

@@ -168,6 +168,20 @@ void tdm__f64_text(double value, char out[TDM__F64_TEXT])
     if (old) uselocale(old);
 }
 
+size_t tdm__utf8_length(const unsigned char *p)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    if (n < 2) return n;
+    uint32_t code = p[0] & (0xffu >> (n + 1));
+    for (size_t i = 1; i < n; i++) {
+        if (p[i] >> 6 != 2) return 0;
+        code = code << 6 | (p[i] & 0x3f);
+    }
+    bool bad = code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff);
+    return bad ? 0 : n;
+}
+
 /* Suggestions ---------------------------------------------------------------------------------- */
 
 enum { WORD_MAX = 255 };

@@ -36,6 +36,10 @@ bool tdm__parse_bytes(const char *text, uint64_t *out);
 bool tdm__parse_f64(const char *text, double *out); /* accepts inf and nan; callers range-check */
 bool tdm__parse_bool(const char *text, bool *out);  /* true false yes no on off 1 0 */
 
+/* Length of the UTF-8 sequence at p, 0 when it is none (overlong, surrogate, beyond U+10FFFF) or the
+ * text ends. */
+size_t tdm__utf8_length(const unsigned char *p);
+
 /* Words between blanks, for short texts in configurations ("conv 32 k3"). Returns how many there
  * are, -1 when one is too long or there are more than `most`. */
 typedef char tdm__word[32];

@@ -27,27 +27,11 @@ void tdm__json_close(tdm__json *j, char bracket)
     j->depth--;
 }
 
-/* Length of the UTF-8 sequence at p, 0 when it is not one (overlong, surrogate, beyond U+10FFFF).
- */
-static size_t utf8_length(const unsigned char *p)
-{
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
-    if (n < 2) return n;
-    uint32_t code = p[0] & (0xffu >> (n + 1));
-    for (size_t i = 1; i < n; i++) {
-        if (p[i] >> 6 != 2) return 0;
-        code = code << 6 | (p[i] & 0x3f);
-    }
-    bool bad = code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff);
-    return bad ? 0 : n;
-}
-
 static void add_quoted(tdm__str *out, const char *text)
 {
     tdm__str_add(out, "\"");
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        size_t n = utf8_length(p);
+        size_t n = tdm__utf8_length(p);
         if (!n) {
             tdm__str_add(out, "\xef\xbf\xbd"); /* U+FFFD */
             p++;

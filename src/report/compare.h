@@ -2,7 +2,7 @@
 #ifndef REPORT_COMPARE_H
 #define REPORT_COMPARE_H
 
-#include "base/str.h"
+#include "format/json.h"
 #include "report/runs.h"
 #include "report/statistics.h"
 
@@ -52,5 +52,7 @@ const tdm__cell *tdm__comparison_cell(const tdm__comparison *c, size_t metric, s
 size_t tdm__comparison_arm(const tdm__comparison *c, const char *name);
 /* What the comparison of arm k > 0 with the baseline shows, and what it cannot show. */
 void tdm__comparison_sentence(const tdm__comparison *c, size_t metric, size_t arm, tdm__str *out);
+/* An array with an object for each metric and arm. */
+void tdm__comparison_json(const tdm__comparison *c, tdm__json *j);
 
 #endif

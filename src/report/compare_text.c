@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "format/json.h"
 #include "report/compare.h"
 
 static void add_json_test(tdm__json *j, const char *name, const tdm__test *t)
@@ -75,13 +74,18 @@ static void add_line(const tdm__comparison *c, size_t m, size_t k, tdm__str *out
     tdm__str_add(out, "\n");
 }
 
+void tdm__comparison_json(const tdm__comparison *c, tdm__json *j)
+{
+    tdm__json_open(j, '[');
+    for (size_t m = 0; m < c->n_metrics; m++)
+        for (size_t k = 0; k < c->n_arms; k++) add_json_cell(c, m, k, j);
+    tdm__json_close(j, ']');
+}
+
 static tdm_status write_json(const tdm__comparison *c, tdm__str *text)
 {
     tdm__json j = {0};
-    tdm__json_open(&j, '[');
-    for (size_t m = 0; m < c->n_metrics; m++)
-        for (size_t k = 0; k < c->n_arms; k++) add_json_cell(c, m, k, &j);
-    tdm__json_close(&j, ']');
+    tdm__comparison_json(c, &j);
     tdm__str_addf(text, "%s\n", tdm__json_text(&j));
     const tdm_status status = tdm__json_status(&j);
     tdm__json_free(&j);

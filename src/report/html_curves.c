@@ -1,0 +1,150 @@
+/* report/html_curves.c: learning curves, task weights, diagnostics over epochs. See html.h. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "report/html.h"
+
+enum { CHARTS_MOST = 60 /* of a kind: what is beyond is in the JSON */ };
+
+/* All values of a quantity, over arms, runs and both splits: what charts side by side share. */
+static tdm__range range_of(const tdm__report *r, const tdm__series *like)
+{
+    static const char *const splits[] = {"train", "val"};
+    tdm__range range = TDM__RANGE_NONE;
+    for (size_t i = 0; i < r->n_runs; i++)
+        for (size_t k = 0; k < 2; k++) {
+            tdm__series key = *like;
+            key.split = (char *)splits[k];
+            const tdm__series *s = tdm__history_find(&r->runs[i].history, &key);
+            for (size_t e = 0; s && e < s->n; e++) tdm__range_add(&range, s->value[e]);
+        }
+    return range;
+}
+
+static const char *split_title(const char *split)
+{
+    return tdm__streq(split, "val")     ? "validation"
+           : tdm__streq(split, "train") ? "training"
+                                        : split;
+}
+
+static tdm_status add_curve(const tdm__report *r, const tdm__series *s, const char *suffix,
+                            tdm__range range, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    tdm__str title = {0}, label = {0};
+    const char *unit = tdm__metric_unit(s->what);
+    tdm__str_addf(&title, "%s%s%s%s%s", s->task, *s->task ? ": " : "", s->what, *suffix ? ", " : "",
+                  suffix);
+    tdm__str_addf(&label, "%s%s%s%s", s->what, *unit ? " (" : "", unit, *unit ? ")" : "");
+    TDM_TRY(tdm__str_status(&title));
+    TDM_TRY(tdm__str_status(&label));
+    TDM_TRY(tdm__html_curve(r, s, tdm__str_text(&title), tdm__str_text(&label), range, out));
+done:
+    tdm__str_free(&title);
+    tdm__str_free(&label);
+    return status;
+}
+
+static bool is_learning(const tdm__series *s)
+{
+    if (tdm__streq(s->split, "test") || tdm__metric_is_baseline(s->what)) return false;
+    if (s->kind == TDM__SERIES_RUN) return tdm__streq(s->what, "total");
+    return s->kind == TDM__SERIES_LOSS || s->kind == TDM__SERIES_METRIC;
+}
+
+/* Training and validation of each quantity side by side, on one scale. */
+static tdm_status add_learning(const tdm__report *r, const tdm__series **series, size_t n,
+                               tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    size_t charts = 0;
+    for (size_t i = 0; i < n && charts < CHARTS_MOST; i++) {
+        if (!is_learning(series[i])) continue;
+        for (size_t k = 0; k < n; k++) {
+            const tdm__series *a = series[i], *b = series[k];
+            if (!is_learning(b) || a->kind != b->kind || !tdm__streq(a->task, b->task) ||
+                !tdm__streq(a->what, b->what))
+                continue;
+            if (k < i) break; /* drawn with the first of its splits */
+            TDM_TRY(add_curve(r, b, split_title(b->split), range_of(r, b), out));
+            charts++;
+        }
+    }
+done:
+    return status;
+}
+
+/* True when it says something: more than one value over all arms and epochs, or more than one task.
+ */
+static bool moves(const tdm__report *r, const tdm__series *like)
+{
+    tdm__range range = TDM__RANGE_NONE;
+    for (size_t i = 0; i < r->n_runs; i++) {
+        const tdm__series *s = tdm__history_find(&r->runs[i].history, like);
+        for (size_t e = 0; s && e < s->n; e++) tdm__range_add(&range, s->value[e]);
+    }
+    return range.low < range.high;
+}
+
+static tdm_status add_kind(const tdm__report *r, const tdm__series **series, size_t n,
+                           tdm__series_kind kind, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    size_t charts = 0;
+    for (size_t i = 0; i < n && charts < CHARTS_MOST; i++) {
+        const tdm__series *s = series[i];
+        if (s->kind != kind || !tdm__streq(s->split, "train") || !moves(r, s)) continue;
+        TDM_TRY(add_curve(r, s, "", TDM__RANGE_NONE, out));
+        charts++;
+    }
+done:
+    return status;
+}
+
+/* A heading and charts, where there are any. */
+static tdm_status add_group(const tdm__report *r, const tdm__series **series, size_t n,
+                            tdm__series_kind kind, const char *title, const char *caption,
+                            tdm__str *out)
+{
+    tdm__str charts = {0};
+    tdm_status status = add_kind(r, series, n, kind, &charts);
+    if (!status && charts.length) {
+        tdm__str_addf(out, "<h3>%s</h3>", title);
+        tdm__html_paragraph(out, "muted", caption);
+        tdm__str_add(out, "<div class=\"charts four\">");
+        tdm__str_add(out, tdm__str_text(&charts));
+        tdm__str_add(out, "</div>\n");
+    }
+    if (!status) status = tdm__str_status(&charts);
+    tdm__str_free(&charts);
+    return status;
+}
+
+tdm_status tdm__html_curves(const tdm__report *r, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__series **series = NULL;
+    size_t n;
+    TDM_TRY(tdm__report_series(r, &series, &n));
+    if (!n) goto done;
+    tdm__html_section(out, "curves", "Learning curves");
+    tdm__html_legend(r, NULL, out);
+    tdm__html_paragraph(out, "muted",
+                        r->n_arms > 10 ? "Mean over seeds of each epoch."
+                                       : "Mean over seeds of each epoch; the band reaches from the "
+                                         "lowest to the highest seed. Training and validation of a "
+                                         "quantity share one scale.");
+    tdm__str_add(out, "<div class=\"charts four\">");
+    TDM_TRY(add_learning(r, series, n, out));
+    tdm__str_add(out, "</div>\n");
+    TDM_TRY(add_group(r, series, n, TDM__SERIES_WEIGHT, "Task weights",
+                      "The factor of each task's loss in the total.", out));
+    TDM_TRY(add_group(r, series, n, TDM__SERIES_DIAGNOSTIC, "Gradients and balance",
+                      "What the training recorded of the tasks' gradients and their balance.",
+                      out));
+    tdm__html_section_end(out);
+done:
+    free(series);
+    return status;
+}

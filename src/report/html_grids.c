@@ -1,0 +1,391 @@
+/* report/html_grids.c: what the points of a grid do to the results, and one task's result against
+ * another's. See html.h. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "report/html.h"
+
+enum { KEYS_MOST = 8, VALUES_MOST = 64 };
+
+/* The arms of one group that have a grid, and the keys that differ among them. */
+typedef struct group {
+    const tdm__report *report;
+    const char *name;
+    size_t *arms, n;
+    const char *keys[KEYS_MOST];
+    const char **values[KEYS_MOST]; /* different ones of a key, in order; numbers by size */
+    size_t n_values[KEYS_MOST];
+    size_t n_keys;
+    bool numeric[KEYS_MOST];
+} group;
+
+static const char *value_at(const group *g, size_t i, size_t key)
+{
+    const char *value = tdm__settings_find(&g->report->arms[g->arms[i]].grid, g->keys[key]);
+    return value ? value : "";
+}
+
+static double number_at(const group *g, size_t i, size_t key)
+{
+    double value;
+    return tdm__parse_f64(value_at(g, i, key), &value) ? value : NAN;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    double x = 0, y = 0;
+    tdm__parse_f64(*(const char *const *)a, &x);
+    tdm__parse_f64(*(const char *const *)b, &y);
+    return x < y ? -1 : x > y;
+}
+
+/* Takes a key when more than one value of it is there. */
+static tdm_status take_key(group *g, const char *key)
+{
+    tdm_status status = TDM_OK;
+    const size_t k = g->n_keys;
+    for (size_t i = 0; i < k; i++)
+        if (tdm__streq(g->keys[i], key)) return TDM_OK;
+    if (k == KEYS_MOST) return TDM_OK;
+    g->keys[k] = key;
+    g->n_values[k] = 0;
+    g->numeric[k] = true;
+    TDM_TRY(tdm__calloc_try(g->n, sizeof **g->values, &g->values[k]));
+    for (size_t i = 0; i < g->n; i++) {
+        bool seen = false;
+        for (size_t v = 0; v < g->n_values[k]; v++)
+            seen |= tdm__streq(g->values[k][v], value_at(g, i, k));
+        if (!seen) g->values[k][g->n_values[k]++] = value_at(g, i, k);
+        g->numeric[k] &= isfinite(number_at(g, i, k));
+    }
+    if (g->numeric[k]) qsort(g->values[k], g->n_values[k], sizeof **g->values, by_number);
+    if (g->n_values[k] > 1) {
+        g->n_keys++;
+    } else {
+        free(g->values[k]);
+        g->values[k] = NULL;
+    }
+done:
+    return status;
+}
+
+static void group_free(group *g)
+{
+    for (size_t k = 0; k < KEYS_MOST; k++) free(g->values[k]);
+    free(g->arms);
+}
+
+/* The group of arm `first`, if that is its first point. */
+static tdm_status take_group(const tdm__report *r, size_t first, group *g)
+{
+    tdm_status status = TDM_OK;
+    *g = (group){.report = r, .name = r->arms[first].group};
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *g->arms, &g->arms));
+    for (size_t i = first; i < r->n_arms; i++)
+        if (r->arms[i].grid.n && tdm__streq(r->arms[i].group, g->name)) g->arms[g->n++] = i;
+    for (size_t i = 0; i < g->n; i++) {
+        const tdm__settings *grid = &r->arms[g->arms[i]].grid;
+        for (size_t k = 0; k < grid->n; k++) TDM_TRY(take_key(g, grid->list[k].key));
+    }
+done:
+    return status;
+}
+
+/* Whether the first key alone tells the points apart: the others move with it. */
+static bool one_key(const group *g)
+{
+    return g->n_keys && g->n_values[0] == g->n;
+}
+
+static bool wants_log(const group *g, size_t key)
+{
+    double low = INFINITY, high = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        const double v = number_at(g, i, key);
+        if (!(v > 0)) return false;
+        low = fmin(low, v);
+        high = fmax(high, v);
+    }
+    return high / low >= 30;
+}
+
+static void metric_label(const char *metric, tdm__str *out)
+{
+    char task[TDM__NAME_PART], what[TDM__NAME_PART];
+    tdm__report_split(metric, task, what);
+    const char *unit = tdm__metric_unit(what);
+    tdm__str_addf(out, "%s%s%s on test%s%s%s", task, *task ? ": " : "", what, *unit ? " (" : "",
+                  unit, *unit ? ")" : "");
+}
+
+/* ---- one key: a line ---------------------------------------------------------------------------
+ */
+
+typedef struct point {
+    double x, y, low, high;
+} point;
+
+static int by_x(const void *a, const void *b)
+{
+    const point *p = a, *q = b;
+    return p->x < q->x ? -1 : p->x > q->x;
+}
+
+static int by_height(const void *a, const void *b)
+{
+    const tdm__level *p = a, *q = b;
+    return p->y > q->y ? -1 : p->y < q->y;
+}
+
+/* The arms outside of the group, as levels, from the top. */
+static size_t take_levels(const group *g, size_t metric, tdm__level *out)
+{
+    const tdm__report *r = g->report;
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_arms; i++) {
+        const tdm__cell *cell = tdm__report_cell(r, metric, i);
+        const bool inside = r->arms[i].grid.n && tdm__streq(r->arms[i].group, g->name);
+        if (inside || r->arms[i].grid.n || !cell || !isfinite(cell->all.mean)) continue;
+        out[n++] = (tdm__level){r->arms[i].label, i, cell->all.mean};
+    }
+    if (n) qsort(out, n, sizeof *out, by_height);
+    return n;
+}
+
+static tdm_status add_line(const group *g, size_t key, size_t metric, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__report *r = g->report;
+    point *points = NULL;
+    double *columns = NULL;
+    tdm__level *levels = NULL;
+    tdm__str title = {0};
+    size_t n = 0;
+    TDM_TRY(tdm__calloc_try(g->n, sizeof *points, &points));
+    TDM_TRY(tdm__calloc_try(g->n, 4 * sizeof *columns, &columns));
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *levels, &levels));
+    for (size_t i = 0; i < g->n; i++) {
+        const tdm__cell *cell = tdm__report_cell(r, metric, g->arms[i]);
+        if (!cell || !isfinite(cell->all.mean)) continue;
+        points[n++] =
+            (point){number_at(g, i, key), cell->all.mean, cell->interval.low, cell->interval.high};
+    }
+    if (n < 2) goto done;
+    qsort(points, n, sizeof *points, by_x);
+    for (size_t i = 0; i < n; i++) {
+        columns[i] = points[i].x;
+        columns[g->n + i] = points[i].y;
+        columns[2 * g->n + i] = points[i].low;
+        columns[3 * g->n + i] = points[i].high;
+    }
+    metric_label(r->comparison.metrics[metric], &title);
+    TDM_TRY(tdm__str_status(&title));
+    const tdm__line line = {g->name,           TDM__CHART_ACCENT, n,
+                            columns,           columns + g->n,    columns + 2 * g->n,
+                            columns + 3 * g->n};
+    char task[TDM__NAME_PART], what[TDM__NAME_PART];
+    tdm__report_split(r->comparison.metrics[metric], task, what);
+    const tdm__line_chart chart = {
+        .title = tdm__str_text(&title),
+        .x = {.label = g->keys[key], .range = TDM__RANGE_NONE, .log = wants_log(g, key)},
+        .y = {.label = what, .range = TDM__RANGE_NONE},
+        .lines = &line,
+        .n = 1,
+        .levels = levels,
+        .n_levels = take_levels(g, metric, levels),
+        .bars = true};
+    tdm__str_add(out, "<figure>");
+    tdm__chart_lines(&chart, out);
+    tdm__str_add(out, "</figure>\n");
+done:
+    free(points);
+    free(columns);
+    free(levels);
+    tdm__str_free(&title);
+    return status;
+}
+
+/* ---- two keys: a heat map ----------------------------------------------------------------------
+ */
+
+static size_t value_index(const group *g, size_t i, size_t key)
+{
+    size_t v = 0;
+    while (v + 1 < g->n_values[key] && !tdm__streq(g->values[key][v], value_at(g, i, key))) v++;
+    return v;
+}
+
+static tdm_status add_heat(const group *g, size_t metric, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__report *r = g->report;
+    double *values = NULL;
+    tdm__str title = {0};
+    const size_t rows = g->n_values[0], columns = g->n_values[1];
+    TDM_TRY(tdm__calloc_try(rows * columns, sizeof *values, &values));
+    for (size_t i = 0; i < rows * columns; i++) values[i] = NAN;
+    for (size_t i = 0; i < g->n; i++) {
+        const tdm__cell *cell = tdm__report_cell(r, metric, g->arms[i]);
+        if (cell) values[value_index(g, i, 0) * columns + value_index(g, i, 1)] = cell->all.mean;
+    }
+    metric_label(r->comparison.metrics[metric], &title);
+    TDM_TRY(tdm__str_status(&title));
+    const tdm__heat_chart chart = {.title = tdm__str_text(&title),
+                                   .x_label = g->keys[1],
+                                   .y_label = g->keys[0],
+                                   .rows = rows,
+                                   .columns = columns,
+                                   .row_names = g->values[0],
+                                   .column_names = g->values[1],
+                                   .values = values,
+                                   .range = TDM__RANGE_NONE,
+                                   .decimals = tdm__report_decimals(r, metric)};
+    tdm__str_add(out, "<figure>");
+    tdm__chart_heat(&chart, out);
+    tdm__str_add(out, "</figure>\n");
+done:
+    tdm__str_free(&title);
+    free(values);
+    return status;
+}
+
+/* ---- more keys, or drawn at random: a cloud for each -------------------------------------------
+ */
+
+static tdm_status add_cloud(const group *g, size_t key, size_t metric, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__report *r = g->report;
+    tdm__mark *marks = NULL;
+    tdm__str title = {0};
+    char task[TDM__NAME_PART], what[TDM__NAME_PART];
+    TDM_TRY(tdm__calloc_try(g->n, sizeof *marks, &marks));
+    tdm__report_split(r->comparison.metrics[metric], task, what);
+    metric_label(r->comparison.metrics[metric], &title);
+    TDM_TRY(tdm__str_status(&title));
+    tdm__mark_chart chart = {
+        .title = tdm__str_text(&title),
+        .x = {.label = g->keys[key], .range = TDM__RANGE_NONE, .log = wants_log(g, key)},
+        .y = {.label = what, .range = TDM__RANGE_NONE},
+        .marks = marks};
+    for (size_t i = 0; i < g->n; i++) {
+        const tdm__cell *cell = tdm__report_cell(r, metric, g->arms[i]);
+        if (!cell || !isfinite(cell->all.mean)) continue;
+        marks[chart.n++] = (tdm__mark){.name = "",
+                                       .hover = r->arms[g->arms[i]].label,
+                                       .arm = g->arms[i],
+                                       .x = number_at(g, i, key),
+                                       .x_low = NAN,
+                                       .x_high = NAN,
+                                       .y = cell->all.mean,
+                                       .y_low = cell->interval.low,
+                                       .y_high = cell->interval.high};
+    }
+    tdm__str_add(out, "<figure>");
+    if (chart.n) tdm__chart_points(&chart, out);
+    tdm__str_add(out, "</figure>\n");
+done:
+    tdm__str_free(&title);
+    free(marks);
+    return status;
+}
+
+static tdm_status add_metric(const group *g, size_t metric, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    if (one_key(g) && g->numeric[0]) return add_line(g, 0, metric, out);
+    if (g->n_keys == 2 && g->n_values[0] <= VALUES_MOST && g->n_values[1] <= VALUES_MOST &&
+        2 * g->n > g->n_values[0] * g->n_values[1])
+        return add_heat(g, metric, out);
+    for (size_t k = 0; k < g->n_keys && !status; k++)
+        if (g->numeric[k]) status = add_cloud(g, k, metric, out);
+    return status;
+}
+
+static tdm_status add_group(const tdm__report *r, size_t first, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    group g = {0};
+    TDM_TRY(take_group(r, first, &g));
+    if (!g.n_keys || g.n < 2) goto done;
+    tdm__str_add(out, "<h3>");
+    tdm__markup_text(out, g.name);
+    tdm__str_add(out, " <small>over ");
+    for (size_t k = 0; k < g.n_keys; k++) {
+        tdm__str_add(out, !k ? "" : one_key(&g) ? ", with it " : " and ");
+        tdm__markup_text(out, g.keys[k]);
+    }
+    tdm__str_add(out, "</small></h3>\n<div class=\"charts three\">");
+    for (size_t m = 0; m < r->comparison.n_metrics; m++)
+        if (tdm__report_primary(r, m)) TDM_TRY(add_metric(&g, m, out));
+    tdm__str_add(out, "</div>\n");
+done:
+    group_free(&g);
+    return status;
+}
+
+/* ---- one task against another ------------------------------------------------------------------
+ */
+
+static tdm_status add_trade(const tdm__report *r, size_t a, size_t b, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    tdm__mark *marks = NULL;
+    tdm__str x = {0}, y = {0}, title = {0};
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *marks, &marks));
+    metric_label(r->comparison.metrics[a], &x);
+    metric_label(r->comparison.metrics[b], &y);
+    tdm__str_addf(&title, "%s against %s", r->comparison.metrics[b], r->comparison.metrics[a]);
+    TDM_TRY(tdm__str_status(&x));
+    TDM_TRY(tdm__str_status(&y));
+    TDM_TRY(tdm__str_status(&title));
+    tdm__mark_chart chart = {.title = tdm__str_text(&title),
+                             .x = {.label = tdm__str_text(&x), .range = TDM__RANGE_NONE},
+                             .y = {.label = tdm__str_text(&y), .range = TDM__RANGE_NONE},
+                             .marks = marks};
+    for (size_t i = 0; i < r->n_arms; i++) {
+        const tdm__cell *p = tdm__report_cell(r, a, i), *q = tdm__report_cell(r, b, i);
+        if (!p || !q || !isfinite(p->all.mean) || !isfinite(q->all.mean)) continue;
+        marks[chart.n++] = (tdm__mark){.name = r->arms[i].label,
+                                       .arm = i,
+                                       .x = p->all.mean,
+                                       .x_low = p->interval.low,
+                                       .x_high = p->interval.high,
+                                       .y = q->all.mean,
+                                       .y_low = q->interval.low,
+                                       .y_high = q->interval.high};
+    }
+    if (chart.n < 2) goto done;
+    tdm__str_add(out, "<h3>One task against the other</h3><div class=\"charts\"><figure>");
+    tdm__chart_points(&chart, out);
+    tdm__str_add(out,
+                 "<figcaption>Means over seeds with 95 % intervals.</figcaption></figure></div>\n");
+done:
+    free(marks);
+    tdm__str_free(&x);
+    tdm__str_free(&y);
+    tdm__str_free(&title);
+    return status;
+}
+
+tdm_status tdm__html_grids(const tdm__report *r, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    tdm__str inside = {0};
+    size_t primary[2], n = 0;
+    for (size_t i = 0; i < r->n_arms; i++)
+        if (r->arms[i].of_group > 1 && r->arms[i].in_group == 0) TDM_TRY(add_group(r, i, &inside));
+    for (size_t m = 0; m < r->comparison.n_metrics && n < 2; m++)
+        if (tdm__report_primary(r, m)) primary[n++] = m;
+    if (n == 2) TDM_TRY(add_trade(r, primary[0], primary[1], &inside));
+    TDM_TRY(tdm__str_status(&inside));
+    if (inside.length) {
+        tdm__html_section(out, "grid", "Grids and trade-offs");
+        tdm__str_add(out, tdm__str_text(&inside));
+        tdm__html_section_end(out);
+    }
+done:
+    tdm__str_free(&inside);
+    return status;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# `tandem report`: every format, of runs in whatever state they are.
+. "$(dirname "$0")/common.sh"
+
+# make_run PATH NAME SEED ACCURACY: what a finished run leaves
+make_run() {
+    mkdir -p "$1"
+    printf 'name: "%s"\nseed: %s\ntrain: {epochs: 2, batch_size: 8}\noptim: {lr: 0.1}\n' "$2" "$3" > "$1/config.yaml"
+    for epoch in 1 2; do
+        for split in train val; do
+            echo "{\"epoch\": $epoch, \"split\": \"$split\", \"total\": 1.$epoch, \"seconds\": 2, \"wait_share\": 0.01, \"lr\": 0.1, \"tasks\": {\"class\": {\"loss\": 0.$epoch, \"weight\": 0.5, \"metrics\": {\"accuracy\": $4}}}}"
+        done
+    done > "$1/metrics.jsonl"
+    cat > "$1/summary.json" <<END
+{"stop_reason": "epochs", "epochs_done": 2, "seconds": 4.5, "seed": $3, "device": "d", "process_peak_bytes": 1048576,
+ "test": {"tasks": {"class": {"loss": 0.5, "metrics": {"accuracy": $4}}}}}
+END
+}
+
+for seed in 0 1 2 3 4 5 6; do
+    make_run "exp/base-$seed" base $seed "0.8$seed"
+    make_run "exp/better-$seed" better $seed "0.9$seed"
+done
+
+# the default is a page in report.html
+run 0 report exp
+err "report.html: 2 arms, 14 of 14 runs finished"
+no_data
+exists report.html
+grep -q "<!DOCTYPE html>" report.html || fail "no page"
+grep -q "Against base: better: better." report.html || fail "no statement"
+run 0 report exp --out other.html --quiet
+silent
+cmp -s report.html other.html || fail "not the same page twice"
+
+# the format follows the file's ending, or --format
+run 0 report exp --out t.md --baseline better
+grep -qF "| base | 7 | 0.830 (0.816 to 0.844) worse, p = 0.016 |" t.md || fail "$(cat t.md)"
+run 0 report exp --out - --format csv
+out "base,class,accuracy,7,"
+out ",better"
+same "$(wc -l < .out)" 5
+run 0 report exp --out - --format svg
+out "<svg xmlns"
+run 0 report exp --out - --format json
+out '"format": "tandem-report-1"'
+
+# wrong use
+run 2 report
+err "EXPERIMENT"
+run 2 report exp --format pdf
+err "--format"
+run 3 report nowhere
+err "nowhere: no such folder"
+run 3 report exp --baseline worse
+err "no run with test metrics is called 'worse'"
+run 1 report exp --out no/such/folder/x.html
+err "no/such/folder"
+exit 0
