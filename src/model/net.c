@@ -41,17 +41,25 @@ bool tdm__name_matches(const char *pattern, const char *name)
     return n > 0 && !strncmp(pattern, name, n) && name[n] == '.';
 }
 
+bool tdm__frozen_by(const char *const *freeze, size_t n_freeze, const char *const *thawed,
+                    size_t n_thawed, const char *name)
+{
+    bool frozen = false;
+    for (size_t i = 0; i < n_freeze && !frozen; i++) frozen = tdm__name_matches(freeze[i], name);
+    for (size_t i = 0; i < n_thawed && frozen; i++) frozen = !tdm__name_matches(thawed[i], name);
+    return frozen;
+}
+
 bool tdm__net_frozen(tdm__net *net, const char *name)
 {
     tdm__str full = {0};
     tdm__str_add(&full, tdm__str_text(&net->scope));
     tdm__str_add(&full, name);
-    bool frozen = false;
-    for (size_t i = 0; i < net->n_freeze; i++) {
-        if (!tdm__name_matches(net->freeze[i], tdm__str_text(&full))) continue;
-        frozen = true;
-        if (net->freeze_used) net->freeze_used[i] = true;
-    }
+    const char *text = tdm__str_text(&full);
+    for (size_t i = 0; net->freeze_used && i < net->n_freeze; i++)
+        if (tdm__name_matches(net->freeze[i], text)) net->freeze_used[i] = true;
+    const bool frozen =
+        tdm__frozen_by(net->freeze, net->n_freeze, net->thawed, net->n_thawed, text);
     tdm__str_free(&full);
     return frozen;
 }

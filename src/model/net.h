@@ -35,6 +35,8 @@ typedef struct tdm__net {
     tdm__init_scheme scheme;
     const char *const *freeze; /* patterns; see tdm__name_matches */
     size_t n_freeze;
+    const char *const *thawed; /* patterns that are learnt although `freeze` names them */
+    size_t n_thawed;
     bool *freeze_used; /* n_freeze flags, set when a pattern matched something; may be NULL */
     tdm__str scope;    /* "" or "encoder." */
     tdm__net_variable *variables;
@@ -48,6 +50,9 @@ void tdm__net_pop(tdm__net *net, size_t mark);
 
 /* Shell glob, or a whole leading part of the dotted name: "encoder" matches "encoder.0.weight". */
 bool tdm__name_matches(const char *pattern, const char *name);
+/* One of `freeze` matches, and none of `thawed`. */
+bool tdm__frozen_by(const char *const *freeze, size_t n_freeze, const char *const *thawed,
+                    size_t n_thawed, const char *name);
 /* Whether the freeze patterns cover scope + name (marks the patterns as used). */
 bool tdm__net_frozen(tdm__net *net, const char *name);
 

@@ -40,9 +40,8 @@ tdm_status tdm__pattern_unused(const tdm_config *config, const char *key, const 
     tdm_status status = TDM_OK;
     char **parts = NULL;
     size_t n_parts = 0, capacity = 0;
-    tdm__str word = {0}; /* of a rule "OLD -> NEW" the old name */
-    const char *arrow = strstr(pattern, " ->");
-    tdm__str_addn(&word, pattern, arrow ? (size_t)(arrow - pattern) : strlen(pattern));
+    tdm__str word = {0}; /* of "OLD -> NEW" and "PATTERN = 2" what stands first */
+    tdm__str_addn(&word, pattern, strcspn(pattern, " ="));
     TDM_TRY(tdm__str_status(&word));
     /* every name and every leading part of one */
     for (size_t i = 0; i < n; i++)

@@ -23,6 +23,11 @@ static const tdm_opt_spec optim_specs[] = {
      .help = "largest norm of all gradients together; 0: no limit"},
     {"optim.clip_value", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0,
      .help = "largest magnitude of a gradient's element, after clip_norm; 0: no limit"},
+    {"optim.groups", TDM_OPT_STRINGS, "[]", .hint = "[encoder = 0.1, heads.mask = 2]",
+     .help = "factors of the learning rate by name pattern; the last that matches counts"},
+    {"optim.block_decay", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN | TDM_OPT_MAX, 0, 1,
+     .hint = "0.5 to 1",
+     .help = "factor of the learning rate from each block of the trunk to the one before it"},
     {"optim.accumulate", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 1, 1 << 20,
      .help = "batches whose mean gradient makes one step"},
 };

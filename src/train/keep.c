@@ -94,6 +94,7 @@ done:
     return status;
 }
 
+/* Of the part that stood still to the end. The run fails where the two differ. */
 static void add_hashes(tdm__json *j, const char *before, const char *after)
 {
     tdm__json_key(j, "frozen");
@@ -156,8 +157,7 @@ done:
     return status;
 }
 
-tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test,
-                                      const char *before, const char *after)
+tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test)
 {
     tdm_status status = TDM_OK;
     char *path = NULL, hash[33];
@@ -174,7 +174,7 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
     tdm__json_key(&j, "config_hash"), tdm__json_string(&j, hash);
     add_machine(t, &j);
     add_tuning(&t->session.chooser, &j);
-    if (*before) add_hashes(&j, before, after);
+    if (*t->frozen_before) add_hashes(&j, t->frozen_before, t->frozen_after);
     tdm__json_key(&j, "test");
     if (test) {
         tdm__json_open(&j, '{');

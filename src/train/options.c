@@ -29,6 +29,11 @@ static const tdm_opt_spec train_specs[] = {
      .help = "run folder or safetensors whose fitting tensors become the first weights"},
     {"train.freeze", TDM_OPT_STRINGS, "[]",
      .help = "name patterns that stand still, e.g. encoder or \"encoder.[0-2].*\""},
+    {"train.freeze_except_last", TDM_OPT_INT, "-1", TDM_OPT_MIN, -1,
+     .help = "of the trunk only so many last blocks are learnt, the others stand still; -1: all"},
+    {"train.unfreeze", TDM_OPT_STRINGS, "[]",
+     .hint = "[encoder.layer4 at epoch 3, encoder at step 500]",
+     .help = "name patterns that stand still until the beginning of an epoch or step, from 1"},
     {"train.select", TDM_OPT_STRING, "total",
      .help = "what makes a checkpoint the best on val: total (of target tasks), TASK.loss, "
              "TASK.METRIC"},

@@ -165,6 +165,7 @@ static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
         learning_rate(t, p->steps, t->position.epoch_step - (t->position.epoch_step > 0));
     while (t->position.epoch_step < p->steps) {
         p->report->lr = learning_rate(t, p->steps, t->position.epoch_step);
+        TDM_TRY(tdm__trainer_freeze(t, false));
         TDM_TRY(train_batch(t, p, p->report->lr, &more, &stepped));
         if (!more) break;
         /* Program binaries are complete after the kernels' first launches. */

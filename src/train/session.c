@@ -203,18 +203,21 @@ static tdm_status declare(tdm__session *s)
 {
     tdm_status status = TDM_OK;
     bool *used = NULL;
-    TDM_TRY(tdm__calloc_try(s->n_freeze, sizeof *used, &used));
+    const tdm__freezing *f = &s->freezing;
+    TDM_TRY(tdm__calloc_try(f->n_freeze, sizeof *used, &used));
     TDM_TRY(tdm__step_declare(s, used));
-    for (size_t i = 0; i < s->n_freeze; i++) {
+    for (size_t i = 0; i < f->n_freeze; i++) {
         if (used[i]) continue;
         const size_t n = tdm__flat_count(s->flat);
         const char **names = NULL;
         TDM_TRY(tdm__calloc_try(n, sizeof *names, &names));
         for (size_t k = 0; k < n; k++) names[k] = tdm__flat_segment(s->flat, k)->name;
-        status = tdm__pattern_unused(s->config, "train.freeze", s->freeze[i], names, n);
+        status = tdm__pattern_unused(s->config, i < f->n_given ? "train.freeze" : "train.unfreeze",
+                                     f->freeze[i], names, n);
         free(names);
         goto done;
     }
+    TDM_TRY(tdm__freezing_add_blocks(s->config, s->flat, &s->freezing));
 done:
     free(used);
     return status;
@@ -227,7 +230,7 @@ static tdm_status read_settings(tdm__session *s)
     TDM_TRY(tdm_config_int(s->config, "train.batch_size", &s->batch_size));
     TDM_TRY(tdm_config_int(s->config, "seed", &seed));
     TDM_TRY(tdm_transforms_read(s->config, &s->transforms));
-    TDM_TRY(tdm_config_strings(s->config, "train.freeze", &s->freeze, &s->n_freeze));
+    TDM_TRY(tdm__freezing_read(s->config, &s->freezing));
     s->seed = (uint64_t)seed;
 done:
     return status;
@@ -268,14 +271,17 @@ done:
     return status;
 }
 
+static void free_plan(tdm__step_plan *p)
+{
+    tdm__plan_destroy(&p->plan);
+    free(p->inputs);
+    free(p->has_gradient);
+}
+
 void tdm__session_destroy(tdm__session *s)
 {
     if (s->device) tdm_device_finish(s->device);
-    for (size_t i = 0; i < s->n_plans; i++) {
-        tdm__plan_destroy(&s->plans[i].plan);
-        free(s->plans[i].inputs);
-        free(s->plans[i].has_gradient);
-    }
+    for (size_t i = 0; i < s->n_plans; i++) free_plan(&s->plans[i]);
     free(s->plans);
     for (int p = 0; p < TDM__PURPOSES; p++) tdm__streams_free(&s->streams[p]);
     for (int mode = 0; mode < 2; mode++) tdm__meter_destroy(&s->meters[mode]);
@@ -289,6 +295,7 @@ void tdm__session_destroy(tdm__session *s)
     free(s->described);
     free(s->targets);
     free(s->masks);
+    tdm__freezing_free(&s->freezing);
     tdm__chooser_close(&s->chooser);
     tdm_device_destroy(&s->device);
     memset(s, 0, sizeof *s);
@@ -348,6 +355,20 @@ tdm_status tdm__session_plan_training(tdm__session *s)
         TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, i, s->batch_size, &plan));
 done:
     return status;
+}
+
+tdm_status tdm__session_drop_training(tdm__session *s)
+{
+    size_t kept = 0;
+    const tdm_status status = tdm_device_finish(s->device);
+    if (status) return status;
+    for (size_t i = 0; i < s->n_plans; i++)
+        if (s->plans[i].training)
+            free_plan(&s->plans[i]);
+        else
+            s->plans[kept++] = s->plans[i];
+    s->n_plans = kept;
+    return TDM_OK;
 }
 
 tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__view *views,

@@ -14,6 +14,7 @@
 #include "task/balance.h"
 #include "task/task.h"
 #include "train/chooser.h"
+#include "train/freezing.h"
 
 enum { TDM__SPLIT_TRAIN, TDM__SPLIT_VAL, TDM__SPLIT_TEST, TDM__SPLITS };
 extern const char *const tdm__split_names[TDM__SPLITS];
@@ -67,8 +68,7 @@ typedef struct tdm__session {
     tdm__balancer *balancer;
     tdm__model *model;
     tdm__flat *flat;
-    const char *const *freeze;
-    size_t n_freeze;
+    tdm__freezing freezing;
     tdm__session_array *arrays;
     size_t n_arrays, input; /* input: index of the network's input */
     tdm_transforms transforms;
@@ -101,6 +101,8 @@ tdm_status tdm__session_plan(tdm__session *session, tdm__purpose purpose, size_t
 /* Builds the plans that full training batches need: what can fail does so now, and the memory that
  * the largest takes is there. */
 tdm_status tdm__session_plan_training(tdm__session *session);
+/* Forgets the plans of training: another part of the network is frozen now. Waits for the device. */
+tdm_status tdm__session_drop_training(tdm__session *session);
 /* Enqueues one batch: views are in the order of session->arrays. */
 tdm_status tdm__session_run(tdm__session *session, tdm__step_plan *plan, const tdm__view *views,
                             int64_t step, double lr);

@@ -36,8 +36,10 @@ static tdm_status step_graph_begin(step_graph *b, tdm__session *s, int64_t count
     b->net.flat = s->flat;
     b->net.training = training;
     b->net.scheme = tdm__model_scheme(s->model);
-    b->net.freeze = s->freeze;
-    b->net.n_freeze = s->n_freeze;
+    b->net.freeze = s->freezing.freeze;
+    b->net.n_freeze = s->freezing.n_freeze;
+    b->net.thawed = s->freezing.thawed;
+    b->net.n_thawed = s->freezing.n_thawed;
     TDM_TRY(tdm_graph_create(&b->net.graph));
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *b->inputs, &b->inputs));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->predictions, &b->predictions));

@@ -113,6 +113,7 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     TDM_TRY(open_feeds(t));
     TDM_TRY(init_weights(t));
     TDM_TRY(tdm__optimizer_create(t->session.device, t->session.flat, &t->optim, &t->optimizer));
+    TDM_TRY(tdm__rate_factors(t->config, t->session.flat, t->optimizer));
     const size_t n = t->session.n_tasks;
     TDM_TRY(tdm__calloc_try(2 * n, sizeof *t->task_reports, &t->task_reports));
     TDM_TRY(
@@ -185,6 +186,48 @@ static tdm_status open_folder(tdm_trainer *t)
     if (found) TDM_TRY(tdm__run_folder_rewind(&t->folder, t->position.epoch));
 done:
     free(state);
+    return status;
+}
+
+/* ---- what stands still -------------------------------------------------------------------------
+ */
+
+static bool any_frozen(tdm_trainer *t)
+{
+    for (size_t i = 0; i < tdm__flat_count(t->session.flat); i++)
+        if (tdm__flat_segment(t->session.flat, i)->frozen) return true;
+    return false;
+}
+
+static tdm_status frozen_hash(tdm_trainer *t, char hash[33])
+{
+    hash[0] = 0;
+    return any_frozen(t) ? tdm__flat_hash(t->session.flat, true, hash) : TDM_OK;
+}
+
+/* Fails when what stood still since the latest change did not. */
+static tdm_status check_frozen(tdm_trainer *t)
+{
+    const tdm_status status = frozen_hash(t, t->frozen_after);
+    if (status || !strcmp(t->frozen_before, t->frozen_after)) return status;
+    return tdm__fail(TDM_ERR_RUNTIME, "frozen parameters changed: hash %s became %s",
+                     t->frozen_before, t->frozen_after);
+}
+
+tdm_status tdm__trainer_freeze(tdm_trainer *t, bool first)
+{
+    tdm_status status = TDM_OK;
+    tdm__freezing *f = &t->session.freezing;
+    const int64_t epoch = t->position.epoch, step = t->position.step;
+    if (!first && !tdm__freezing_due(f, epoch, step)) return TDM_OK;
+    if (!first) TDM_TRY(check_frozen(t)); /* by the flags of until now */
+    if (tdm__freezing_move(f, t->session.flat, epoch, step)) {
+        TDM_TRY(tdm__session_drop_training(&t->session));
+        TDM_TRY(tdm__session_plan_training(&t->session));
+    }
+    if (!first) tdm__log(TDM_LOG_INFO, "unfrozen before step %lld", (long long)step + 1);
+    TDM_TRY(frozen_hash(t, t->frozen_before));
+done:
     return status;
 }
 
@@ -299,19 +342,6 @@ done:
     return status;
 }
 
-static bool any_frozen(tdm_trainer *t)
-{
-    for (size_t i = 0; i < tdm__flat_count(t->session.flat); i++)
-        if (tdm__flat_segment(t->session.flat, i)->frozen) return true;
-    return false;
-}
-
-static tdm_status frozen_hash(tdm_trainer *t, char hash[33])
-{
-    hash[0] = 0;
-    return any_frozen(t) ? tdm__flat_hash(t->session.flat, true, hash) : TDM_OK;
-}
-
 /* What the run will take on the device: everything is there by now but the plans of validation and
  * of a short last batch, which work in the same memory. */
 static tdm_status tell_memory(tdm_trainer *t)
@@ -333,21 +363,17 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
 {
     tdm_status status = TDM_OK;
     tdm_epoch_report test = {0};
-    char before[33], after[33];
     bool tested = false;
     t->started = tdm__now();
     /* What can fail for lack of memory or a broken kernel does so before anything is written. */
     TDM_TRY(tdm__session_plan_training(&t->session));
     TDM_TRY(tell_memory(t));
     TDM_TRY(open_folder(t));
-    TDM_TRY(frozen_hash(t, before));
+    TDM_TRY(tdm__trainer_freeze(t, true));
     TDM_TRY(run_epochs(t));
-    TDM_TRY(frozen_hash(t, after));
-    if (strcmp(before, after))
-        TDM_TRY(tdm__fail(TDM_ERR_RUNTIME, "frozen parameters changed: hash %s became %s", before,
-                          after));
+    TDM_TRY(check_frozen(t));
     TDM_TRY(final_test(t, &test, &tested));
-    TDM_TRY(tdm__trainer_write_summary(t, tested ? &test : NULL, before, after));
+    TDM_TRY(tdm__trainer_write_summary(t, tested ? &test : NULL));
     const bool over = t->reason == TDM_STOP_EPOCHS || t->reason == TDM_STOP_EARLY;
     if (!t->save_model && over) TDM_TRY(tdm__trainer_drop_weights(t));
     if (t->reason == TDM_STOP_REQUESTED)

@@ -26,6 +26,8 @@ struct tdm_trainer {
     bool overfit, test, verbose, history, save_model;
     const char *log_format, *save_format; /* "": none */
     volatile sig_atomic_t stop;           /* a tdm_status */
+    /* Of what stands still, since it does and now; "": nothing does. */
+    char frozen_before[33], frozen_after[33];
     tdm_stop_reason reason;
     /* Scratch for reports: n_tasks, n_tasks * TDM__TASK_METRICS, n_tasks; the first two twice: of
      * training, then of measuring. */
@@ -42,6 +44,9 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
 tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, bool *finished);
 /* balancing.c: what the method of balancing learns from an epoch of training. */
 tdm_status tdm__trainer_end_balancing(tdm_trainer *t, const tdm_epoch_report *train);
+/* Freezes and unfreezes what is due where the run stands (train.unfreeze), and proves that what
+ * stood still until now did. `first`: nothing stood still yet. */
+tdm_status tdm__trainer_freeze(tdm_trainer *t, bool first);
 /* keep.c */
 bool tdm__trainer_should_stop(tdm_trainer *t);
 /* Writes state.safetensors of the run folder. */
@@ -55,9 +60,8 @@ tdm_status tdm__trainer_tell_epoch(tdm_trainer *t, const tdm_epoch_report *train
 tdm_status tdm__trainer_tell_save(tdm_trainer *t, const tdm_epoch_report *report);
 /* tuning.json of the run folder, where there is a tuning. */
 tdm_status tdm__trainer_save_tuning(tdm_trainer *t, bool resumed);
-/* summary.json; test may be NULL, the hashes of the frozen part "" when nothing is frozen. */
-tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test,
-                                      const char *before, const char *after);
+/* summary.json; test may be NULL. */
+tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test);
 
 /* Evaluation without a trainer: the pass itself. */
 typedef struct tdm__eval_spec {
