@@ -28,6 +28,8 @@ STEPS = {"resnet50": 1}  # others: 10
 # These are the first seeds for which every rotation in either memory format stays within the bound (--rotations shows
 # it; with seed 2, ResNet-50's first gradients already miss it 340 times over).
 SEEDS = {"resnet": 6, "resnet50": 10}
+# What stands still: requires_grad_(False), batch norm in eval mode with made-up statistics.
+FROZEN = {"frozen_unet": "encoder.down."}
 KINDS = ("gradients", "first_state", "last_state")
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 F = nn.functional
@@ -88,6 +90,10 @@ def unet(seed, shift):
     return models.UNet([8, 16, 32, 64], classes=3), "default", b.pixels("images", h, w), 1e-3, losses
 
 
+def frozen_unet(seed, shift):
+    return unet(seed, shift)
+
+
 def resnet(seed, shift):
     b = Batch(seed, 8, shift)
     target = b.labels("labels", (), 10)
@@ -117,7 +123,7 @@ def strided_cnn(seed, shift):
             lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
 
 
-NETS = {"segnet": segnet, "unet": unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
+NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
         "strided_cnn": strided_cnn}
 
 
@@ -148,6 +154,20 @@ def initialise(net, scheme, seed):
                 parameter.copy_(torch.from_numpy(drawn))
 
 
+def freeze(net, prefix, seed):
+    """The twin of fill_frozen in tests/train/test_parity_nets.c."""
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(not name.startswith(prefix))
+    for name, module in net.named_modules():
+        if name.startswith(prefix):
+            module.eval()
+    for name, buffer in net.named_buffers():
+        if name.startswith(prefix) and name.endswith(("running_mean", "running_var")):
+            u = (philox.u32(seed, philox.stream("parity." + name), buffer.numel()) >> np.uint64(8)) * 2.0 ** -24
+            values = 0.5 + u if name.endswith("running_var") else 0.4 * u - 0.2
+            buffer.copy_(torch.from_numpy(values.astype(np.float32)))
+
+
 def biases_before_norm(net):
     """Batch norm -> the bias that goes straight into it: the module before it in definition order."""
     found, last = {}, (None, None)
@@ -171,10 +191,12 @@ def run(name, dtype, layout, shift=0):
     seed = SEEDS.get(name, 0)
     net, scheme, images, lr, losses = NETS[name](seed, shift)
     initialise(net, scheme, seed)
+    if name in FROZEN:
+        freeze(net, FROZEN[name], seed)
     net = net.to(dtype=dtype, memory_format=layout)
     images = images.to(dtype=dtype, memory_format=layout)
     biases = biases_before_norm(net)
-    adam = torch.optim.Adam(net.parameters(), lr=lr)
+    adam = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=lr)
     result = {"seed": seed, "batch": len(images), "lr": lr, "losses": [], "gradients": {}, "biases": biases}
     for step in range(STEPS.get(name, 10)):
         adam.zero_grad(set_to_none=True)
@@ -183,9 +205,9 @@ def run(name, dtype, layout, shift=0):
         total.backward()
         result["losses"].append([t.item() for t in tasks] + [total.item()])
         if step == 0:
-            for name, p in net.named_parameters():
-                if name not in biases.values():
-                    result["gradients"][name] = p.grad.double().numpy().copy()
+            for key, p in net.named_parameters():
+                if p.requires_grad and key not in biases.values():
+                    result["gradients"][key] = p.grad.double().numpy().copy()
             result["first_state"] = statistics(net, biases)
         adam.step()
     result["last_state"] = statistics(net, biases)

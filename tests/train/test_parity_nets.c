@@ -1,6 +1,6 @@
-/* SegNet, U-Net, ResNets and the CNNs, at reduced size, against PyTorch from the same initial
- * weights: ten losses (ResNet-50: one), every gradient of the first step, batch norm's statistics
- * after the first and the tenth step. The truth is PyTorch's float64
+/* SegNet, U-Net (also with its encoder frozen), ResNets and the CNNs, at reduced size, against
+ * PyTorch from the same initial weights: ten losses (ResNet-50: one), every gradient of the first
+ * step, batch norm's statistics after the first and the tenth step. The truth is PyTorch's float64
  * (tests/ref/make_net_golden.py). With batch norm, and with pooling among near-ties, float32
  * differs from it by much more than one rounding, so the error may be twice the larger of those
  * that PyTorch's float32 makes in its two memory formats. */
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "support/parity.h"
 
 typedef struct golden_tensor {
@@ -30,6 +31,7 @@ typedef struct golden_net {
 } golden_net;
 
 #include "../ref/cnn_golden.h"
+#include "../ref/frozen_unet_golden.h"
 #include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
@@ -118,6 +120,14 @@ static const net_case cases[] = {
      "  class: {head: pool-linear, loss: cross-entropy, target: species}\n"
      "  box: {head: box, loss: l1, target: boxes, target_scale: 48}\n",
      &unet_golden, unet_arrays, 4},
+    {"frozen-unet",
+     "model: {trunk: unet, filters: [8, 16, 32, 64]}\n"
+     "tasks:\n"
+     "  mask: {head: segmentation, loss: cross-entropy, target: masks}\n"
+     "  class: {head: pool-linear, loss: cross-entropy, target: species}\n"
+     "  box: {head: box, loss: l1, target: boxes, target_scale: 48}\n"
+     "train: {freeze: [encoder.down]}\n",
+     &frozen_unet_golden, unet_arrays, 4},
     {"resnet",
      "model: {trunk: resnet18, filters: [8, 16, 32, 64], stem: cifar, prefix: \"\"}\n"
      "tasks: {class: {head: pool-linear, prefix: fc, loss: cross-entropy, target: labels}}\n",
@@ -150,6 +160,26 @@ static void open_case(parity *p, const net_case *c, const char *style)
     support_ok(tdm_config_set(config, "data.path", "unused", "test"));
     support_ok(tdm_config_set(config, "optim.kind", "adam", "test"));
     parity_open(p, config, style, c->arrays, c->n_arrays);
+}
+
+/* What is frozen has statistics that say something, as after another training. */
+static void fill_frozen(parity *p, uint64_t seed)
+{
+    for (size_t i = 0; i < tdm__flat_count(p->session.flat); i++) {
+        const tdm__segment *s = tdm__flat_segment(p->session.flat, i);
+        if (!s->frozen || s->kind != TDM__SEGMENT_STATE) continue;
+        const bool var = strstr(s->name, "running_var") != NULL;
+        char stream[96];
+        snprintf(stream, sizeof stream, "parity.%s", s->name);
+        tdm__rng rng = tdm__rng_make(seed, tdm__rng_stream(stream, 0, 0));
+        float *values = malloc(s->count * sizeof *values);
+        for (uint64_t k = 0; k < s->count; k++) {
+            const double u = (tdm__rng_u32(&rng) >> 8) * 0x1p-24;
+            values[k] = (float)(var ? 0.5 + u : 0.4 * u - 0.2);
+        }
+        support_ok(tdm__flat_set(p->session.flat, i, values));
+        free(values);
+    }
 }
 
 enum { MOST_COLUMNS = 4 };
@@ -240,6 +270,7 @@ static void check_case(const net_case *c, const char *style)
     loss_sums sums = {{0}};
     bool stepped;
     open_case(&p, c, style);
+    fill_frozen(&p, (uint64_t)g->seed);
     support_ok(tdm__session_plan(&p.session, TDM__FOR_TRAINING, 0, g->batch, &plan));
     for (int step = 0; step < g->steps; step++) {
         parity_step(&p, plan, step, g->lr);
