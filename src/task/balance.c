@@ -10,9 +10,15 @@
 
 static const tdm_opt_spec specs[] = {
     {"balance.kind", TDM_OPT_ENUM, "equal",
-     .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|gls|si|stch|uw-so|imtl-l",
-     .help = "how the tasks' losses are weighed: all 1, tasks.NAME.weight, learnt (Kendall 2018), "
-             "or one of the methods of the README's table"},
+     .choices =
+         "equal|fixed|uncertainty|dwa|rlw|dtp|gls|si|stch|uw-so|imtl-l|mgda|cagrad|imtl-g|imtl|"
+         "nash|fairgrad|aligned|pcgrad|gradvac|upgrad|graddrop",
+     .help = "how the tasks are balanced: losses weighed all 1, by tasks.NAME.weight, learnt "
+             "(Kendall 2018), or by another method of the README's table; from mgda on, by what "
+             "becomes of the tasks' gradients"},
+    {"balance.losses", TDM_OPT_ENUM, "equal",
+     .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|si|imtl-l",
+     .help = "for methods that combine gradients: how the losses are weighed before"},
     {"balance.scale", TDM_OPT_ENUM, "sum", .choices = "sum|mean",
      .help = "weights that sum to 1 by their formula: sum multiplies them by the number of tasks, "
              "which makes them comparable with equal weights"},
@@ -37,6 +43,18 @@ static const tdm_opt_spec specs[] = {
              "reference"},
     {"balance.uw_so_temperature", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
      .help = "uw-so: of the softmax over inverse losses"},
+    {"balance.cagrad_c", TDM_OPT_FLOAT, "0.4", TDM_OPT_MIN, 0, .hint = "0.2 to 0.5",
+     .help = "cagrad: how far from the mean gradient the update may go"},
+    {"balance.cagrad_rescale", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 0, 2,
+     .help = "cagrad: 1 divides the update by 1 + c^2, 2 by 1 + c, 0 by nothing"},
+    {"balance.fairgrad_alpha", TDM_OPT_FLOAT, "2", TDM_OPT_MIN_OPEN, 0, .hint = "1 to 2",
+     .help = "fairgrad: of alpha-fairness; 1 is nash"},
+    {"balance.max_norm", TDM_OPT_FLOAT, "1", TDM_OPT_MIN, 0,
+     .help = "nash, fairgrad: largest norm of the shared parameters' update; 0: no limit"},
+    {"balance.gradvac_beta", TDM_OPT_FLOAT, "0.01", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
+     .help = "gradvac: share of the newest step in the running target of each cosine"},
+    {"balance.graddrop_leak", TDM_OPT_FLOAT, "0", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
+     .help = "graddrop: share of the dropped sign that stays"},
 };
 const tdm_opt_table tdm_balance_options = {"balance", specs, sizeof specs / sizeof *specs};
 
@@ -59,11 +77,71 @@ static const struct {
     [TDM__BALANCE_IMTL_L] = {"imtl-l", -1, false, false},
 };
 
+/* Names in balance.kind of what becomes of the gradients. */
+static const struct {
+    const char *name;
+    tdm__combine combine;
+} combines[] = {
+    {"mgda", TDM__COMBINE_MGDA},         {"cagrad", TDM__COMBINE_CAGRAD},
+    {"imtl-g", TDM__COMBINE_IMTL_G},     {"imtl", TDM__COMBINE_IMTL_G},
+    {"nash", TDM__COMBINE_NASH},         {"fairgrad", TDM__COMBINE_FAIRGRAD},
+    {"aligned", TDM__COMBINE_ALIGNED},   {"pcgrad", TDM__COMBINE_PCGRAD},
+    {"gradvac", TDM__COMBINE_GRADVAC},   {"upgrad", TDM__COMBINE_UPGRAD},
+    {"graddrop", TDM__COMBINE_GRADDROP},
+};
+enum { COMBINE_NAMES = sizeof combines / sizeof *combines };
+
 static int index_of(const char *const *names, int n, const char *name)
 {
     for (int i = 0; i < n; i++)
         if (!strcmp(names[i], name)) return i;
     return -1;
+}
+
+/* Splits a kind into what becomes of the gradients, and of the losses before. */
+static tdm_status read_combination(const tdm_config *config, const char *kind, tdm__balance *out,
+                                   const char **losses)
+{
+    const char *before;
+    tdm_status status = tdm_config_string(config, "balance.losses", &before);
+    const bool given = !status && strcmp(before, "equal") != 0;
+    *losses = kind;
+    for (int k = 0; k < COMBINE_NAMES; k++)
+        if (!strcmp(combines[k].name, kind)) out->combine.kind = combines[k].combine;
+    if (status) return status;
+    if (out->combine.kind == TDM__COMBINE_NONE)
+        return given ? tdm_config_reject(config, "balance.losses",
+                                         "has no effect with balance.kind: %s, which combines no "
+                                         "gradients (hint: put it in balance.kind)",
+                                         kind)
+                     : TDM_OK;
+    *losses = before;
+    if (!strcmp(kind, "imtl")) {
+        *losses = "imtl-l";
+        if (given && strcmp(before, "imtl-l"))
+            return tdm_config_reject(
+                config, "balance.losses",
+                "imtl weighs the losses by imtl-l (hint: imtl-g takes others)");
+    }
+    if (given && out->combine.kind == TDM__COMBINE_NASH)
+        return tdm_config_reject(config, "balance.losses",
+                                 "nash finds the same update however the losses are scaled");
+    return TDM_OK;
+}
+
+static tdm_status read_combine(const tdm_config *config, tdm__combine_spec *out)
+{
+    int64_t rescale;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_float(config, "balance.cagrad_c", &out->cagrad_c));
+    TDM_TRY(tdm_config_int(config, "balance.cagrad_rescale", &rescale));
+    TDM_TRY(tdm_config_float(config, "balance.fairgrad_alpha", &out->fairgrad_alpha));
+    TDM_TRY(tdm_config_float(config, "balance.max_norm", &out->max_norm));
+    TDM_TRY(tdm_config_float(config, "balance.gradvac_beta", &out->gradvac_beta));
+    TDM_TRY(tdm_config_float(config, "balance.graddrop_leak", &out->leak));
+    out->cagrad_rescale = (int)rescale;
+done:
+    return status;
 }
 
 static tdm_status read_choices(const tdm_config *config, tdm__balance *out)
@@ -77,11 +155,12 @@ static tdm_status read_choices(const tdm_config *config, tdm__balance *out)
     TDM_TRY(tdm_config_string(config, "balance.likelihood", &form));
     TDM_TRY(tdm_config_string(config, "balance.rlw_distribution", &draw));
     TDM_TRY(tdm_config_string(config, "balance.scale", &scale));
+    TDM_TRY(read_combination(config, kind, out, &kind));
     for (int k = 0; k < TDM__BALANCE_KINDS; k++)
         if (!strcmp(kinds[k].name, kind)) out->kind = (tdm__balance_kind)k;
     out->likelihood = index_of(forms, 4, form);
     out->rlw = (tdm__rlw_kind)index_of(draws, 5, draw);
-    out->sum = !strcmp(scale, "sum");
+    out->sum = out->combine.sum = !strcmp(scale, "sum");
 done:
     return status;
 }
@@ -91,20 +170,21 @@ static tdm_status check_sampling(const tdm_config *config, const tdm__balance *b
 {
     const char *sampling;
     tdm_status status = tdm_config_string(config, "train.sampling", &sampling);
-    if (status || !kinds[b->kind].joint || !strcmp(sampling, "joint")) return status;
+    const bool combines_any = b->combine.kind != TDM__COMBINE_NONE;
+    if (status || !strcmp(sampling, "joint") || !(kinds[b->kind].joint || combines_any))
+        return status;
     return tdm_config_reject(config, "balance.kind",
-                             "compares the tasks' losses in each step, but with train.sampling: %s "
+                             "compares the tasks' %s in each step, but with train.sampling: %s "
                              "a step has one task (hint: train.sampling: joint, or dwa, dtp, si, "
                              "imtl-l, uncertainty)",
-                             sampling);
+                             combines_any ? "gradients" : "losses", sampling);
 }
 
-tdm_status tdm__balance_read(const tdm_config *config, const tdm__task *tasks, size_t n,
-                             tdm__balance *out)
+tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out)
 {
     tdm_status status = TDM_OK;
-    (void)tasks, (void)n;
     TDM_TRY(read_choices(config, out));
+    TDM_TRY(read_combine(config, &out->combine));
     TDM_TRY(tdm_config_float(config, "balance.initial_s", &out->initial_s));
     TDM_TRY(tdm_config_float(config, "balance.dwa_temperature", &out->dwa_temperature));
     TDM_TRY(tdm_config_float(config, "balance.dtp_gamma", &out->dtp_gamma));
@@ -120,6 +200,14 @@ done:
 const char *tdm__balance_name(const tdm__balance *b)
 {
     return kinds[b->kind].name;
+}
+
+const char *tdm__combine_name(const tdm__balance *b)
+{
+    if (b->combine.kind == TDM__COMBINE_IMTL_G && b->kind == TDM__BALANCE_IMTL_L) return "imtl";
+    for (int k = 0; k < COMBINE_NAMES; k++)
+        if (combines[k].combine == b->combine.kind) return combines[k].name;
+    return NULL;
 }
 
 /* ---- learnt weights ----------------------------------------------------------------------------
@@ -232,26 +320,27 @@ static tdm__total ruled_total(const tdm__balance *b, tdm_graph *g, const tdm__lo
 
 tdm__total tdm__balance_total(const tdm__balance *b, tdm_graph *g, const tdm__task *tasks,
                               const tdm__loss_value *losses, size_t n, tdm__view given,
-                              tdm__variable_fn variable, void *user)
+                              tdm__variable_fn variable, void *user, tdm_value *terms)
 {
     tdm__total out = {TDM_NO_VALUE, TDM_NO_VALUE};
-    tdm_value *terms = NULL;
+    tdm_value *there = NULL;
     float *weights = NULL;
     tdm_status status = TDM_OK;
+    for (size_t i = 0; i < n; i++) terms[i] = losses[i].loss;
     if (tdm__balance_ruled(b)) return ruled_total(b, g, losses, n, given);
-    TDM_TRY(tdm__calloc_try(n, sizeof *terms, &terms));
+    TDM_TRY(tdm__calloc_try(n, sizeof *there, &there));
     TDM_TRY(tdm__calloc_try(n, sizeof *weights, &weights));
     int used = 0;
     for (size_t i = 0; i < n; i++) {
         if (losses[i].loss < 0) continue;
-        terms[used] = tdm__balance_learns(b)
-                          ? learnt_term(b, g, &tasks[i], losses[i], variable, user)
-                          : losses[i].loss;
+        if (tdm__balance_learns(b))
+            terms[i] = learnt_term(b, g, &tasks[i], losses[i], variable, user);
+        there[used] = terms[i];
         weights[used++] = b->kind == TDM__BALANCE_FIXED ? (float)tasks[i].weight : 1;
     }
-    out.loss = tdm_weighted_sum(g, terms, weights, used);
+    out.loss = tdm_weighted_sum(g, there, weights, used);
 done:
-    free(terms);
+    free(there);
     free(weights);
     if (status) tdm_graph_fail(g, status, "out of memory");
     return out;

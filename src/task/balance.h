@@ -1,15 +1,16 @@
 /* task/balance.h: how the tasks' losses are weighed.
  *
- * A method is a kind of loss weighting. What it needs decides what it costs:
- *   nothing (equal, fixed); learnt variables (uncertainty, IMTL-L); numbers that the host knows
- * before the step (DWA, DTP: from the last epochs; RLW: drawn); the losses of the step itself (GLS,
- * SI, STCH, UW-SO), from which a small kernel on the device makes the factors. The host never waits
- * for any of these. Numbers from the host live in a device buffer: no plan is built anew when they
- * change.
+ * A method is a kind of loss weighting, a way to combine the tasks' gradients (task/gradients.h),
+ * or both. What a loss weighting needs decides what it costs: nothing (equal, fixed); learnt
+ * variables (uncertainty, IMTL-L); numbers that the host knows before the step (DWA, DTP: from the
+ * last epochs; RLW: drawn); the losses of the step itself (GLS, SI, STCH, UW-SO), from which a
+ * small kernel on the device makes the factors. The host never waits for any of these. Numbers from
+ * the host live in a device buffer: no plan is built anew when they change.
  */
 #ifndef TASK_BALANCE_H
 #define TASK_BALANCE_H
 
+#include "task/gradients.h"
 #include "task/task.h"
 #include "task/weights.h"
 
@@ -36,12 +37,14 @@ typedef struct tdm__balance {
     double dwa_temperature, uw_so_temperature, dtp_discount, dtp_gamma, stch_mu;
     int64_t stch_warmup; /* epochs */
     tdm__rlw_kind rlw;
+    tdm__combine_spec combine;
 } tdm__balance;
 
 /* TDM_ERR_CONFIG also where the method makes no sense with how these tasks are sampled. */
-tdm_status tdm__balance_read(const tdm_config *config, const tdm__task *tasks, size_t n,
-                             tdm__balance *out);
+tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out);
+/* Of the loss weighting, and of the combination of gradients (NULL: none). */
 const char *tdm__balance_name(const tdm__balance *balance);
+const char *tdm__combine_name(const tdm__balance *balance);
 
 /* ---- in the graph -------------------------------------------------------------------------------
  */
@@ -57,10 +60,11 @@ typedef struct tdm__total {
 
 /* The total of n task losses (tasks[i] belongs to losses[i]); loss TDM_NO_VALUE: the task has no
  * part in it. Learnt weights are segments "balance.<task>.log_variance" (".log_scale" of IMTL-L).
- * given: the balancer's; an empty view while segments are only declared. */
+ * given: the balancer's; an empty view while segments are only declared. terms (n): what each task
+ * contributes, before its factor or fixed weight. */
 tdm__total tdm__balance_total(const tdm__balance *balance, tdm_graph *g, const tdm__task *tasks,
                               const tdm__loss_value *losses, size_t n, tdm__view given,
-                              tdm__variable_fn variable, void *user);
+                              tdm__variable_fn variable, void *user, tdm_value *terms);
 
 /* ---- at run time --------------------------------------------------------------------------------
  */

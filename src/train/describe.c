@@ -38,6 +38,7 @@ static void add_tasks(tdm__session *s, tdm__str *text)
             tdm__str_addf(text, ", weight %g", task->weight);
         else if (s->balance.kind != TDM__BALANCE_EQUAL)
             tdm__str_addf(text, ", weight by %s", tdm__balance_name(&s->balance));
+        if (s->gradients) tdm__str_addf(text, ", gradients by %s", tdm__combine_name(&s->balance));
         tdm__str_add(text, "; metrics:");
         for (size_t m = 0; m < task->n_metrics; m++)
             tdm__str_addf(text, " %s", task->metrics[m]->name);
@@ -85,6 +86,7 @@ static tdm_status add_memory(tdm_trainer *t, tdm__str *text)
         tdm__str_addf(text, "  %-26s %10d values, to stay within the limit\n", "computed again",
                       stats.recomputed);
     add_bytes(text, "optimiser state", tdm__optimizer_bytes(t->optimizer));
+    if (s->gradients) add_bytes(text, "gradients by task", tdm__gradients_bytes(s->gradients));
     add_bytes(text, "all buffers now", tdm__device_bytes(s->device));
     return TDM_OK;
 }

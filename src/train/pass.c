@@ -200,7 +200,10 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
     report->split = tdm__split_names[TDM__SPLIT_TRAIN];
     report->epoch = t->position.epoch + 1;
     report->epochs = t->epochs;
-    if (t->position.epoch_step == 0) TDM_TRY(tdm__meter_reset(t->session.meters[1]));
+    if (t->position.epoch_step == 0) {
+        TDM_TRY(tdm__meter_reset(t->session.meters[1]));
+        if (t->session.gradients) tdm__gradients_reset(t->session.gradients);
+    }
     TDM_TRY(tdm__feed_seek(p.feed, t->overfit ? 0 : (uint64_t)t->position.epoch,
                            (uint64_t)t->position.epoch_step));
     pass_begin(&p);

@@ -166,7 +166,7 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     tdm__model_task *tasks = NULL;
     const char *input;
     TDM_TRY(tdm__tasks_read(s->config, &s->tasks, &s->n_tasks));
-    TDM_TRY(tdm__balance_read(s->config, s->tasks, s->n_tasks, &s->balance));
+    TDM_TRY(tdm__balance_read(s->config, &s->balance));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *tasks, &tasks));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->targets, &s->targets));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->masks, &s->masks));
@@ -223,6 +223,22 @@ done:
     return status;
 }
 
+/* Memory for the gradients that the tasks share, where balancing combines them. */
+static tdm_status create_gradients(tdm__session *s)
+{
+    tdm_status status = TDM_OK;
+    bool *shared = NULL;
+    TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *shared, &shared));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->task_names, &s->task_names));
+    for (size_t t = 0; t < s->n_tasks; t++) s->task_names[t] = s->tasks[t].name;
+    TDM_TRY(tdm__step_shared(s, shared));
+    TDM_TRY(tdm__gradients_create(s->device, s->flat, shared, &s->balance.combine, s->task_names,
+                                  s->n_tasks, &s->gradients));
+done:
+    free(shared);
+    return status;
+}
+
 static tdm_status read_settings(tdm__session *s)
 {
     tdm_status status = TDM_OK;
@@ -261,6 +277,7 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     TDM_TRY(tdm__tasks_upload(s->device, s->tasks, s->n_tasks));
     TDM_TRY(tdm__flat_seal(s->flat, training));
     TDM_TRY(tdm__flat_initialise(s->flat, s->seed));
+    if (training && s->balance.combine.kind != TDM__COMBINE_NONE) TDM_TRY(create_gradients(s));
     TDM_TRY(tdm__arena_create(s->device, &s->arena));
     TDM_TRY(tdm__buffer_create(s->device, sizeof(tdm__step), true, "step", &s->step_buffer));
     TDM_TRY(tdm__balancer_create(s->device, &s->balance, s->tasks, s->n_tasks, &s->balancer));
@@ -286,6 +303,8 @@ void tdm__session_destroy(tdm__session *s)
     for (int p = 0; p < TDM__PURPOSES; p++) tdm__streams_free(&s->streams[p]);
     for (int mode = 0; mode < 2; mode++) tdm__meter_destroy(&s->meters[mode]);
     tdm__balancer_destroy(&s->balancer);
+    tdm__gradients_destroy(&s->gradients);
+    free(s->task_names);
     if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
     tdm__arena_destroy(&s->arena);
     tdm__flat_destroy(&s->flat);
@@ -388,7 +407,20 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
         for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
             tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];
     TDM_TRY(tdm__plan_run(plan->plan));
+    if (plan->training && s->gradients)
+        TDM_TRY(tdm__gradients_combine(s->gradients, (tdm__view){&s->step_buffer, 0}, s->seed, n));
 done:
+    return status;
+}
+
+/* Of the task's loss in the total; of its gradient, on the epoch's average, where these are
+ * combined.
+ */
+static tdm_status task_weight(tdm__session *s, size_t task, double *out)
+{
+    const tdm_status status = tdm__balancer_weight(s->balancer, task, s->flat, out);
+    const tdm__gradients_report *r = s->gradients ? tdm__gradients_get_report(s->gradients) : NULL;
+    if (r && r->steps > 0) *out *= r->weights[task];
     return status;
 }
 
@@ -412,7 +444,7 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
         tdm_metric_value *values = metrics + t * TDM__TASK_METRICS;
         double weight = 1;
         if (!takes_part(&s->streams[purpose], t)) continue;
-        TDM_TRY(tdm__balancer_weight(s->balancer, t, s->flat, &weight));
+        TDM_TRY(task_weight(s, t, &weight));
         for (size_t m = 0; m < task->n_metrics; m++)
             values[m] = (tdm_metric_value){
                 task->metrics[m]->name, tdm__meter_metric(meter, t, task->metrics[m]),

@@ -66,6 +66,8 @@ typedef struct tdm__session {
     size_t n_tasks;
     tdm__balance balance;
     tdm__balancer *balancer;
+    tdm__gradients *gradients; /* NULL: they are not combined */
+    const char **task_names;
     tdm__model *model;
     tdm__flat *flat;
     tdm__freezing freezing;

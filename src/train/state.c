@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "model/transfer.h"
 
-static const char meter_name[] = "metrics.train", balancer_name[] = "balancing.state";
+static const char meter_name[] = "metrics.train", balancer_name[] = "balancing.state",
+                  gradients_name[] = "balancing.gradients";
 /* Tensors of a state that are not parameters. */
 static const char *const not_parameters[] = {"optimizer.", "metrics.", "balancing.", NULL};
 
@@ -75,8 +76,8 @@ static tdm_status collect(tdm__session *s, tdm__optimizer *optimizer, extras *e)
 {
     tdm_status status = TDM_OK;
     const size_t n = tdm__optimizer_state_count(optimizer);
-    TDM_TRY(tdm__calloc_try(n + 2, sizeof *e->tensors, &e->tensors));
-    TDM_TRY(tdm__calloc_try(n + 2, sizeof *e->data, &e->data));
+    TDM_TRY(tdm__calloc_try(n + 3, sizeof *e->tensors, &e->tensors));
+    TDM_TRY(tdm__calloc_try(n + 3, sizeof *e->data, &e->data));
     for (size_t i = 0; i < n; i++) {
         const char *name;
         uint64_t count;
@@ -88,6 +89,10 @@ static tdm_status collect(tdm__session *s, tdm__optimizer *optimizer, extras *e)
     TDM_TRY(tdm__meter_export(s->meters[1], e->data[n]));
     TDM_TRY(add_extra(e, balancer_name, tdm__balancer_size(s->balancer)));
     tdm__balancer_export(s->balancer, e->data[n + 1]);
+    if (s->gradients) {
+        TDM_TRY(add_extra(e, gradients_name, tdm__gradients_size(s->gradients)));
+        tdm__gradients_export(s->gradients, e->data[n + 2]);
+    }
 done:
     return status;
 }
@@ -209,6 +214,12 @@ tdm_status tdm__load_state(tdm__session *s, tdm__optimizer *optimizer, tdm__posi
     values = NULL;
     TDM_TRY(read_extra(st, balancer_name, tdm__balancer_size(s->balancer), &values));
     TDM_TRY(tdm__balancer_import(s->balancer, values));
+    if (s->gradients) {
+        free(values);
+        values = NULL;
+        TDM_TRY(read_extra(st, gradients_name, tdm__gradients_size(s->gradients), &values));
+        tdm__gradients_import(s->gradients, values);
+    }
 done:
     free(values);
     tdm__st_close(&st);

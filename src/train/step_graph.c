@@ -17,6 +17,7 @@ typedef struct step_graph {
     tdm_value *predictions;
     tdm__loss_value *losses;
     tdm__total total;
+    tdm_value *terms; /* of the total, per task */
 } step_graph;
 
 static void step_graph_free(step_graph *b)
@@ -26,6 +27,7 @@ static void step_graph_free(step_graph *b)
     free(b->inputs);
     free(b->predictions);
     free(b->losses);
+    free(b->terms);
 }
 
 static tdm_status step_graph_begin(step_graph *b, tdm__session *s, int64_t count, bool training)
@@ -44,6 +46,7 @@ static tdm_status step_graph_begin(step_graph *b, tdm__session *s, int64_t count
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *b->inputs, &b->inputs));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->predictions, &b->predictions));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->losses, &b->losses));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->terms, &b->terms));
     for (size_t i = 0; i < s->n_arrays; i++) {
         tdm_desc d = {.dtype = s->arrays[i].sample.dtype, .rank = s->arrays[i].sample.rank + 1};
         d.dim[0] = count;
@@ -106,7 +109,7 @@ static tdm_status build_forward(step_graph *b)
     }
     const tdm__view given = s->balancer ? tdm__balancer_given(s->balancer) : (tdm__view){0};
     b->total = tdm__balance_total(&s->balance, g, s->tasks, b->losses, s->n_tasks, given,
-                                  variable_for, &b->net);
+                                  variable_for, &b->net, b->terms);
     if (b->meter) tdm__meter_total(b->meter, g, b->total.loss, b->count);
     return tdm_graph_status(g);
 }
@@ -123,8 +126,48 @@ done:
     return status;
 }
 
+/* What the gradient of a task's term is multiplied by, as a scalar. */
+static tdm_value factor_of(step_graph *b, size_t task)
+{
+    tdm_graph *g = b->net.graph;
+    const tdm__session *s = b->s;
+    if (b->total.factors < 0)
+        return tdm_graph_constant(
+            g, tdm_desc_scalar(),
+            s->balance.kind == TDM__BALANCE_FIXED ? (float)s->tasks[task].weight : 1.0f);
+    return tdm_reshape(g, tdm_slice(g, b->total.factors, 0, (int64_t)task, (int64_t)task + 1), 0,
+                       NULL);
+}
+
+/* What is differentiated, and by what. */
+typedef struct learnt {
+    tdm_value *wrt;
+    size_t *segments, n;
+} learnt;
+
+static void learnt_free(learnt *l)
+{
+    free(l->wrt);
+    free(l->segments);
+}
+
+static tdm_status find_learnt(const step_graph *b, learnt *out)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__calloc_try(b->net.n_variables, sizeof *out->wrt, &out->wrt));
+    TDM_TRY(tdm__calloc_try(b->net.n_variables, sizeof *out->segments, &out->segments));
+    for (size_t i = 0; i < b->net.n_variables; i++) {
+        const tdm__segment *segment = tdm__flat_segment(b->s->flat, b->net.variables[i].segment);
+        if (segment->kind != TDM__SEGMENT_PARAM || segment->frozen) continue;
+        out->wrt[out->n] = b->net.variables[i].value;
+        out->segments[out->n++] = b->net.variables[i].segment;
+    }
+done:
+    return status;
+}
+
 /* Of the total, by its derivatives; or of each task's loss times its factor, which stays behind. */
-static tdm_status differentiate(step_graph *b, const tdm_value *wrt, size_t n, tdm_value *gradients)
+static tdm_status differentiate(step_graph *b, const learnt *l, tdm_value *gradients)
 {
     tdm_status status = TDM_OK;
     tdm_graph *g = b->net.graph;
@@ -132,51 +175,102 @@ static tdm_status differentiate(step_graph *b, const tdm_value *wrt, size_t n, t
     tdm_value *outs = NULL, *factors = NULL;
     size_t used = 0;
     if (b->total.factors < 0)
-        return tdm_graph_gradients(g, b->total.loss, TDM_NO_VALUE, wrt, n, gradients);
-    tdm__graph_store(g, b->total.factors, tdm__balancer_factors(b->s->balancer));
+        return tdm_graph_gradients(g, b->total.loss, TDM_NO_VALUE, l->wrt, l->n, gradients);
     TDM_TRY(tdm__calloc_try(n_tasks, sizeof *outs, &outs));
     TDM_TRY(tdm__calloc_try(n_tasks, sizeof *factors, &factors));
     for (size_t t = 0; t < n_tasks; t++) {
-        if (b->losses[t].loss < 0) continue;
-        outs[used] = b->losses[t].loss;
-        factors[used++] =
-            tdm_reshape(g, tdm_slice(g, b->total.factors, 0, (int64_t)t, (int64_t)t + 1), 0, NULL);
+        if (b->terms[t] < 0) continue;
+        outs[used] = b->terms[t];
+        factors[used++] = factor_of(b, t);
     }
     TDM_TRY(tdm_graph_status(g));
-    TDM_TRY(tdm__graph_gradients_from(g, outs, factors, used, wrt, n, gradients));
+    TDM_TRY(tdm__graph_gradients_from(g, outs, factors, used, l->wrt, l->n, gradients));
 done:
     free(outs);
     free(factors);
     return status;
 }
 
-/* Gradients of everything learnt, written straight into the flat gradient buffer. */
+/* The gradients of each task's term by itself: gradients[t * l->n + i]. reached (l->n): by how many
+ * tasks. */
+static tdm_status differentiate_by_task(step_graph *b, const learnt *l, tdm_value *gradients,
+                                        size_t *reached)
+{
+    tdm_status status = TDM_OK;
+    for (size_t t = 0; t < b->s->n_tasks; t++) {
+        tdm_value *of_task = gradients + t * l->n;
+        for (size_t i = 0; i < l->n; i++) of_task[i] = TDM_NO_VALUE;
+        if (b->terms[t] < 0) continue;
+        const tdm_value factor = factor_of(b, t);
+        TDM_TRY(tdm__graph_gradients_from(b->net.graph, &b->terms[t], &factor, 1, l->wrt, l->n,
+                                          of_task));
+        for (size_t i = 0; i < l->n; i++) reached[i] += of_task[i] >= 0;
+    }
+done:
+    return status;
+}
+
+/* Where the gradient of a segment by a task goes: shared ones into rows, others to their place. */
+static tdm__view gradient_home(tdm__session *s, size_t task, size_t segment)
+{
+    const tdm__view row = tdm__gradients_row(s->gradients, task, segment);
+    return row.buffer ? row : tdm__flat_gradient_view(s->flat, segment);
+}
+
+/* Gradients of everything learnt, written straight into the flat gradient buffer, or, of each task,
+ * into rows that are combined into it. */
 static tdm_status build_backward(step_graph *b, bool *has_gradient)
 {
     tdm_status status = TDM_OK;
-    const size_t n = b->net.n_variables;
-    tdm_value *wrt = NULL, *gradients = NULL;
-    size_t *segments = NULL, learnt = 0;
-    TDM_TRY(tdm__calloc_try(n, sizeof *wrt, &wrt));
-    TDM_TRY(tdm__calloc_try(n, sizeof *gradients, &gradients));
-    TDM_TRY(tdm__calloc_try(n, sizeof *segments, &segments));
-    for (size_t i = 0; i < n; i++) {
-        const tdm__segment *segment = tdm__flat_segment(b->s->flat, b->net.variables[i].segment);
-        if (segment->kind != TDM__SEGMENT_PARAM || segment->frozen) continue;
-        wrt[learnt] = b->net.variables[i].value;
-        segments[learnt++] = b->net.variables[i].segment;
+    tdm__session *s = b->s;
+    const size_t rows = s->gradients ? s->n_tasks : 1;
+    learnt l = {0};
+    tdm_value *gradients = NULL;
+    size_t *reached = NULL;
+    TDM_TRY(find_learnt(b, &l));
+    TDM_TRY(tdm__calloc_try(rows * l.n, sizeof *gradients, &gradients));
+    TDM_TRY(tdm__calloc_try(l.n, sizeof *reached, &reached));
+    if (s->gradients)
+        TDM_TRY(differentiate_by_task(b, &l, gradients, reached));
+    else
+        TDM_TRY(differentiate(b, &l, gradients));
+    for (size_t k = 0; k < rows * l.n; k++) {
+        const size_t segment = l.segments[k % l.n];
+        if (gradients[k] < 0) continue;
+        tdm__graph_store(b->net.graph, gradients[k],
+                         s->gradients ? gradient_home(s, k / l.n, segment)
+                                      : tdm__flat_gradient_view(s->flat, segment));
+        has_gradient[segment] = true;
     }
-    TDM_TRY(differentiate(b, wrt, learnt, gradients));
-    for (size_t i = 0; i < learnt; i++) {
-        if (gradients[i] < 0) continue;
-        tdm__graph_store(b->net.graph, gradients[i],
-                         tdm__flat_gradient_view(b->s->flat, segments[i]));
-        has_gradient[segments[i]] = true;
-    }
+    if (b->total.factors >= 0)
+        tdm__graph_store(b->net.graph, b->total.factors, tdm__balancer_factors(s->balancer));
+    status = tdm_graph_status(b->net.graph);
 done:
-    free(wrt);
+    learnt_free(&l);
     free(gradients);
-    free(segments);
+    free(reached);
+    return status;
+}
+
+tdm_status tdm__step_shared(tdm__session *s, bool *shared)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    learnt l = {0};
+    tdm_value *gradients = NULL;
+    size_t *reached = NULL;
+    TDM_TRY(step_graph_begin(&b, s, s->batch_size, true));
+    TDM_TRY(build_forward(&b));
+    TDM_TRY(find_learnt(&b, &l));
+    TDM_TRY(tdm__calloc_try(s->n_tasks * l.n, sizeof *gradients, &gradients));
+    TDM_TRY(tdm__calloc_try(l.n, sizeof *reached, &reached));
+    TDM_TRY(differentiate_by_task(&b, &l, gradients, reached));
+    for (size_t i = 0; i < l.n; i++) shared[l.segments[i]] = reached[i] > 1;
+done:
+    learnt_free(&l);
+    free(gradients);
+    free(reached);
+    step_graph_free(&b);
     return status;
 }
 

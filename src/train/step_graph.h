@@ -7,6 +7,8 @@
 /* Declares every segment of the training step in session->flat and learns the tasks' class counts.
  * used: a flag per freezing pattern. */
 tdm_status tdm__step_declare(tdm__session *session, bool *used);
+/* Marks the segments that the losses of two or more tasks reach. */
+tdm_status tdm__step_shared(tdm__session *session, bool *shared);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
 /* Announces the plan of a full batch to the arena (tdm__plan_reserve). */

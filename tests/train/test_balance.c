@@ -197,6 +197,62 @@ START_TEST(imtl_l_scales_losses_to_one)
 }
 END_TEST
 
+/* ---- combined gradients ------------------------------------------------------------------------
+ */
+
+/* Weights that are all 1 give the step of the plain sum: the way through the rows is the same. */
+START_TEST(the_mean_by_rows_is_the_sum)
+{
+    support_ok(TRAIN(output("rows"), ONE_STEP, "balance.kind=cagrad", "balance.cagrad_c=0"));
+    support_ok(TRAIN(output("sum"), ONE_STEP, "balance.kind=equal"));
+    const double d = distance("rows", "sum");
+    ck_assert_msg(d < 1e-6, "%g", d);
+    ck_assert_double_eq_tol(logged("rows", 1, "class", "weight"), 1, 1e-6);
+}
+END_TEST
+
+/* Loss weights come before: with fixed weights and their gradients' sum, all is as without rows. */
+START_TEST(losses_are_weighed_before)
+{
+    static const char *const weights[] = {"tasks.class.weight=0.3", "tasks.recon.weight=2"};
+    support_ok(TRAIN(output("rows"), ONE_STEP, "balance.kind=cagrad", "balance.cagrad_c=0",
+                     "balance.losses=fixed", weights[0], weights[1]));
+    support_ok(TRAIN(output("sum"), ONE_STEP, "balance.kind=fixed", weights[0], weights[1]));
+    ck_assert_double_lt(distance("rows", "sum"), 1e-6);
+    support_fails(TRAIN(output("a"), "balance.kind=nash", "balance.losses=fixed"), TDM_ERR_CONFIG,
+                  "however the losses are scaled");
+    support_fails(TRAIN(output("b"), "balance.kind=gls", "balance.losses=fixed"), TDM_ERR_CONFIG,
+                  "combines no gradients");
+    support_fails(TRAIN(output("c"), "balance.kind=mgda", "train.sampling=uniform"), TDM_ERR_CONFIG,
+                  "compares the tasks' gradients");
+}
+END_TEST
+
+static const char *const combining[] = {"mgda",    "cagrad",   "imtl-g",  "imtl",
+                                        "nash",    "fairgrad", "aligned", "pcgrad",
+                                        "gradvac", "upgrad",   "graddrop"};
+enum { COMBINING = sizeof combining / sizeof *combining };
+
+/* Every method learns, otherwise than the sum, and resumes to the same bits. */
+START_TEST(combined_gradients_learn_and_resume)
+{
+    char kind[64], whole[33], resumed[33];
+    snprintf(kind, sizeof kind, "balance.kind=%s", combining[_i]);
+    support_ok(TRAIN(output("whole"), kind, "train.epochs=4"));
+    support_ok(TRAIN(output("parts"), kind, "train.epochs=2"));
+    support_ok(TRAIN(output("parts"), kind, "train.epochs=4", "train.resume=auto"));
+    small_hash(run_path("whole"), "state.safetensors", whole);
+    small_hash(run_path("parts"), "state.safetensors", resumed);
+    ck_assert_str_eq(whole, resumed);
+    for (int t = 0; t < 2; t++) {
+        const char *task = t ? "recon" : "class";
+        ck_assert_double_lt(logged("whole", 4, task, "loss"), logged("whole", 1, task, "loss"));
+    }
+    support_ok(TRAIN(output("sum"), "balance.kind=equal", "train.epochs=4"));
+    ck_assert_double_gt(distance("whole", "sum"), 1e-4);
+}
+END_TEST
+
 /* ---- runs --------------------------------------------------------------------------------------
  */
 
@@ -245,6 +301,9 @@ int main(void)
     tcase_add_test(tc, dwa_follows_the_last_two_epochs);
     tcase_add_test(tc, rlw_draws_each_step_anew);
     tcase_add_test(tc, imtl_l_scales_losses_to_one);
+    tcase_add_test(tc, the_mean_by_rows_is_the_sum);
+    tcase_add_test(tc, losses_are_weighed_before);
+    tcase_add_loop_test(tc, combined_gradients_learn_and_resume, 0, COMBINING);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
     tcase_add_test(tc, a_loss_that_is_not_finite_is_named);

@@ -1,0 +1,437 @@
+/* task/gradients.c: rows of per-task gradients, their Gram matrix, their combination (cl/gram.cl).
+ *
+ * Shared segments are packed into parts. A part belongs to one chunk of the flat buffers, holds T
+ * rows of `stride` elements, and is no larger than the device allocates at once. Padding is zero
+ * and stays zero, so that the Gram matrix runs over whole rows. */
+#include "task/gradients.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "task/solve.h"
+
+enum { BLOCK = 8192 }; /* elements per team */
+
+typedef struct place {
+    size_t part;
+    uint64_t offset; /* elements from a row's start */
+    bool shared;
+} place;
+
+typedef struct part {
+    uint32_t chunk;
+    uint64_t stride;
+    size_t n_gram, n_apply; /* blocks */
+    tdm__buffer rows, blocks;
+    tdm__launch gram, apply;
+} part;
+
+struct tdm__gradients {
+    tdm_device *device;
+    tdm__flat *flat;
+    const tdm__combine_spec *spec;
+    const char *const *names;
+    size_t n, pairs;
+    place *places; /* per segment */
+    part *parts;
+    size_t n_parts, capacity, n_gram;
+    tdm__buffer partial, gram, weights;
+    tdm__launch finish;
+    float *pairs_read, *weights_float; /* 2 pairs, n */
+    double *m, *target, *w, *last;
+    /* Sums over steps, each kept in two floats: steps, conflicts, pairs with a cosine, log10 of the
+     * condition, stationary steps, moved; weights n, squared norms n, cosines n n. */
+    double *sums;
+    tdm__gradients_report report;
+    double *means; /* the report's arrays */
+};
+enum { STEPS, CONFLICTS, PAIRS, CONDITION, STATIONARY, MOVED, ARRAYS };
+
+/* ---- creation ----------------------------------------------------------------------------------
+ */
+
+static tdm_status place_segment(tdm__gradients *g, size_t index)
+{
+    const tdm__traits *traits = tdm__device_traits(g->device);
+    const tdm__segment *s = tdm__flat_segment(g->flat, index);
+    const uint64_t align = traits->align / sizeof(float);
+    const uint64_t size = (s->count + align - 1) / align * align;
+    const uint64_t limit = traits->max_allocation / sizeof(float) / g->n;
+    part *last = g->n_parts ? &g->parts[g->n_parts - 1] : NULL;
+    if (size > limit)
+        return tdm__fail(TDM_ERR_NOMEM,
+                         "%s: its gradients by %zu tasks take %llu bytes, the device allocates at "
+                         "most %llu at once",
+                         s->name, g->n, (unsigned long long)(size * g->n * sizeof(float)),
+                         (unsigned long long)traits->max_allocation);
+    if (!last || last->chunk != s->chunk || last->stride + size > limit) {
+        const tdm_status status =
+            tdm__grow(&g->parts, &g->capacity, g->n_parts + 1, sizeof *g->parts);
+        if (status) return status;
+        last = &g->parts[g->n_parts++];
+        last->chunk = s->chunk;
+    }
+    g->places[index] = (place){g->n_parts - 1, last->stride, true};
+    last->stride += size;
+    last->n_apply += (s->count + BLOCK - 1) / BLOCK;
+    return TDM_OK;
+}
+
+static tdm_status write_blocks(tdm__gradients *g, size_t index)
+{
+    part *p = &g->parts[index];
+    uint64_t *list = NULL, *at;
+    const uint64_t bytes = p->n_apply * 4 * sizeof *list;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__calloc_try(p->n_apply, 4 * sizeof *list, &list));
+    at = list;
+    for (size_t i = 0; i < tdm__flat_count(g->flat); i++) {
+        const tdm__segment *s = tdm__flat_segment(g->flat, i);
+        if (!g->places[i].shared || g->places[i].part != index) continue;
+        for (uint64_t begin = 0; begin < s->count; begin += BLOCK, at += 4) {
+            at[0] = s->offset + begin;
+            at[1] = g->places[i].offset + begin;
+            at[2] = s->count - begin < BLOCK ? s->count - begin : BLOCK;
+        }
+    }
+    TDM_TRY(tdm__buffer_create(g->device, bytes, false, "blocks of shared gradients", &p->blocks));
+    TDM_TRY(tdm__view_write(g->device, (tdm__view){&p->blocks, 0}, list, bytes));
+done:
+    free(list);
+    return status;
+}
+
+static tdm_status range_teams(const tdm__gradients *g, tdm__launch *launch, size_t teams)
+{
+    const tdm__traits *traits = tdm__device_traits(g->device);
+    size_t local = traits->style == TDM_STYLE_CPU ? 1 : traits->work_group;
+    size_t global = teams * local;
+    return tdm__launch_range(launch, 1, &global, &local);
+}
+
+static tdm__view whole(tdm__buffer *buffer)
+{
+    return (tdm__view){buffer, 0};
+}
+
+static tdm_status prepare_gram(tdm__gradients *g, part *p, size_t first)
+{
+    tdm__launch *l = &p->gram;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_partial", l));
+    TDM_TRY(tdm__launch_view(l, whole(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, whole(&g->partial), sizeof(float)));
+    TDM_TRY(tdm__launch_u64(l, p->stride));
+    TDM_TRY(tdm__launch_i32(l, (int32_t)g->n));
+    TDM_TRY(tdm__launch_i32(l, BLOCK));
+    TDM_TRY(tdm__launch_i32(l, (int32_t)first));
+    TDM_TRY(tdm__launch_i32(l, (int32_t)g->n_gram));
+    TDM_TRY(range_teams(g, l, p->n_gram));
+    l->bytes = 4.0 * (double)(p->stride * g->n);
+    l->flops = 2.0 * (double)(p->stride * g->pairs);
+done:
+    return status;
+}
+
+/* Without the step scalars of GradDrop, which the first call brings. */
+static tdm_status prepare_apply(tdm__gradients *g, part *p)
+{
+    const bool drops = g->spec->kind == TDM__COMBINE_GRADDROP;
+    tdm__launch *l = &p->apply;
+    uint64_t elements;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", drops ? "gram_drop" : "gram_apply", l));
+    TDM_TRY(tdm__launch_view(l, whole(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, whole(&p->blocks), sizeof(uint64_t)));
+    TDM_TRY(tdm__launch_view(l, whole(&g->weights), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__flat_chunk_gradients(g->flat, p->chunk, &elements),
+                             sizeof(float)));
+    TDM_TRY(tdm__launch_u64(l, p->stride));
+    TDM_TRY(tdm__launch_i32(l, (int32_t)g->n));
+    TDM_TRY(range_teams(g, l, p->n_apply));
+    l->bytes = 4.0 * (double)(p->stride * (g->n + 1));
+    l->flops = 2.0 * (double)(p->stride * g->n);
+done:
+    return status;
+}
+
+static tdm_status prepare_finish(tdm__gradients *g)
+{
+    tdm__launch *l = &g->finish;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_finish", l));
+    TDM_TRY(tdm__launch_view(l, whole(&g->partial), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, whole(&g->gram), sizeof(float)));
+    TDM_TRY(tdm__launch_i32(l, (int32_t)g->n_gram));
+    TDM_TRY(range_teams(g, l, g->pairs));
+done:
+    return status;
+}
+
+static size_t sum_count(const tdm__gradients *g)
+{
+    return ARRAYS + 2 * g->n + g->n * g->n;
+}
+
+static tdm_status create_buffers(tdm__gradients *g)
+{
+    tdm_status status = TDM_OK;
+    size_t first = 0;
+    for (size_t k = 0; k < g->n_parts; k++) {
+        g->parts[k].n_gram = (g->parts[k].stride + BLOCK - 1) / BLOCK;
+        g->n_gram += g->parts[k].n_gram;
+    }
+    if (g->n_gram > INT32_MAX / 2)
+        TDM_TRY(tdm__fail(TDM_ERR_NOMEM, "balancing: too many shared parameters"));
+    TDM_TRY(tdm__buffer_create(g->device, g->pairs * 2 * g->n_gram * sizeof(float), true,
+                               "partial products of gradients", &g->partial));
+    TDM_TRY(tdm__buffer_create(g->device, g->pairs * 2 * sizeof(float), true,
+                               "products of gradients", &g->gram));
+    TDM_TRY(tdm__buffer_create(g->device, g->n * sizeof(float), true, "weights of gradients",
+                               &g->weights));
+    for (size_t k = 0; k < g->n_parts; k++) {
+        part *p = &g->parts[k];
+        TDM_TRY(tdm__buffer_create(g->device, p->stride * g->n * sizeof(float), true,
+                                   "gradients by task", &p->rows));
+        TDM_TRY(write_blocks(g, k));
+        TDM_TRY(prepare_gram(g, p, first));
+        TDM_TRY(prepare_apply(g, p));
+        first += p->n_gram;
+    }
+    TDM_TRY(prepare_finish(g));
+done:
+    return status;
+}
+
+tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
+                                 const tdm__combine_spec *spec, const char *const *names, size_t n,
+                                 tdm__gradients **out)
+{
+    tdm_status status = TDM_OK;
+    tdm__gradients *g = NULL;
+    *out = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *g, &g));
+    *g = (tdm__gradients){.device = device,
+                          .flat = flat,
+                          .spec = spec,
+                          .names = names,
+                          .n = n,
+                          .pairs = n * (n + 1) / 2};
+    TDM_TRY(tdm__calloc_try(tdm__flat_count(flat), sizeof *g->places, &g->places));
+    for (size_t i = 0; i < tdm__flat_count(flat); i++)
+        if (shared[i]) TDM_TRY(place_segment(g, i));
+    TDM_TRY(tdm__calloc_try(2 * g->pairs, sizeof *g->pairs_read, &g->pairs_read));
+    TDM_TRY(tdm__calloc_try(n, sizeof *g->weights_float, &g->weights_float));
+    TDM_TRY(tdm__calloc_try(2 * n * n + 2 * n, sizeof *g->m, &g->m));
+    g->target = g->m + n * n;
+    g->w = g->target + n * n;
+    g->last = g->w + n;
+    TDM_TRY(tdm__calloc_try(sum_count(g), sizeof *g->sums, &g->sums));
+    TDM_TRY(tdm__calloc_try(sum_count(g), sizeof *g->means, &g->means));
+    for (size_t i = 0; i < n; i++) g->last[i] = NAN;
+    if (g->n_parts) TDM_TRY(create_buffers(g));
+    *out = g;
+    g = NULL;
+done:
+    tdm__gradients_destroy(&g);
+    return status;
+}
+
+void tdm__gradients_destroy(tdm__gradients **gradients)
+{
+    tdm__gradients *g = *gradients;
+    if (!g) return;
+    for (size_t k = 0; k < g->n_parts; k++) {
+        tdm__launch_destroy(&g->parts[k].gram);
+        tdm__launch_destroy(&g->parts[k].apply);
+        tdm__buffer_destroy(g->device, &g->parts[k].rows);
+        tdm__buffer_destroy(g->device, &g->parts[k].blocks);
+    }
+    tdm__launch_destroy(&g->finish);
+    tdm__buffer_destroy(g->device, &g->partial);
+    tdm__buffer_destroy(g->device, &g->gram);
+    tdm__buffer_destroy(g->device, &g->weights);
+    free(g->places);
+    free(g->parts);
+    free(g->pairs_read);
+    free(g->weights_float);
+    free(g->m);
+    free(g->sums);
+    free(g->means);
+    free(g);
+    *gradients = NULL;
+}
+
+uint64_t tdm__gradients_bytes(const tdm__gradients *g)
+{
+    uint64_t bytes = 0;
+    for (size_t k = 0; k < g->n_parts; k++) bytes += g->parts[k].rows.bytes;
+    return bytes;
+}
+
+tdm__view tdm__gradients_row(tdm__gradients *g, size_t task, size_t segment)
+{
+    const place *at = &g->places[segment];
+    if (!at->shared) return (tdm__view){0};
+    part *p = &g->parts[at->part];
+    return (tdm__view){&p->rows, (task * p->stride + at->offset) * sizeof(float)};
+}
+
+/* ---- a step ------------------------------------------------------------------------------------
+ */
+
+static void keep(double *sum, double add)
+{
+    const double s = *sum + add, high = (float)s;
+    *sum =
+        high + (double)(float)(s - high); /* what two floats hold, so that a resume loses nothing */
+}
+
+static tdm_status record(tdm__gradients *g, bool stationary)
+{
+    const size_t n = g->n;
+    double *s = g->sums, *weights = s + ARRAYS, *norms = weights + n, *cosines = norms + n;
+    double condition;
+    const tdm_status status = tdm__gram_condition(g->m, n, &condition);
+    if (status) return status;
+    keep(&s[STEPS], 1);
+    keep(&s[CONDITION], log10(fmin(condition, 1e16)));
+    keep(&s[STATIONARY], stationary);
+    for (size_t i = 0; i < n; i++) {
+        keep(&weights[i], g->w[i]);
+        keep(&norms[i], g->m[i * n + i]);
+        if (!isnan(g->last[i]) && g->last[i] != (double)(float)g->w[i]) s[MOVED] = 1;
+        g->last[i] = (float)g->w[i];
+        for (size_t j = 0; j < n; j++) {
+            const double c = tdm__gram_cosine(g->m, n, i, j);
+            if (isnan(c)) continue;
+            keep(&cosines[i * n + j], c);
+            if (j <= i) continue;
+            keep(&s[PAIRS], 1);
+            keep(&s[CONFLICTS], c < 0);
+        }
+    }
+    return TDM_OK;
+}
+
+static tdm_status read_gram(tdm__gradients *g)
+{
+    tdm_status status = TDM_OK;
+    size_t k = 0;
+    for (size_t p = 0; p < g->n_parts; p++)
+        TDM_TRY(tdm__launch_enqueue(g->device, &g->parts[p].gram));
+    TDM_TRY(tdm__launch_enqueue(g->device, &g->finish));
+    TDM_TRY(
+        tdm__view_read(g->device, whole(&g->gram), g->pairs_read, 2 * g->pairs * sizeof(float)));
+    for (size_t i = 0; i < g->n; i++)
+        for (size_t j = i; j < g->n; j++, k++)
+            g->m[i * g->n + j] = g->m[j * g->n + i] =
+                (double)g->pairs_read[2 * k] + (double)g->pairs_read[2 * k + 1];
+done:
+    return status;
+}
+
+static tdm_status find_weights(tdm__gradients *g, uint64_t seed, uint64_t step)
+{
+    tdm_status status = TDM_OK;
+    bool stationary;
+    if (g->spec->kind == TDM__COMBINE_GRADDROP) {
+        for (size_t i = 0; i < g->n; i++) g->w[i] = g->spec->sum ? 1 : 1 / (double)g->n;
+    } else {
+        TDM_TRY(read_gram(g));
+        TDM_TRY(tdm__combine_weights(g->spec, g->m, g->n, g->names, seed, step, g->target, g->w,
+                                     &stationary));
+        for (size_t i = 0; i < g->n * g->n; i++) g->target[i] = (float)g->target[i];
+        TDM_TRY(record(g, stationary));
+    }
+    for (size_t i = 0; i < g->n; i++) g->weights_float[i] = (float)g->w[i];
+    TDM_TRY(tdm__view_write_async(g->device, whole(&g->weights), g->weights_float,
+                                  g->n * sizeof(float)));
+done:
+    return status;
+}
+
+/* The arguments that follow those of all methods. */
+static tdm_status complete_drop(tdm__gradients *g, tdm__view step_scalars)
+{
+    enum { COMMON = 10 }; /* four views and two scalars */
+    tdm_status status = TDM_OK;
+    for (size_t k = 0; k < g->n_parts; k++) {
+        tdm__launch *l = &g->parts[k].apply;
+        if (l->args != COMMON) continue;
+        TDM_TRY(tdm__launch_f32(l, (float)g->spec->leak));
+        TDM_TRY(tdm__launch_i32(l, (int32_t)k));
+        TDM_TRY(tdm__launch_view(l, step_scalars, sizeof(uint32_t)));
+    }
+done:
+    return status;
+}
+
+tdm_status tdm__gradients_combine(tdm__gradients *g, tdm__view step_scalars, uint64_t seed,
+                                  uint64_t step)
+{
+    tdm_status status = TDM_OK;
+    if (g->n_parts == 0) return TDM_OK;
+    tdm__profile_owner(g->device, "balancing", "");
+    if (g->spec->kind == TDM__COMBINE_GRADDROP) TDM_TRY(complete_drop(g, step_scalars));
+    TDM_TRY(find_weights(g, seed, step));
+    for (size_t k = 0; k < g->n_parts; k++)
+        TDM_TRY(tdm__launch_enqueue(g->device, &g->parts[k].apply));
+done:
+    tdm__profile_owner(g->device, NULL, NULL);
+    return status;
+}
+
+/* ---- what happened -----------------------------------------------------------------------------
+ */
+
+const tdm__gradients_report *tdm__gradients_get_report(tdm__gradients *g)
+{
+    const size_t n = g->n, n_arrays = 2 * n + n * n;
+    const double *s = g->sums, steps = s[STEPS];
+    for (size_t i = 0; i < n_arrays; i++) {
+        const double mean = steps > 0 ? s[ARRAYS + i] / steps : NAN;
+        g->means[i] = i >= n && i < 2 * n ? sqrt(mean) : mean;
+    }
+    g->report = (tdm__gradients_report){.n = n,
+                                        .steps = steps,
+                                        .weights = g->means,
+                                        .norms = g->means + n,
+                                        .cosines = g->means + 2 * n,
+                                        .conflicts = s[PAIRS] > 0 ? s[CONFLICTS] / s[PAIRS] : NAN,
+                                        .condition = steps > 0 ? s[CONDITION] / steps : NAN,
+                                        .stationary = steps > 0 ? s[STATIONARY] / steps : NAN,
+                                        .moved = s[MOVED] > 0};
+    return &g->report;
+}
+
+void tdm__gradients_reset(tdm__gradients *g)
+{
+    memset(g->sums, 0, sum_count(g) * sizeof *g->sums);
+}
+
+size_t tdm__gradients_size(const tdm__gradients *g)
+{
+    return 2 * sum_count(g) + g->n * g->n + g->n;
+}
+
+void tdm__gradients_export(const tdm__gradients *g, float *out)
+{
+    const size_t n_sums = sum_count(g), n = g->n;
+    for (size_t i = 0; i < n_sums; i++) {
+        out[2 * i] = (float)g->sums[i];
+        out[2 * i + 1] = (float)(g->sums[i] - (double)out[2 * i]);
+    }
+    for (size_t i = 0; i < n * n; i++) out[2 * n_sums + i] = (float)g->target[i];
+    for (size_t i = 0; i < n; i++) out[2 * n_sums + n * n + i] = (float)g->last[i];
+}
+
+void tdm__gradients_import(tdm__gradients *g, const float *in)
+{
+    const size_t n_sums = sum_count(g), n = g->n;
+    for (size_t i = 0; i < n_sums; i++) g->sums[i] = (double)in[2 * i] + (double)in[2 * i + 1];
+    for (size_t i = 0; i < n * n; i++) g->target[i] = in[2 * n_sums + i];
+    for (size_t i = 0; i < n; i++) g->last[i] = in[2 * n_sums + n * n + i];
+}

@@ -1,0 +1,83 @@
+/* task/gradients.h: methods that combine the tasks' gradients of the shared parameters.
+ *
+ * A parameter that two or more tasks' losses reach is shared. Its gradients by each task lie in
+ * rows of their own (T x P floats), which the step's plan fills; then the host reads their Gram
+ * matrix, finds the weights of the tasks (task/solve.h), and one kernel writes the combination into
+ * the flat gradients. All other parameters have the gradient of their own task's loss, whatever the
+ * weights. A task whose gradient is 0 (nothing of it in the batch) has no say.
+ */
+#ifndef TASK_GRADIENTS_H
+#define TASK_GRADIENTS_H
+
+#include <tandem/config.h>
+
+#include "graph/flat.h"
+
+typedef enum tdm__combine {
+    TDM__COMBINE_NONE, /* the sum, which needs no rows */
+    TDM__COMBINE_MGDA,
+    TDM__COMBINE_CAGRAD,
+    TDM__COMBINE_IMTL_G,
+    TDM__COMBINE_NASH,
+    TDM__COMBINE_FAIRGRAD,
+    TDM__COMBINE_ALIGNED,
+    TDM__COMBINE_PCGRAD,
+    TDM__COMBINE_GRADVAC,
+    TDM__COMBINE_UPGRAD,
+    TDM__COMBINE_GRADDROP,
+    TDM__COMBINES
+} tdm__combine;
+
+typedef struct tdm__combine_spec {
+    tdm__combine kind;
+    bool sum; /* weights of methods that average are multiplied by the number of tasks; false: those
+                 of methods that add are divided by it */
+    double cagrad_c, fairgrad_alpha, max_norm, gradvac_beta, leak;
+    int cagrad_rescale;
+} tdm__combine_spec;
+
+/* The weights of n tasks from M (n x n). target: n x n, GradVac's memory. *stationary: Nash-MTL and
+ * FairGrad have no solution here. names: for messages. */
+tdm_status tdm__combine_weights(const tdm__combine_spec *spec, const double *m, size_t n,
+                                const char *const *names, uint64_t seed, uint64_t step,
+                                double *target, double *w, bool *stationary);
+
+typedef struct tdm__gradients tdm__gradients;
+
+/* shared: per segment of the flat buffers, which are sealed and have gradients. names: of the n
+ * tasks. TDM_ERR_NOMEM with the size when the rows do not fit. Everything must outlive it. */
+tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
+                                 const tdm__combine_spec *spec, const char *const *names, size_t n,
+                                 tdm__gradients **out);
+void tdm__gradients_destroy(tdm__gradients **gradients);
+/* Bytes of the rows. */
+uint64_t tdm__gradients_bytes(const tdm__gradients *gradients);
+/* Where a task's gradient of a shared segment belongs; empty for others. */
+tdm__view tdm__gradients_row(tdm__gradients *gradients, size_t task, size_t segment);
+/* After the plan has filled the rows: combines them into the flat gradients. step_scalars: a
+ * tdm__step. Waits for the device, but for GradDrop. */
+tdm_status tdm__gradients_combine(tdm__gradients *gradients, tdm__view step_scalars, uint64_t seed,
+                                  uint64_t step);
+
+/* ---- what happened ------------------------------------------------------------------------------
+ */
+
+/* Means over the steps since the last reset; NaN where there were none. */
+typedef struct tdm__gradients_report {
+    size_t n;
+    double steps;
+    const double *weights, *norms; /* n: mean weight, root mean square norm of the gradient */
+    const double *cosines;         /* n x n */
+    double conflicts;              /* share of the pairs whose cosine is negative */
+    double condition;              /* mean of log10 of M's condition number */
+    double stationary;             /* share of the steps without a solution */
+    bool moved;                    /* the weights were not the same in every step */
+} tdm__gradients_report;
+const tdm__gradients_report *tdm__gradients_get_report(tdm__gradients *gradients);
+void tdm__gradients_reset(tdm__gradients *gradients);
+/* For an exact resume: count floats. */
+size_t tdm__gradients_size(const tdm__gradients *gradients);
+void tdm__gradients_export(const tdm__gradients *gradients, float *out);
+void tdm__gradients_import(tdm__gradients *gradients, const float *values);
+
+#endif
