@@ -3,9 +3,10 @@
 
 #define FILE_CL "gemm.cl"
 
-/* CPU style: the largest block of a work-item, depth of its packed parts, local memory that stays
- * in the second-level cache. GPU style: the tile. */
-enum { BLOCK_M = 192, BLOCK_N = 512, DEPTH = 128, PACKED_BYTES = 416 << 10 };
+/* CPU style: the largest block of a work-item (wide, because pieces of the rows of a transposed
+ * matrix come from memory at a fraction of the speed of whole rows), depth of its packed parts,
+ * local memory that stays in the second-level cache. GPU style: the tile. */
+enum { BLOCK_M = 512, BLOCK_N = 512, DEPTH = 96, PACKED_BYTES = 416 << 10 };
 enum { TILE_M = 64, TILE_N = 32, ITEMS = 64 };
 
 /* A block of CPU style. */
