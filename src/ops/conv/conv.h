@@ -70,7 +70,7 @@ tdm_value tdm__conv_grad_filter(tdm_graph *g, tdm_value big, tdm_value small,
 enum {
     TDM__N_CONV_SMALL_VARIANTS = 6,
     TDM__N_CONV_BIG_VARIANTS = 7,
-    TDM__N_CONV_FILTER_VARIANTS = 6
+    TDM__N_CONV_FILTER_VARIANTS = 7
 };
 extern const tdm__variant tdm__conv_to_small_variants[TDM__N_CONV_SMALL_VARIANTS];
 extern const tdm__variant tdm__conv_to_big_variants[TDM__N_CONV_BIG_VARIANTS];
@@ -127,6 +127,10 @@ tdm_status tdm__conv_winograd_filter_prepare(tdm__build *b, const tdm__conv *c);
 
 /* ---- a plain matrix product by CLBlast (im2col.c) ----------------------------------------------
  */
+
+/* 1x1, stride 1: a plain product. */
+bool tdm__conv_pointwise_can_run(const tdm__conv *c);
+tdm_status tdm__conv_pointwise_filter_prepare(tdm__build *b, const tdm__conv *c);
 
 bool tdm__conv_im2col_can_run(const tdm__traits *traits, const tdm__conv *c);
 uint64_t tdm__conv_im2col_workspace(const tdm__conv *c);

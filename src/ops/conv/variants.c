@@ -254,6 +254,32 @@ static tdm_status filter_winograd_prepare(tdm__build *b)
     return tdm__conv_winograd_filter_prepare(b, &c);
 }
 
+static bool filter_pointwise_can_run(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    tdm__conv c = filter_of(io);
+    return tdm__conv_pointwise_can_run(&c);
+}
+
+/* Narrower products are limited by packing the images. */
+static bool filter_pointwise_prefer(const tdm__traits *traits, const tdm__io *io)
+{
+    tdm__conv c = filter_of(io);
+    return c.c >= 2 * traits->vector_width && c.k >= 2 * traits->vector_width;
+}
+
+static uint64_t filter_pointwise_workspace(const tdm__traits *traits, const tdm__io *io)
+{
+    (void)traits;
+    return io->n_out == 2 ? tdm__channel_sum_workspace(&io->in[1]) : 0;
+}
+
+static tdm_status filter_pointwise_prepare(tdm__build *b)
+{
+    tdm__conv c = filter_of(tdm__build_io(b));
+    return tdm__conv_pointwise_filter_prepare(b, &c);
+}
+
 static bool filter_im2col_can_run(const tdm__traits *traits, const tdm__io *io)
 {
     tdm__conv c = filter_of(io);
@@ -333,6 +359,8 @@ const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_FILTER_VARIANTS] = {
     {"winograd", TDM__ON_CPU, .loads = 1, .can_run = filter_winograd_can_run,
      .prefer = filter_winograd_prefer, .workspace = filter_winograd_workspace,
      .prepare = filter_winograd_prepare},
+    {"gemm", TDM__ON_CPU, .can_run = filter_pointwise_can_run, .prefer = filter_pointwise_prefer,
+     .workspace = filter_pointwise_workspace, .prepare = filter_pointwise_prepare},
     {"implicit", TDM__ON_CPU, .can_run = filter_implicit_can_run,
      .workspace = filter_implicit_workspace, .prepare = filter_implicit_prepare},
     {"winograd", TDM__ON_GPU, .can_run = filter_winograd_gpu_can_run,
