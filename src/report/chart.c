@@ -18,7 +18,7 @@ const char tdm__chart_css[] =
     "stroke-linecap:round}"
     "svg.c .lv{stroke:currentColor;stroke-width:1.4;stroke-dasharray:6 3}"
     "svg.c .b{fill:currentColor;opacity:.13}"
-    "svg.c .i{stroke:currentColor;stroke-width:2}"
+    "svg.c .i{stroke:currentColor;stroke-width:2}svg.c .if{stroke:currentColor;opacity:.45}"
     "svg.c .d{fill:currentColor}svg.c .p{fill:transparent}"
     "svg.c .aa{color:var(--accent,#0072b2)}svg.c .cl{fill:var(--accent,#0072b2)}svg.c "
     ".cn{fill:var(--rule,#e3e6ea)}"
@@ -245,11 +245,11 @@ static void y_axis(const tdm__plot *p, const tdm__ticks *ticks)
         tdm__chart_text(p->out, p->left - 5, y + 4, "k", "end", text, TDM__NUMBER_TEXT);
     }
     tdm__chart_text(p->out, 2, p->top - 7, "k", "start", p->y_axis.label,
-                    (size_t)(p->right / TDM__CHART_CHAR));
+                    TDM__CHART_WIDTH / TDM__CHART_CHAR);
 }
 
 void tdm__plot_open(tdm__plot *p, tdm__str *out, const char *title, const tdm__axis *x,
-                    const tdm__axis *y, double width, double height)
+                    const tdm__axis *y, double height, double beside)
 {
     tdm__ticks ticks;
     char text[TDM__NUMBER_TEXT];
@@ -257,7 +257,7 @@ void tdm__plot_open(tdm__plot *p, tdm__str *out, const char *title, const tdm__a
     const tdm__range yr = y->log ? y->range : tdm__range_padded(y->range, 0.05);
     const bool point = !(x->range.low < x->range.high);
     const tdm__range xr = x->log && !point ? x->range : tdm__range_padded(x->range, 0.02);
-    tdm__chart_open(out, width, height, title);
+    tdm__chart_open(out, TDM__CHART_WIDTH, height, title);
     axis_ticks(y, &yr, 6, &ticks);
     for (size_t i = 0; i < ticks.n; i++) {
         tick_text(y, &ticks, i, text);
@@ -266,7 +266,7 @@ void tdm__plot_open(tdm__plot *p, tdm__str *out, const char *title, const tdm__a
     *p = (tdm__plot){.out = out,
                      .left = widest + 10,
                      .top = TDM__CHART_TITLE + 18,
-                     .right = width - 10,
+                     .right = TDM__CHART_WIDTH - 10 - beside,
                      .bottom = height - TDM__CHART_FOOT,
                      .x_axis = *x,
                      .y_axis = *y};

@@ -68,6 +68,7 @@ typedef struct tdm__line {
     size_t n;
     const double *x, *y;
     const double *low, *high; /* NULL, or a band around y */
+    bool no_band;             /* low and high are for the hover texts only */
 } tdm__line;
 
 /* A level across the whole chart, with its name at the right end. */
@@ -84,8 +85,8 @@ typedef struct tdm__line_chart {
     size_t n;
     const tdm__level *levels;
     size_t n_levels;
-    bool bars; /* low..high as bars instead of a band, for lines of a few points */
-} tdm__line_chart;
+    bool bars;     /* low..high as bars instead of a band, for lines of a few points */
+} tdm__line_chart; /* levels: from the highest down */
 void tdm__chart_lines(const tdm__line_chart *chart, tdm__str *out);
 
 /* One value with its interval: a row of a chart of rows, or a point. */
@@ -128,6 +129,6 @@ void tdm__chart_heat(const tdm__heat_chart *chart, tdm__str *out);
 /* The rules that charts need, without the colours of the arms. */
 extern const char tdm__chart_css[];
 
-enum { TDM__CHART_WIDTH = 360, TDM__CHART_HEIGHT = 230 };
+enum { TDM__CHART_WIDTH = 330, TDM__CHART_HEIGHT = 215 };
 
 #endif

@@ -4,9 +4,10 @@
 #include "report/chart_parts.h"
 
 enum {
-    HOVER_MOST = 900, /* points with a text of their own in one chart */
-    DOTS_MOST = 24,   /* points of a line that are drawn as dots */
-    POINTS_MOST = 240 /* of a line: beyond, only every k-th and the last are drawn */
+    HOVER_MOST = 900,  /* points with a text of their own in one chart */
+    DOTS_MOST = 24,    /* points of a line that are drawn as dots */
+    POINTS_MOST = 240, /* of a line: beyond, only every k-th and the last are drawn */
+    LEVEL_NAME = 14    /* characters */
 };
 
 static bool drawn(const tdm__line *l, size_t i)
@@ -107,26 +108,33 @@ static void add_dots(const tdm__plot *p, const tdm__line *l, bool hover, int dec
     }
 }
 
+/* Names stand right of the plane, at least a line's height apart, in the order of the levels. */
 static void add_levels(const tdm__plot *p, const tdm__line_chart *c)
 {
+    enum { LINE = 12 };
     char text[TDM__NUMBER_TEXT];
-    double above = -INFINITY;
+    double at = -INFINITY;
     for (size_t i = 0; i < c->n_levels; i++) {
         const tdm__level *v = &c->levels[i];
-        if (!isfinite(v->y)) continue;
         const double y = tdm__scale_at(&p->y, v->y);
+        const double lowest = p->bottom - (double)(c->n_levels - 1 - i) * LINE;
+        at = fmax(at + LINE, fmin(y, lowest));
         tdm__chart_group(p->out, v->arm);
         tdm__chart_rule(p->out, "lv", p->left, y, p->right, y);
-        /* a name needs the height of a line to itself; levels come in order of height */
-        if (y - above >= 12) {
-            tdm__chart_text(p->out, p->right, y - 3, "ka", "end", v->name, 30);
-            above = y;
-        }
+        tdm__chart_text(p->out, p->right + 4, at + 4, "ka", "start", v->name, LEVEL_NAME);
         tdm__number_short(v->y, 4, text);
         tdm__str_add(p->out, "<title>");
         tdm__markup_text(p->out, v->name);
         tdm__str_addf(p->out, ": %s</title></g>", text);
     }
+}
+
+static double levels_width(const tdm__line_chart *c)
+{
+    double width = 0;
+    for (size_t i = 0; i < c->n_levels; i++)
+        width = fmax(width, tdm__chart_text_width(c->levels[i].name));
+    return fmin(width, LEVEL_NAME * TDM__CHART_CHAR);
 }
 
 static void add_ranges(const tdm__line_chart *c, tdm__range *x, tdm__range *y)
@@ -137,8 +145,8 @@ static void add_ranges(const tdm__line_chart *c, tdm__range *x, tdm__range *y)
             if (!drawn(l, i)) continue;
             tdm__range_add(x, l->x[i]);
             tdm__range_add(y, l->y[i]);
-            if (l->low) tdm__range_add(y, l->low[i]);
-            if (l->high) tdm__range_add(y, l->high[i]);
+            if (l->low && !l->no_band) tdm__range_add(y, l->low[i]);
+            if (l->high && !l->no_band) tdm__range_add(y, l->high[i]);
         }
     }
     for (size_t i = 0; i < c->n_levels; i++) tdm__range_add(y, c->levels[i].y);
@@ -153,7 +161,7 @@ void tdm__chart_lines(const tdm__line_chart *c, tdm__str *out)
     add_ranges(c, &xr, &yr);
     if (tdm__range_empty(&x.range)) x.range = xr;
     if (tdm__range_empty(&y.range)) y.range = yr;
-    tdm__plot_open(&p, out, c->title, &x, &y, TDM__CHART_WIDTH, TDM__CHART_HEIGHT);
+    tdm__plot_open(&p, out, c->title, &x, &y, TDM__CHART_HEIGHT, levels_width(c));
     for (size_t k = 0; k < c->n; k++) points += c->lines[k].n;
     const int decimals = tdm__number_decimals((y.range.high - y.range.low) / 10, y.range.high);
     add_levels(&p, c);
@@ -164,7 +172,8 @@ void tdm__chart_lines(const tdm__line_chart *c, tdm__str *out)
         tdm__markup_text(out, l->name);
         tdm__str_add(out, "</title>");
         if (l->low && l->high && c->bars) add_bars(&p, l);
-        for (size_t i = 0; l->low && l->high && !c->bars && i < l->n;) i = add_stretch(&p, l, i);
+        for (size_t i = 0; l->low && l->high && !c->bars && !l->no_band && i < l->n;)
+            i = add_stretch(&p, l, i);
         add_path(&p, l);
         add_dots(&p, l, points <= HOVER_MOST, decimals);
         tdm__str_add(out, "</g>\n");

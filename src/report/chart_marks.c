@@ -78,7 +78,7 @@ static void rows_margins(const tdm__mark_chart *c, double *names, double *values
         tdm__number_fixed(c->marks[i].x, c->decimals, text);
         *values = fmax(*values, tdm__chart_text_width(text));
     }
-    *names = fmin(*names + 4, 150);
+    *names = fmin(*names + 4, 130);
     *values = fmin(*values + 8, 90);
 }
 
@@ -128,8 +128,8 @@ static bool overlap(const label *a, const label *b)
 static bool place(const tdm__plot *p, const tdm__mark_chart *c, size_t i, const label *placed,
                   size_t n, label *out)
 {
-    static const double dx[] = {7, -7, 0, 0, 7, 7, -7, -7};
-    static const double dy[] = {4, 4, -9, 17, -8, 16, -8, 16};
+    static const double dx[] = {7, -7, 0, 0, 7, 7, -7, -7, 9, -9, 9, -9};
+    static const double dy[] = {4, 4, -9, 17, -8, 16, -8, 16, -20, -20, 28, 28};
     const tdm__mark *m = &c->marks[i];
     const double width = tdm__chart_text_width(m->name);
     for (size_t k = 0; k < sizeof dx / sizeof *dx; k++) {
@@ -159,10 +159,10 @@ static void add_mark(const tdm__plot *p, const tdm__mark *m)
     tdm__chart_group(p->out, m->arm);
     add_title(m, p->out);
     if (has_interval(m->x_low, m->x_high))
-        tdm__chart_rule(p->out, "i", tdm__scale_at(&p->x, m->x_low), y,
+        tdm__chart_rule(p->out, "if", tdm__scale_at(&p->x, m->x_low), y,
                         tdm__scale_at(&p->x, m->x_high), y);
     if (has_interval(m->y_low, m->y_high))
-        tdm__chart_rule(p->out, "i", x, tdm__scale_at(&p->y, m->y_low), x,
+        tdm__chart_rule(p->out, "if", x, tdm__scale_at(&p->y, m->y_low), x,
                         tdm__scale_at(&p->y, m->y_high));
     add_dot(p->out, x, y, 4);
     tdm__str_add(p->out, "</g>\n");
@@ -183,7 +183,7 @@ void tdm__chart_points(const tdm__mark_chart *c, tdm__str *out)
         }
     }
     x.range = tdm__range_padded(x.range, 0.06);
-    tdm__plot_open(&p, out, c->title, &x, &y, TDM__CHART_WIDTH, TDM__CHART_HEIGHT + 50);
+    tdm__plot_open(&p, out, c->title, &x, &y, TDM__CHART_HEIGHT + 65, 0);
     for (size_t i = 0; i < c->n; i++)
         if (isfinite(c->marks[i].x) && isfinite(c->marks[i].y)) add_mark(&p, &c->marks[i]);
     for (size_t i = 0; i < c->n && n < NAMES_MOST; i++) {

@@ -31,9 +31,10 @@ void tdm__chart_group(tdm__str *out, size_t arm);
 void tdm__chart_text(tdm__str *out, double x, double y, const char *class, const char *anchor,
                      const char *text, size_t most);
 void tdm__chart_rule(tdm__str *out, const char *class, double x1, double y1, double x2, double y2);
-/* Opens the chart with axes, grid lines and labels around a plane for both ranges (padded). */
+/* Opens the chart with axes, grid lines and labels around a plane for both ranges (padded); beside:
+ * room kept free right of the plane. */
 void tdm__plot_open(tdm__plot *plot, tdm__str *out, const char *title, const tdm__axis *x,
-                    const tdm__axis *y, double width, double height);
+                    const tdm__axis *y, double height, double beside);
 void tdm__plot_x_axis(const tdm__plot *plot);
 /* How wide a text is drawn, about. */
 double tdm__chart_text_width(const char *text);

@@ -22,6 +22,8 @@ void tdm__html_cell(tdm__str *out, const char *label, const char *text, bool num
 void tdm__html_legend(const tdm__report *report, const bool *shown, tdm__str *out);
 /* "class: accuracy (share; higher is better)" */
 void tdm__html_metric_name(const char *metric, tdm__str *out);
+/* Bands of more arms than that hide each other: hover texts still have their ends. */
+enum { TDM__BANDS_MOST = 5 };
 /* One series of all arms over epochs, with bands over seeds. y: its range, or empty. */
 tdm_status tdm__html_curve(const tdm__report *report, const tdm__series *like, const char *title,
                            const char *y_label, tdm__range y, tdm__str *out);

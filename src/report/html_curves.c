@@ -130,11 +130,13 @@ tdm_status tdm__html_curves(const tdm__report *r, tdm__str *out)
     if (!n) goto done;
     tdm__html_section(out, "curves", "Learning curves");
     tdm__html_legend(r, NULL, out);
-    tdm__html_paragraph(out, "muted",
-                        r->n_arms > 10 ? "Mean over seeds of each epoch."
-                                       : "Mean over seeds of each epoch; the band reaches from the "
-                                         "lowest to the highest seed. Training and validation of a "
-                                         "quantity share one scale.");
+    tdm__html_paragraph(
+        out, "muted",
+        r->n_arms > TDM__BANDS_MOST
+            ? "Mean over seeds of each epoch; the lowest and the highest seed are in the "
+              "values on hover. Training and validation of a quantity share one scale."
+            : "Mean over seeds of each epoch; the band reaches from the lowest to the "
+              "highest seed. Training and validation of a quantity share one scale.");
     tdm__str_add(out, "<div class=\"charts four\">");
     TDM_TRY(add_learning(r, series, n, out));
     tdm__str_add(out, "</div>\n");

@@ -6,7 +6,11 @@
 #include "base/mem.h"
 #include "report/html.h"
 
-enum { KEYS_MOST = 8, VALUES_MOST = 64 };
+enum {
+    KEYS_MOST = 8,
+    VALUES_MOST = 64,
+    INTERVALS_MOST = 5 /* arms of a plane whose intervals do not hide each other */
+};
 
 /* The arms of one group that have a grid, and the keys that differ among them. */
 typedef struct group {
@@ -22,7 +26,7 @@ typedef struct group {
 
 static const char *value_at(const group *g, size_t i, size_t key)
 {
-    const char *value = tdm__settings_find(&g->report->arms[g->arms[i]].grid, g->keys[key]);
+    const char *value = tdm__pairs_find(&g->report->arms[g->arms[i]].grid, g->keys[key]);
     return value ? value : "";
 }
 
@@ -85,7 +89,7 @@ static tdm_status take_group(const tdm__report *r, size_t first, group *g)
     for (size_t i = first; i < r->n_arms; i++)
         if (r->arms[i].grid.n && tdm__streq(r->arms[i].group, g->name)) g->arms[g->n++] = i;
     for (size_t i = 0; i < g->n; i++) {
-        const tdm__settings *grid = &r->arms[g->arms[i]].grid;
+        const tdm__pairs *grid = &r->arms[g->arms[i]].grid;
         for (size_t k = 0; k < grid->n; k++) TDM_TRY(take_key(g, grid->list[k].key));
     }
 done:
@@ -347,20 +351,21 @@ static tdm_status add_trade(const tdm__report *r, size_t a, size_t b, tdm__str *
     for (size_t i = 0; i < r->n_arms; i++) {
         const tdm__cell *p = tdm__report_cell(r, a, i), *q = tdm__report_cell(r, b, i);
         if (!p || !q || !isfinite(p->all.mean) || !isfinite(q->all.mean)) continue;
+        const bool alone = r->n_arms <= INTERVALS_MOST;
         marks[chart.n++] = (tdm__mark){.name = r->arms[i].label,
                                        .arm = i,
                                        .x = p->all.mean,
-                                       .x_low = p->interval.low,
-                                       .x_high = p->interval.high,
+                                       .x_low = alone ? p->interval.low : NAN,
+                                       .x_high = alone ? p->interval.high : NAN,
                                        .y = q->all.mean,
-                                       .y_low = q->interval.low,
-                                       .y_high = q->interval.high};
+                                       .y_low = alone ? q->interval.low : NAN,
+                                       .y_high = alone ? q->interval.high : NAN};
     }
     if (chart.n < 2) goto done;
     tdm__str_add(out, "<h3>One task against the other</h3><div class=\"charts\"><figure>");
     tdm__chart_points(&chart, out);
-    tdm__str_add(out,
-                 "<figcaption>Means over seeds with 95 % intervals.</figcaption></figure></div>\n");
+    tdm__str_addf(out, "<figcaption>Means over seeds%s.</figcaption></figure></div>\n",
+                  r->n_arms <= INTERVALS_MOST ? " with 95 % intervals" : "");
 done:
     free(marks);
     tdm__str_free(&x);

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "report/html.h"
 
-enum { LEGEND_MOST = 24, BANDS_MOST = 10 };
+enum { LEGEND_MOST = 24 };
 
 void tdm__html_section(tdm__str *out, const char *id, const char *title)
 {
@@ -278,10 +278,9 @@ tdm_status tdm__html_curve(const tdm__report *r, const tdm__series *like, const 
                                        .x = c->epoch,
                                        .y = c->mean,
                                        .low = band ? c->low : NULL,
-                                       .high = band ? c->high : NULL};
+                                       .high = band ? c->high : NULL,
+                                       .no_band = r->n_arms > TDM__BANDS_MOST};
     }
-    for (size_t k = 0; chart.n > BANDS_MOST && k < chart.n; k++)
-        lines[k].low = lines[k].high = NULL;
     chart.lines = lines;
     tdm__str_add(out, "<figure>");
     tdm__chart_lines(&chart, out);

@@ -13,7 +13,7 @@ static double mean_fact(const tdm__report *r, size_t arm, const char *key)
     double sum = 0, value;
     size_t n = 0;
     for (size_t i = 0; i < r->n_runs; i++) {
-        const char *text = tdm__settings_find(&r->runs[i].facts, key);
+        const char *text = tdm__pairs_find(&r->runs[i].facts, key);
         if (r->runs[i].arm != arm || !text || !tdm__parse_f64(text, &value)) continue;
         sum += value;
         n++;
@@ -224,7 +224,7 @@ static void add_runs(const tdm__report *r, tdm__str *out)
                  "<tbody>\n");
     for (size_t i = 0; i < r->n_runs; i++) {
         const tdm__report_run *run = &r->runs[i];
-        const char *hash = tdm__settings_find(&run->facts, "config_hash");
+        const char *hash = tdm__pairs_find(&run->facts, "config_hash");
         tdm__str_add(out, "<tr>");
         tdm__html_cell(out, NULL, r->arms[run->arm].label, false);
         snprintf(text, sizeof text, "%lld", (long long)run->seed);

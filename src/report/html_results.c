@@ -48,7 +48,7 @@ static void add_device(const tdm__report *r, tdm__str *out)
     const char *device = tdm__report_shared(r, "device", false);
     const char *driver = tdm__report_shared(r, "driver", false);
     const char *platform = tdm__report_shared(r, "platform", false);
-    tdm__str_add(out, *device ? device : r->experiment ? r->manifest.device : "");
+    tdm__str_add(out, *device ? device : r->experiment ? r->outline.device : "");
     if (*platform) tdm__str_addf(out, " (%s%s%s)", platform, *driver ? " " : "", driver);
 }
 
@@ -118,7 +118,7 @@ tdm_status tdm__html_head(const tdm__report *r, tdm__str *out)
     add_built(out, "Device", r, add_device);
     add_built(out, "Time of all runs", r, add_total_time);
     add_fact(out, "tandem", tdm__report_shared(r, "version", false));
-    if (r->experiment) add_fact(out, "Begun", r->manifest.created);
+    if (r->experiment) add_fact(out, "Begun", r->outline.created);
     tdm__str_add(out, "</dl>\n");
     if (r->n_notes) tdm__str_add(out, "<div class=\"notes\">");
     for (size_t i = 0; i < r->n_notes; i++) tdm__html_paragraph(out, "note", r->notes[i]);

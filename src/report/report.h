@@ -11,7 +11,7 @@
 
 #include "report/compare.h"
 #include "report/history.h"
-#include "report/manifest.h"
+#include "report/outline.h"
 
 typedef struct tdm__report_run {
     const tdm__run *found; /* NULL: it left no folder */
@@ -22,13 +22,13 @@ typedef struct tdm__report_run {
     bool finished;        /* has a summary */
     double seconds;
     tdm__history history;
-    tdm__settings config; /* config.yaml: every key, runtime ones too */
-    tdm__settings facts;  /* summary.json without its results: "device", "git.commit" */
+    tdm__pairs config; /* config.yaml: every key, runtime ones too */
+    tdm__pairs facts;  /* summary.json without its results: "device", "git.commit" */
 } tdm__report_run;
 
 typedef struct tdm__report_arm {
     char *name, *group, *label; /* label: short, for charts */
-    tdm__settings set, grid;
+    tdm__pairs set, grid;
     size_t n_runs, n_finished;
     size_t compared; /* its index in the comparison; its n_arms: no test metrics */
     /* Where it stands among the arms of its group that have a grid. */
@@ -37,8 +37,8 @@ typedef struct tdm__report_arm {
 
 typedef struct tdm__report {
     char *title;
-    bool experiment; /* a manifest was there */
-    tdm__manifest manifest;
+    bool experiment; /* its folder says what belongs to it */
+    tdm__outline outline;
     tdm_runs *found;
     tdm__report_arm *arms;
     size_t n_arms, arms_capacity;

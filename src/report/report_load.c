@@ -68,7 +68,7 @@ done:
 }
 
 /* A scalar as it is, a list in brackets. */
-static tdm_status add_item(tdm__settings *out, const tdm__item *item)
+static tdm_status add_item(tdm__pairs *out, const tdm__item *item)
 {
     tdm__str value = {0};
     if (item->kind == TDM__ITEM_LIST) tdm__str_add(&value, "[");
@@ -77,7 +77,7 @@ static tdm_status add_item(tdm__settings *out, const tdm__item *item)
                       item->scalars[i].null ? "null" : item->scalars[i].text);
     if (item->kind == TDM__ITEM_LIST) tdm__str_add(&value, "]");
     tdm_status status = tdm__str_status(&value);
-    if (!status) status = tdm__settings_add(out, item->key, tdm__str_text(&value));
+    if (!status) status = tdm__pairs_add(out, item->key, tdm__str_text(&value));
     tdm__str_free(&value);
     return status;
 }
@@ -99,7 +99,7 @@ done:
     return status;
 }
 
-static tdm_status add_facts(tdm__settings *out, const char *prefix, json_t *object, int depth)
+static tdm_status add_facts(tdm__pairs *out, const char *prefix, json_t *object, int depth)
 {
     tdm_status status = TDM_OK;
     tdm__str name = {0};
@@ -115,13 +115,13 @@ static tdm_status add_facts(tdm__settings *out, const char *prefix, json_t *obje
         if (json_is_object(value) && depth > 0)
             TDM_TRY(add_facts(out, tdm__str_text(&name), value, depth - 1));
         if (json_is_string(value))
-            TDM_TRY(tdm__settings_add(out, tdm__str_text(&name), json_string_value(value)));
+            TDM_TRY(tdm__pairs_add(out, tdm__str_text(&name), json_string_value(value)));
         if (json_is_boolean(value))
-            TDM_TRY(tdm__settings_add(out, tdm__str_text(&name),
-                                      json_is_true(value) ? "true" : "false"));
+            TDM_TRY(
+                tdm__pairs_add(out, tdm__str_text(&name), json_is_true(value) ? "true" : "false"));
         if (!json_is_number(value)) continue;
         tdm__f64_text(json_number_value(value), number);
-        TDM_TRY(tdm__settings_add(out, tdm__str_text(&name), number));
+        TDM_TRY(tdm__pairs_add(out, tdm__str_text(&name), number));
     }
 done:
     tdm__str_free(&name);
@@ -169,7 +169,7 @@ static tdm_status read_run(tdm__report *report, tdm__report_run *run)
     TDM_TRY(excuse(report, read_history(report, run)));
     TDM_TRY(excuse(report, read_config(run)));
     if (!found->trouble) TDM_TRY(excuse(report, read_facts(run)));
-    const char *seed = tdm__settings_find(&run->config, "seed");
+    const char *seed = tdm__pairs_find(&run->config, "seed");
     if (!run->finished && seed) tdm__parse_i64(seed, &run->seed);
 done:
     return status;
@@ -190,7 +190,7 @@ static tdm_status read_point(const char *name, tdm__report_arm *arm)
         char *equals = strchr(part, '=');
         if (!equals) continue;
         *equals = 0;
-        TDM_TRY(tdm__settings_add(&arm->grid, part, equals + 1));
+        TDM_TRY(tdm__pairs_add(&arm->grid, part, equals + 1));
     }
     TDM_TRY(keep(name, &arm->group));
     arm->group[at - name] = 0;
@@ -206,7 +206,7 @@ static size_t find_arm(const tdm__report *report, const char *name)
     return i;
 }
 
-static tdm_status add_arm(tdm__report *report, const char *name, const tdm__manifest_arm *from)
+static tdm_status add_arm(tdm__report *report, const char *name, const tdm__outline_arm *from)
 {
     tdm_status status = TDM_OK;
     TDM_TRY(
@@ -219,9 +219,9 @@ static tdm_status add_arm(tdm__report *report, const char *name, const tdm__mani
     if (*from->group) TDM_TRY(keep(from->group, &arm->group));
     if (!arm->group) TDM_TRY(keep(name, &arm->group));
     for (size_t i = 0; i < from->set.n; i++)
-        TDM_TRY(tdm__settings_add(&arm->set, from->set.list[i].key, from->set.list[i].value));
+        TDM_TRY(tdm__pairs_add(&arm->set, from->set.list[i].key, from->set.list[i].value));
     for (size_t i = 0; i < from->grid.n; i++)
-        TDM_TRY(tdm__settings_add(&arm->grid, from->grid.list[i].key, from->grid.list[i].value));
+        TDM_TRY(tdm__pairs_add(&arm->grid, from->grid.list[i].key, from->grid.list[i].value));
 done:
     return status;
 }
@@ -257,14 +257,14 @@ done:
 /* ---- runs --------------------------------------------------------------------------------------
  */
 
-static tdm_status take_manifest_runs(tdm__report *report, const char *folder)
+static tdm_status take_outline_runs(tdm__report *report, const char *folder)
 {
     tdm_status status = TDM_OK;
-    const tdm__manifest *m = &report->manifest;
+    const tdm__outline *m = &report->outline;
     char *path = NULL;
     TDM_TRY(tdm__calloc_try(m->n_runs, sizeof *report->runs, &report->runs));
     for (size_t i = 0; i < m->n_runs; i++) {
-        const tdm__manifest_run *from = &m->runs[i];
+        const tdm__outline_run *from = &m->runs[i];
         if (find_arm(report, from->arm) == report->n_arms)
             TDM_TRY(add_arm(report, from->arm, NULL));
         tdm__report_run *run = &report->runs[report->n_runs++];
@@ -310,7 +310,7 @@ static tdm_status drop_strangers(tdm__report *report, const char *folder)
 {
     tdm_status status = TDM_OK;
     tdm_runs *found = report->found;
-    const tdm__manifest *m = &report->manifest;
+    const tdm__outline *m = &report->outline;
     char *path = NULL;
     size_t kept = 0;
     for (size_t i = 0; i < found->n; i++) {
@@ -336,7 +336,7 @@ done:
     return status;
 }
 
-static tdm_status read_manifest(const tdm_report_spec *spec, tdm__report *report)
+static tdm_status read_outline(const tdm_report_spec *spec, tdm__report *report)
 {
     tdm_status status = TDM_OK;
     char *path = NULL, *text = NULL;
@@ -345,10 +345,10 @@ static tdm_status read_manifest(const tdm_report_spec *spec, tdm__report *report
     TDM_TRY(tdm__path_join(spec->paths[0], "experiment.json", &path));
     if (!tdm__path_exists(path)) goto done;
     TDM_TRY(tdm__read_file(path, MANIFEST_LIMIT, &text, &size));
-    TDM_TRY(tdm__manifest_parse(text, size, path, &report->manifest));
+    TDM_TRY(tdm__outline_parse(text, size, path, &report->outline));
     report->experiment = true;
-    for (size_t i = 0; i < report->manifest.n_arms; i++)
-        TDM_TRY(add_arm(report, report->manifest.arms[i].name, &report->manifest.arms[i]));
+    for (size_t i = 0; i < report->outline.n_arms; i++)
+        TDM_TRY(add_arm(report, report->outline.arms[i].name, &report->outline.arms[i]));
 done:
     free(path);
     free(text);
@@ -359,7 +359,7 @@ static tdm_status find_runs(const tdm_report_spec *spec, tdm__report *report)
 {
     tdm_status status = tdm_runs_find(spec->paths, spec->n_paths, &report->found);
     /* an experiment none of whose runs has begun is still one */
-    if (status != TDM_ERR_DATA || !report->manifest.n_runs) return status;
+    if (status != TDM_ERR_DATA || !report->outline.n_runs) return status;
     return tdm__calloc_try(1, sizeof *report->found, &report->found);
 }
 
@@ -380,8 +380,8 @@ static tdm_status compare(const tdm_report_spec *spec, tdm__report *report)
 {
     tdm_status status = TDM_OK;
     const char *name = spec->baseline;
-    if (!name && report->experiment && *report->manifest.baseline) {
-        name = report->manifest.baseline;
+    if (!name && report->experiment && *report->outline.baseline) {
+        name = report->outline.baseline;
         if (!has_results(report, name)) {
             TDM_TRY(tdm__report_note(report, "the baseline %s has no results yet", name));
             name = NULL;
@@ -408,8 +408,8 @@ static tdm_status choose_title(const tdm_report_spec *spec, tdm__report *report)
     tdm__str title = {0};
     if (spec->title)
         tdm__str_add(&title, spec->title);
-    else if (report->experiment && *report->manifest.name)
-        tdm__str_add(&title, report->manifest.name);
+    else if (report->experiment && *report->outline.name)
+        tdm__str_add(&title, report->outline.name);
     else
         for (size_t i = 0; i < spec->n_paths && i < 3; i++)
             tdm__str_addf(&title, "%s%s", i ? ", " : "", spec->paths[i]);
@@ -425,12 +425,12 @@ tdm_status tdm__report_load(const tdm_report_spec *spec, tdm__report *report)
 {
     tdm_status status = TDM_OK;
     if (!spec->n_paths) return tdm__fail(TDM_ERR_USAGE, "nothing to report on: no folder");
-    TDM_TRY(read_manifest(spec, report));
+    TDM_TRY(read_outline(spec, report));
     TDM_TRY(find_runs(spec, report));
     TDM_TRY(choose_title(spec, report));
     if (report->experiment) {
         TDM_TRY(drop_strangers(report, spec->paths[0]));
-        TDM_TRY(take_manifest_runs(report, spec->paths[0]));
+        TDM_TRY(take_outline_runs(report, spec->paths[0]));
     } else {
         TDM_TRY(take_found_runs(report));
     }

@@ -17,8 +17,8 @@ static void free_run(tdm__report_run *run)
     free(run->state);
     free(run->error);
     tdm__history_free(&run->history);
-    tdm__settings_free(&run->config);
-    tdm__settings_free(&run->facts);
+    tdm__pairs_free(&run->config);
+    tdm__pairs_free(&run->facts);
 }
 
 void tdm__report_free(tdm__report *r)
@@ -29,8 +29,8 @@ void tdm__report_free(tdm__report *r)
         free(r->arms[i].name);
         free(r->arms[i].group);
         free(r->arms[i].label);
-        tdm__settings_free(&r->arms[i].set);
-        tdm__settings_free(&r->arms[i].grid);
+        tdm__pairs_free(&r->arms[i].set);
+        tdm__pairs_free(&r->arms[i].grid);
     }
     for (size_t i = 0; i < r->n_notes; i++) free(r->notes[i]);
     free(r->notes);
@@ -38,7 +38,7 @@ void tdm__report_free(tdm__report *r)
     free(r->arms);
     free(r->title);
     tdm_runs_destroy(&r->found);
-    tdm__manifest_free(&r->manifest);
+    tdm__outline_free(&r->outline);
     *r = (tdm__report){0};
 }
 
@@ -229,7 +229,7 @@ static bool changes_results(const tdm_config *config, const char *key)
 static const char *value_of(const tdm__report *r, size_t arm, const char *key)
 {
     const tdm__report_run *run = tdm__report_first(r, arm);
-    const char *value = run ? tdm__settings_find(&run->config, key) : NULL;
+    const char *value = run ? tdm__pairs_find(&run->config, key) : NULL;
     return value ? value : "";
 }
 
@@ -263,7 +263,7 @@ tdm_status tdm__report_differences(const tdm__report *r, tdm__differences *out)
     const tdm_opt_table *const *tables;
     size_t n, capacity = 0, values = 0;
     tdm_config *config = NULL;
-    tdm__settings seen = {0};
+    tdm__pairs seen = {0};
     *out = (tdm__differences){.n_arms = r->n_arms};
     tdm_schema(&tables, &n);
     TDM_TRY(tdm_config_create(tables, n, &config));
@@ -271,14 +271,14 @@ tdm_status tdm__report_differences(const tdm__report *r, tdm__differences *out)
         const tdm__report_run *run = tdm__report_first(r, a);
         for (size_t i = 0; run && i < run->config.n; i++) {
             const char *key = run->config.list[i].key;
-            if (tdm__settings_find(&seen, key)) continue;
-            TDM_TRY(tdm__settings_add(&seen, key, ""));
+            if (tdm__pairs_find(&seen, key)) continue;
+            TDM_TRY(tdm__pairs_add(&seen, key, ""));
             if (changes_results(config, key))
                 TDM_TRY(add_difference(r, key, out, &capacity, &values));
         }
     }
 done:
-    tdm__settings_free(&seen);
+    tdm__pairs_free(&seen);
     tdm_config_destroy(&config);
     return status;
 }
@@ -294,8 +294,8 @@ const char *tdm__report_shared(const tdm__report *r, const char *key, bool of_co
 {
     const char *shared = NULL;
     for (size_t i = 0; i < r->n_runs; i++) {
-        const tdm__settings *s = of_config ? &r->runs[i].config : &r->runs[i].facts;
-        const char *value = tdm__settings_find(s, key);
+        const tdm__pairs *s = of_config ? &r->runs[i].config : &r->runs[i].facts;
+        const char *value = tdm__pairs_find(s, key);
         if (!value) continue;
         if (shared && !tdm__streq(shared, value)) return "several";
         shared = value;
@@ -313,27 +313,36 @@ static const tdm__color on_dark[] = {{66, 165, 230},  {240, 128, 60}, {40, 190, 
                                      {224, 150, 190}, {240, 180, 60}, {130, 200, 245},
                                      {185, 185, 185}, {200, 150, 95}};
 
-/* The arm's place among those that have a colour of their own. */
-static size_t own_place(const tdm__report *r, size_t arm)
+static bool in_grid(const tdm__report_arm *arm)
+{
+    return arm->of_group >= 2;
+}
+
+/* Every arm has a colour of its own; the points of a grid share one, in shades. */
+static size_t colour_place(const tdm__report *r, size_t arm)
 {
     size_t place = 0;
-    for (size_t i = 0; i < arm; i++) place += r->arms[i].of_group < 2;
+    for (size_t i = 0; i < arm; i++) {
+        const bool same = in_grid(&r->arms[arm]) && in_grid(&r->arms[i]) &&
+                          tdm__streq(r->arms[i].group, r->arms[arm].group);
+        if (same) break; /* the group's first point decides */
+        place += !in_grid(&r->arms[i]) || r->arms[i].in_group == 0;
+    }
     return place;
 }
 
 static tdm__color colour_of(const tdm__report *r, size_t arm, bool dark)
 {
     const size_t n = sizeof on_light / sizeof *on_light;
+    const tdm__color white = {255, 255, 255}, black = {0, 0, 0};
     const tdm__report_arm *a = &r->arms[arm];
-    if (a->of_group >= 2) {
-        const double share = (double)a->in_group / (double)(a->of_group - 1);
-        return tdm__color_of_value(dark ? 0.35 + 0.6 * share : 0.05 + 0.72 * share);
-    }
-    const size_t place = own_place(r, arm), round = place / n;
-    const tdm__color c = (dark ? on_dark : on_light)[place % n];
-    /* further rounds: towards the paper's opposite, so that they stay readable */
-    const tdm__color end = dark ? (tdm__color){255, 255, 255} : (tdm__color){0, 0, 0};
-    return tdm__color_mix(c, end, round ? fmin(0.25 * (double)round, 0.6) : 0);
+    const size_t place = colour_place(r, arm), round = place / n;
+    tdm__color c = (dark ? on_dark : on_light)[place % n];
+    /* further rounds: away from the paper, so that they stay readable */
+    c = tdm__color_mix(c, dark ? white : black, round ? fmin(0.25 * (double)round, 0.6) : 0);
+    if (!in_grid(a)) return c;
+    const double share = 2 * (double)a->in_group / (double)(a->of_group - 1) - 1; /* -1..1 */
+    return tdm__color_mix(c, share < 0 ? white : black, 0.55 * fabs(share));
 }
 
 void tdm__report_colours(const tdm__report *r, bool dark, tdm__str *out)

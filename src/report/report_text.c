@@ -140,7 +140,7 @@ static void number_member(tdm__json *j, const char *key, double value)
     tdm__json_number(j, value);
 }
 
-static void settings_member(tdm__json *j, const char *key, const tdm__settings *s)
+static void settings_member(tdm__json *j, const char *key, const tdm__pairs *s)
 {
     tdm__json_key(j, key);
     tdm__json_open(j, '{');

@@ -1,5 +1,5 @@
-/* report/manifest.c: see manifest.h. What is of another type than agreed counts as not said. */
-#include "report/manifest.h"
+/* report/outline.c: see outline.h. What is of another type than agreed counts as not said. */
+#include "report/outline.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,10 +21,10 @@ static tdm_status keep_member(const json_t *object, const char *key, char **out)
     return keep(json_string_value(json_object_get(object, key)), out);
 }
 
-/* ---- settings ----------------------------------------------------------------------------------
+/* ---- pairs ----------------------------------------------------------------------------------
  */
 
-tdm_status tdm__settings_add(tdm__settings *s, const char *key, const char *value)
+tdm_status tdm__pairs_add(tdm__pairs *s, const char *key, const char *value)
 {
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__grow(&s->list, &s->capacity, s->n + 1, sizeof *s->list));
@@ -36,17 +36,17 @@ done:
     return status;
 }
 
-void tdm__settings_free(tdm__settings *s)
+void tdm__pairs_free(tdm__pairs *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         free(s->list[i].key);
         free(s->list[i].value);
     }
     free(s->list);
-    *s = (tdm__settings){0};
+    *s = (tdm__pairs){0};
 }
 
-const char *tdm__settings_find(const tdm__settings *s, const char *key)
+const char *tdm__pairs_find(const tdm__pairs *s, const char *key)
 {
     for (size_t i = 0; i < s->n; i++)
         if (tdm__streq(s->list[i].key, key)) return s->list[i].value;
@@ -54,22 +54,22 @@ const char *tdm__settings_find(const tdm__settings *s, const char *key)
 }
 
 /* A value as one would write it in a configuration: texts without quotes. */
-static tdm_status add_value(tdm__settings *s, const char *key, const json_t *value)
+static tdm_status add_value(tdm__pairs *s, const char *key, const json_t *value)
 {
     char number[TDM__F64_TEXT];
-    if (json_is_string(value)) return tdm__settings_add(s, key, json_string_value(value));
+    if (json_is_string(value)) return tdm__pairs_add(s, key, json_string_value(value));
     if (json_is_number(value)) {
         tdm__f64_text(json_number_value(value), number);
-        return tdm__settings_add(s, key, number);
+        return tdm__pairs_add(s, key, number);
     }
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
     if (!text) return tdm__fail(TDM_ERR_NOMEM, "out of memory");
-    const tdm_status status = tdm__settings_add(s, key, text);
+    const tdm_status status = tdm__pairs_add(s, key, text);
     free(text);
     return status;
 }
 
-static tdm_status read_settings(json_t *object, tdm__settings *out)
+static tdm_status read_settings(json_t *object, tdm__pairs *out)
 {
     tdm_status status = TDM_OK;
     const char *key;
@@ -82,7 +82,7 @@ done:
 /* ---- arms and runs -----------------------------------------------------------------------------
  */
 
-static tdm_status read_arm(json_t *object, const char *name, size_t index, tdm__manifest_arm *out)
+static tdm_status read_arm(json_t *object, const char *name, size_t index, tdm__outline_arm *out)
 {
     tdm_status status = TDM_OK;
     if (!json_is_string(json_object_get(object, "name"))) {
@@ -109,7 +109,7 @@ static bool stays_inside(const char *path)
     return true;
 }
 
-static tdm_status read_run(json_t *object, const char *name, size_t index, tdm__manifest_run *out)
+static tdm_status read_run(json_t *object, const char *name, size_t index, tdm__outline_run *out)
 {
     tdm_status status = TDM_OK;
     const char *folder = json_string_value(json_object_get(object, "folder"));
@@ -131,7 +131,7 @@ done:
     return status;
 }
 
-static tdm_status read_lists(json_t *root, const char *name, tdm__manifest *out)
+static tdm_status read_lists(json_t *root, const char *name, tdm__outline *out)
 {
     tdm_status status = TDM_OK;
     json_t *seeds = json_object_get(root, "seeds"), *arms = json_object_get(root, "arms"),
@@ -150,7 +150,7 @@ done:
     return status;
 }
 
-tdm_status tdm__manifest_parse(const char *text, size_t size, const char *name, tdm__manifest *out)
+tdm_status tdm__outline_parse(const char *text, size_t size, const char *name, tdm__outline *out)
 {
     tdm_status status = TDM_OK;
     json_t *root = NULL;
@@ -172,13 +172,13 @@ done:
     return status;
 }
 
-void tdm__manifest_free(tdm__manifest *m)
+void tdm__outline_free(tdm__outline *m)
 {
     for (size_t i = 0; i < m->n_arms; i++) {
         free(m->arms[i].name);
         free(m->arms[i].group);
-        tdm__settings_free(&m->arms[i].set);
-        tdm__settings_free(&m->arms[i].grid);
+        tdm__pairs_free(&m->arms[i].set);
+        tdm__pairs_free(&m->arms[i].grid);
     }
     for (size_t i = 0; i < m->n_runs; i++) {
         free(m->runs[i].arm);
@@ -194,5 +194,5 @@ void tdm__manifest_free(tdm__manifest *m)
     free(m->version);
     free(m->device);
     free(m->baseline);
-    *m = (tdm__manifest){0};
+    *m = (tdm__outline){0};
 }
