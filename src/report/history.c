@@ -25,9 +25,9 @@ const tdm__series *tdm__history_find(const tdm__history *h, const tdm__series *l
 
 static void series_free(tdm__series *s)
 {
-    free(s->split);
-    free(s->task);
-    free(s->what);
+    free((void *)s->split);
+    free((void *)s->task);
+    free((void *)s->what);
     free(s->epoch);
     free(s->value);
 }
@@ -84,8 +84,7 @@ static tdm_status add_number(const line *l, tdm__series_kind kind, const char *t
                              const char *what, const json_t *value)
 {
     if (!json_is_number(value) && !json_is_null(value)) return TDM_OK;
-    const tdm__series like = {
-        .kind = kind, .split = (char *)l->split, .task = (char *)task, .what = (char *)what};
+    const tdm__series like = {.kind = kind, .split = l->split, .task = task, .what = what};
     return add_point(l->history, &like, l->epoch,
                      json_is_number(value) ? json_number_value(value) : NAN);
 }

@@ -17,7 +17,7 @@ typedef enum tdm__series_kind {
 
 typedef struct tdm__series {
     tdm__series_kind kind;
-    char *split, *task, *what;
+    const char *split, *task, *what; /* owned by the history */
     size_t n, capacity;
     double *epoch, *value; /* in the order of the file; NaN: nothing was counted */
 } tdm__series;

@@ -6,19 +6,27 @@
 
 enum { CHARTS_MOST = 60 /* of a kind: what is beyond is in the JSON */ };
 
-/* All values of a quantity, over arms, runs and both splits: what charts side by side share. */
-static tdm__range range_of(const tdm__report *r, const tdm__series *like)
+/* What is drawn of a quantity over all arms and both splits: charts side by side share it. */
+static tdm_status range_of(const tdm__report *r, const tdm__series *like, tdm__range *out)
 {
     static const char *const splits[] = {"train", "val"};
-    tdm__range range = TDM__RANGE_NONE;
-    for (size_t i = 0; i < r->n_runs; i++)
+    tdm_status status = TDM_OK;
+    const bool bands = r->n_arms <= TDM__BANDS_MOST;
+    *out = TDM__RANGE_NONE;
+    for (size_t i = 0; i < r->n_arms; i++)
         for (size_t k = 0; k < 2; k++) {
             tdm__series key = *like;
-            key.split = (char *)splits[k];
-            const tdm__series *s = tdm__history_find(&r->runs[i].history, &key);
-            for (size_t e = 0; s && e < s->n; e++) tdm__range_add(&range, s->value[e]);
+            tdm__curve c;
+            key.split = splits[k];
+            TDM_TRY(tdm__report_curve(r, i, &key, &c));
+            for (size_t e = 0; e < c.n; e++) {
+                tdm__range_add(out, bands ? c.low[e] : c.mean[e]);
+                tdm__range_add(out, bands ? c.high[e] : c.mean[e]);
+            }
+            tdm__curve_free(&c);
         }
-    return range;
+done:
+    return status;
 }
 
 static const char *split_title(const char *split)
@@ -59,6 +67,7 @@ static tdm_status add_learning(const tdm__report *r, const tdm__series **series,
 {
     tdm_status status = TDM_OK;
     size_t charts = 0;
+    tdm__range range;
     for (size_t i = 0; i < n && charts < CHARTS_MOST; i++) {
         if (!is_learning(series[i])) continue;
         for (size_t k = 0; k < n; k++) {
@@ -67,7 +76,8 @@ static tdm_status add_learning(const tdm__report *r, const tdm__series **series,
                 !tdm__streq(a->what, b->what))
                 continue;
             if (k < i) break; /* drawn with the first of its splits */
-            TDM_TRY(add_curve(r, b, split_title(b->split), range_of(r, b), out));
+            TDM_TRY(range_of(r, b, &range));
+            TDM_TRY(add_curve(r, b, split_title(b->split), range, out));
             charts++;
         }
     }

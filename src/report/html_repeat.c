@@ -24,10 +24,7 @@ static double mean_fact(const tdm__report *r, size_t arm, const char *key)
 /* The mean over epochs and runs of what training recorded. */
 static double mean_series(const tdm__report *r, size_t arm, const char *what)
 {
-    const tdm__series like = {.kind = TDM__SERIES_RUN,
-                              .split = (char *)"train",
-                              .task = (char *)"",
-                              .what = (char *)what};
+    const tdm__series like = {.kind = TDM__SERIES_RUN, .split = "train", .task = "", .what = what};
     double sum = 0;
     size_t n = 0;
     for (size_t i = 0; i < r->n_runs; i++) {
@@ -85,10 +82,8 @@ tdm_status tdm__html_costs(const tdm__report *r, tdm__str *out)
     tdm__html_legend(r, NULL, out);
     tdm__str_add(out, "<div class=\"charts\">");
     for (size_t i = 0; i < 2; i++) {
-        const tdm__series like = {.kind = TDM__SERIES_RUN,
-                                  .split = (char *)"train",
-                                  .task = (char *)"",
-                                  .what = (char *)charts[i]};
+        const tdm__series like = {
+            .kind = TDM__SERIES_RUN, .split = "train", .task = "", .what = charts[i]};
         bool any = false;
         for (size_t k = 0; k < r->n_runs; k++)
             any |= tdm__history_find(&r->runs[k].history, &like) != NULL;

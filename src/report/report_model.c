@@ -342,7 +342,9 @@ static tdm__color colour_of(const tdm__report *r, size_t arm, bool dark)
     c = tdm__color_mix(c, dark ? white : black, round ? fmin(0.25 * (double)round, 0.6) : 0);
     if (!in_grid(a)) return c;
     const double share = 2 * (double)a->in_group / (double)(a->of_group - 1) - 1; /* -1..1 */
-    return tdm__color_mix(c, share < 0 ? white : black, 0.55 * fabs(share));
+    const double to_white = dark ? 0.65 : 0.5, to_black = dark ? 0.4 : 0.6;
+    return share < 0 ? tdm__color_mix(c, white, -share * to_white)
+                     : tdm__color_mix(c, black, share * to_black);
 }
 
 void tdm__report_colours(const tdm__report *r, bool dark, tdm__str *out)
