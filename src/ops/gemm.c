@@ -71,7 +71,10 @@ static void arg_stride(tdm__kernel *k, bool trans, uint64_t rows, uint64_t colum
 tdm_status tdm__gemm_prepare(tdm__build *b, const tdm__gemm *g)
 {
     tdm__kernel *k = tdm__emit(b, FILE_CL, "gemm", "");
-    tdm__arg_in(k, g->a);
+    if (g->a == TDM__GEMM_WORKSPACE)
+        tdm__arg_workspace(k, 0, sizeof(float));
+    else
+        tdm__arg_in(k, g->a);
     tdm__arg_in(k, g->b);
     tdm__arg_out(k, 0);
     tdm__arg_epilogue(k, g->bias);

@@ -128,10 +128,14 @@ tdm_status tdm__conv_winograd_filter_prepare(tdm__build *b, const tdm__conv *c);
 /* ---- a plain matrix product by CLBlast (im2col.c) ----------------------------------------------
  */
 
-/* 1x1, stride 1: a plain product. */
+/* 1x1 without padding: a plain product, after a copy of the pixels that a stride leaves. */
 bool tdm__conv_pointwise_can_run(const tdm__conv *c);
+uint64_t tdm__conv_pointwise_filter_workspace(const tdm__conv *c);
 tdm_status tdm__conv_pointwise_filter_prepare(tdm__build *b, const tdm__conv *c);
 
+/* A launch: of `images` images of input 0 from `first` on, the inputs of every pixel of the result as a
+ * row (R S C) at the start of the workspace. */
+void tdm__conv_emit_im2col(tdm__build *b, const tdm__conv *c, uint64_t first, uint64_t images);
 bool tdm__conv_im2col_can_run(const tdm__traits *traits, const tdm__conv *c);
 uint64_t tdm__conv_im2col_workspace(const tdm__conv *c);
 tdm_status tdm__conv_im2col_to_small(tdm__build *b, const tdm__conv *c, int bias);

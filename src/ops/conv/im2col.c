@@ -49,16 +49,15 @@ static void arg_geometry(tdm__kernel *k, const tdm__conv *c, uint64_t image)
         for (int j = 0; j < 2; j++) tdm__arg_i32(k, pairs[i][j]);
 }
 
-/* cols of `images` images of input 0 from `first` on. */
-static void emit_im2col(tdm__build *b, const tdm__conv *c, const columns *s, uint64_t first,
-                        uint64_t images)
+void tdm__conv_emit_im2col(tdm__build *b, const tdm__conv *c, uint64_t first, uint64_t images)
 {
+    const columns s = columns_of(c);
     tdm__kernel *k = tdm__emit(b, FILE_CL, "conv_im2col", "");
     tdm__arg_in(k, 0);
     tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_rows(b, k, images * (uint64_t)c->small[0], (uint64_t)(c->small[1] * c->c));
     arg_geometry(k, c, first);
-    tdm__cost(k, 0, 8.0 * (double)(images * s->pixels * s->width));
+    tdm__cost(k, 0, 8.0 * (double)(images * s.pixels * s.width));
 }
 
 static tdm__view at(tdm__view view, uint64_t elements)
@@ -74,7 +73,7 @@ tdm_status tdm__conv_im2col_to_small(tdm__build *b, const tdm__conv *c, int bias
     const float beta = tdm__build_io(b)->accumulate ? 1.0f : 0.0f;
     for (uint64_t i = 0; i < n; i += s.images) {
         const uint64_t images = n - i < s.images ? n - i : s.images;
-        emit_im2col(b, c, &s, i, images);
+        tdm__conv_emit_im2col(b, c, i, images);
         tdm__emit_clblast_gemm(b, false, false, images * s.pixels, k, s.width, 1.0f,
                                tdm__build_workspace(b, 0), s.width, tdm__build_in(b, 1), k, beta,
                                at(tdm__build_out(b, 0), i * s.pixels * k), k);
@@ -112,7 +111,7 @@ tdm_status tdm__conv_im2col_filter(tdm__build *b, const tdm__conv *c)
     const bool accumulate = tdm__build_io(b)->accumulate;
     for (uint64_t i = 0; i < n; i += s.images) {
         const uint64_t images = n - i < s.images ? n - i : s.images;
-        emit_im2col(b, c, &s, i, images);
+        tdm__conv_emit_im2col(b, c, i, images);
         tdm__emit_clblast_gemm(b, true, false, s.width, k, images * s.pixels, 1.0f,
                                tdm__build_workspace(b, 0), s.width,
                                at(tdm__build_in(b, 1), i * s.pixels * k), k,

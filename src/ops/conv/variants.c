@@ -256,9 +256,9 @@ static tdm_status filter_winograd_prepare(tdm__build *b)
 
 static bool filter_pointwise_can_run(const tdm__traits *traits, const tdm__io *io)
 {
-    (void)traits;
     tdm__conv c = filter_of(io);
-    return tdm__conv_pointwise_can_run(&c);
+    return tdm__conv_pointwise_can_run(&c) &&
+           tdm__conv_pointwise_filter_workspace(&c) <= traits->max_allocation;
 }
 
 /* Narrower products are limited by packing the images. */
@@ -271,7 +271,9 @@ static bool filter_pointwise_prefer(const tdm__traits *traits, const tdm__io *io
 static uint64_t filter_pointwise_workspace(const tdm__traits *traits, const tdm__io *io)
 {
     (void)traits;
-    return io->n_out == 2 ? tdm__channel_sum_workspace(&io->in[1]) : 0;
+    tdm__conv c = filter_of(io);
+    return or_instead(tdm__conv_pointwise_filter_workspace(&c),
+                      io->n_out == 2 ? tdm__channel_sum_workspace(&io->in[1]) : 0);
 }
 
 static tdm_status filter_pointwise_prepare(tdm__build *b)
