@@ -47,6 +47,9 @@ typedef struct tdm_task_report {
     const char *name;
     double loss, weight; /* weight: factor in the total now; loss: NaN when samples is 0 */
     uint64_t samples;    /* of the task's batches */
+    /* Training: loss over that of the first epoch; mean (root of the mean square) norm of its gradient
+     * of the shared parameters, where balancing combines gradients. NaN: not known. */
+    double loss_ratio, gradient_norm;
     size_t n_metrics;
     const tdm_metric_value *metrics;
     /* Accuracy of each part (tasks.NAME.parts); NaN: nothing was counted. Valid until the next
@@ -59,6 +62,14 @@ typedef struct tdm_task_report {
     const double *confusion; /* n_classes * n_classes counts, a row a label, a column an answer */
 } tdm_task_report;
 
+/* How the tasks' gradients of the shared parameters went together, means over an epoch's steps. */
+typedef struct tdm_balance_report {
+    const double *cosines; /* n_tasks * n_tasks, by position in the epoch's report */
+    double conflict_share; /* of the pairs of tasks, steps together: negative cosine */
+    double condition_log10;  /* of the condition number of the gradients' Gram matrix; at most 16 */
+    double stationary_share; /* of the steps: the method had no solution */
+} tdm_balance_report;
+
 /* One pass over one split. Pointers are valid during the callback, or until the owner goes. */
 typedef struct tdm_epoch_report {
     int64_t epoch, epochs; /* from 1 */
@@ -69,6 +80,7 @@ typedef struct tdm_epoch_report {
     bool best; /* val: the best so far */
     size_t n_tasks;
     const tdm_task_report *tasks;
+    const tdm_balance_report *balance; /* NULL: gradients are not combined */
 } tdm_epoch_report;
 
 /* The report as the JSON object of metrics.jsonl, without a newline. free(*out). */

@@ -182,11 +182,54 @@ static void show_epoch(const tdm_epoch_report *r)
     free(line);
 }
 
+/* ---- balancing: a table after each epoch of training
+ * ---------------------------------------------- */
+
+static bool is_balanced(const tdm_epoch_report *r)
+{
+    bool any = r->balance != NULL;
+    for (size_t t = 0; t < r->n_tasks; t++) any |= r->tasks[t].weight != 1;
+    return any && r->n_tasks > 1 && !strcmp(r->split, "train");
+}
+
+/* Weight, loss against the first epoch's, norm of the gradient, its cosines with the other tasks'.
+ */
+static void show_balance(const tdm_epoch_report *r)
+{
+    enum { COLUMN = 10, COSINES = 8 }; /* more tasks than that do not fit a line */
+    char number[NUMBER], *text;
+    size_t size;
+    int first = (int)strlen("balance");
+    FILE *out = cli_memory(&text, &size);
+    for (size_t t = 0; t < r->n_tasks; t++)
+        if ((int)strlen(r->tasks[t].name) > first) first = (int)strlen(r->tasks[t].name);
+    fprintf(out, "  %-*s%*s%*s", first, "balance", COLUMN, "weight", COLUMN, "loss/1st");
+    if (r->balance) fprintf(out, "%*s  cosines", COLUMN, "gradient");
+    for (size_t t = 0; t < r->n_tasks; t++) {
+        const tdm_task_report *task = &r->tasks[t];
+        fprintf(out, "\n  %-*s", first, task->name);
+        fprintf(out, "%*s", COLUMN, number_text(task->weight, number));
+        fprintf(out, "%*s", COLUMN, number_text(task->loss_ratio, number));
+        if (!r->balance) continue;
+        fprintf(out, "%*s", COLUMN, number_text(task->gradient_norm, number));
+        for (size_t k = 0; k < r->n_tasks && k < COSINES; k++)
+            fprintf(out, " %6.3f", r->balance->cosines[t * r->n_tasks + k]);
+    }
+    if (r->balance)
+        fprintf(out, "\n  conflicts %.0f%%, condition 10^%.1f%s", 100 * r->balance->conflict_share,
+                r->balance->condition_log10,
+                r->balance->stationary_share > 0 ? ", some steps without a solution" : "");
+    fclose(out);
+    cli_note("%s", text);
+    free(text);
+}
+
 static void on_epoch(void *user, const tdm_epoch_report *r)
 {
     cli_progress *progress = user;
     progress->last = now();
     show_epoch(r);
+    if (is_balanced(r)) show_balance(r);
     if (!strcmp(r->split, "test")) {
         free(progress->table);
         progress->table = cli_report_table(r);

@@ -1,7 +1,8 @@
 /* task/balancer.c: what a balancing method remembers, and the numbers that it gives the device.
  *
  * The memory is an array of floats, so that saving and loading it loses nothing:
- *     epochs seen; per task: p and q of ops/task_weights.c; two rows of history.
+ *     epochs seen, whether weights have moved; per task: p and q of ops/task_weights.c; two rows of
+ *     history; the first epoch's loss; the weight that was last reported.
  * The history of DWA is the mean losses of the last epoch and of the one before, of DTP the running
  * average of the indicator. */
 #include <math.h>
@@ -11,7 +12,8 @@
 #include "base/mem.h"
 #include "task/balance_internal.h"
 
-enum { P, Q, HISTORY, OLDER, ROWS };
+enum { P, Q, HISTORY, OLDER, FIRST, WATCHED, ROWS };
+enum { EPOCHS, MOVED, HEAD }; /* before the rows */
 
 struct tdm__balancer {
     tdm_device *device;
@@ -19,14 +21,14 @@ struct tdm__balancer {
     const tdm__task *tasks;
     size_t n;
     tdm__buffer given, factors;
-    float *state;     /* 1 + ROWS n */
+    float *state;     /* HEAD + ROWS n */
     float *last_step; /* factors as read */
     double *work;     /* 3 n */
 };
 
 static float *row(const tdm__balancer *b, int k)
 {
-    return b->state + 1 + (size_t)k * b->n;
+    return b->state + HEAD + (size_t)k * b->n;
 }
 
 static tdm_status upload(tdm__balancer *b)
@@ -52,6 +54,7 @@ tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
     for (size_t i = 0; i < n; i++) {
         row(b, P)[i] = balance->kind == TDM__BALANCE_STCH ? (float)tasks[i].weight : 1;
         row(b, HISTORY)[i] = row(b, OLDER)[i] = NAN;
+        row(b, FIRST)[i] = row(b, WATCHED)[i] = NAN;
         b->last_step[i] = 1;
     }
     TDM_TRY(tdm__buffer_create(device, 2 * n * sizeof(float), true, "balancing", &b->given));
@@ -124,7 +127,9 @@ static void end_dtp(tdm__balancer *b, const double *kpis)
 
 tdm_status tdm__balancer_epoch(tdm__balancer *b, const double *losses, const double *kpis)
 {
-    b->state[0] += 1;
+    b->state[EPOCHS] += 1;
+    for (size_t i = 0; i < b->n; i++)
+        if (isnan(row(b, FIRST)[i])) row(b, FIRST)[i] = (float)losses[i];
     switch (b->spec->kind) {
     case TDM__BALANCE_DWA:
         end_dwa(b, losses);
@@ -133,7 +138,7 @@ tdm_status tdm__balancer_epoch(tdm__balancer *b, const double *losses, const dou
         end_dtp(b, kpis);
         return upload(b);
     case TDM__BALANCE_STCH:
-        if ((int64_t)b->state[0] != b->spec->stch_warmup) return TDM_OK;
+        if ((int64_t)b->state[EPOCHS] != b->spec->stch_warmup) return TDM_OK;
         for (size_t i = 0; i < b->n; i++) /* a reference of 0 would stay unknown */
             row(b, Q)[i] = isfinite(losses[i]) ? fmaxf((float)losses[i], 1e-20f) : 1;
         return upload(b);
@@ -187,9 +192,37 @@ tdm_status tdm__balancer_weight(const tdm__balancer *b, size_t task, tdm__flat *
     return status;
 }
 
+double tdm__balancer_first_loss(const tdm__balancer *b, size_t task)
+{
+    return row(b, FIRST)[task];
+}
+
+void tdm__balancer_watch(tdm__balancer *b, const double *weights)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        float *last = &row(b, WATCHED)[i];
+        if (!isnan(*last) && fabs((double)*last - weights[i]) > 1e-6 * fabs(weights[i]))
+            b->state[MOVED] = 1;
+        *last = (float)weights[i];
+    }
+}
+
+const char *tdm__balancer_inactive(const tdm__balancer *b)
+{
+    const tdm__balance *s = b->spec;
+    const bool plain = s->kind == TDM__BALANCE_EQUAL || s->kind == TDM__BALANCE_FIXED;
+    if (b->state[EPOCHS] < 3) return NULL;
+    if (s->kind == TDM__BALANCE_STCH && (int64_t)b->state[EPOCHS] <= s->stch_warmup)
+        return "the run ended within balance.stch_warmup";
+    if (b->state[MOVED] > 0) return NULL;
+    if (plain && (s->combine.kind == TDM__COMBINE_NONE || s->combine.kind == TDM__COMBINE_GRADDROP))
+        return NULL; /* their weights are not meant to move */
+    return b->n == 1 ? "there is one task" : "the tasks' weights were the same in all epochs";
+}
+
 size_t tdm__balancer_size(const tdm__balancer *b)
 {
-    return 1 + ROWS * b->n;
+    return HEAD + ROWS * b->n;
 }
 
 void tdm__balancer_export(const tdm__balancer *b, float *out)

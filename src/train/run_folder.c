@@ -1,6 +1,7 @@
 /* train/run_folder.c: the run folder's text files and event file. */
 #include "train/run_folder.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,26 @@ static void classes_json(tdm__json *j, const tdm_task_report *task)
     tdm__json_close(j, ']');
 }
 
+/* How the tasks' gradients went together. */
+static void balance_json(tdm__json *j, const tdm_epoch_report *r)
+{
+    const tdm_balance_report *b = r->balance;
+    tdm__json_key(j, "balance");
+    tdm__json_open(j, '{');
+    number(j, "conflict_share", b->conflict_share);
+    number(j, "condition_log10", b->condition_log10);
+    number(j, "stationary_share", b->stationary_share);
+    tdm__json_key(j, "cosines"); /* in the order of the tasks */
+    tdm__json_open(j, '[');
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        tdm__json_open(j, '[');
+        for (size_t k = 0; k < r->n_tasks; k++) tdm__json_number(j, b->cosines[i * r->n_tasks + k]);
+        tdm__json_close(j, ']');
+    }
+    tdm__json_close(j, ']');
+    tdm__json_close(j, '}');
+}
+
 void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
 {
     tdm__json_key(j, "epoch");
@@ -151,6 +172,8 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
         tdm__json_open(j, '{');
         number(j, "loss", task->loss);
         number(j, "weight", task->weight);
+        if (!isnan(task->loss_ratio)) number(j, "loss_ratio", task->loss_ratio);
+        if (!isnan(task->gradient_norm)) number(j, "gradient_norm", task->gradient_norm);
         tdm__json_key(j, "samples");
         tdm__json_uint(j, task->samples);
         tdm__json_key(j, "metrics");
@@ -168,6 +191,7 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
         tdm__json_close(j, '}');
     }
     tdm__json_close(j, '}');
+    if (r->balance) balance_json(j, r);
 }
 
 tdm_status tdm_epoch_report_json(const tdm_epoch_report *report, char **out)
@@ -212,6 +236,18 @@ static tdm_status add_scalar(tdm__run_folder *run, const tdm_epoch_report *r, co
     return status;
 }
 
+static tdm_status add_cosine(tdm__run_folder *run, const tdm_epoch_report *r, size_t i, size_t k)
+{
+    tdm__str what = {0};
+    tdm__str_addf(&what, "cosine.%s.%s", r->tasks[i].name, r->tasks[k].name);
+    tdm_status status = tdm__str_status(&what);
+    if (!status)
+        status = add_scalar(run, r, "balance", tdm__str_text(&what),
+                            r->balance->cosines[i * r->n_tasks + k]);
+    tdm__str_free(&what);
+    return status;
+}
+
 static tdm_status write_events(tdm__run_folder *run, const tdm_epoch_report *r)
 {
     tdm_status status = TDM_OK;
@@ -223,9 +259,19 @@ static tdm_status write_events(tdm__run_folder *run, const tdm_epoch_report *r)
         const tdm_task_report *task = &r->tasks[t];
         TDM_TRY(add_scalar(run, r, task->name, "loss", task->loss));
         TDM_TRY(add_scalar(run, r, task->name, "weight", task->weight));
+        if (!isnan(task->loss_ratio))
+            TDM_TRY(add_scalar(run, r, task->name, "loss_ratio", task->loss_ratio));
+        if (!isnan(task->gradient_norm))
+            TDM_TRY(add_scalar(run, r, task->name, "gradient_norm", task->gradient_norm));
         for (size_t m = 0; m < task->n_metrics; m++)
             TDM_TRY(add_scalar(run, r, task->name, task->metrics[m].name, task->metrics[m].value));
     }
+    if (r->balance) {
+        TDM_TRY(add_scalar(run, r, "balance", "conflict_share", r->balance->conflict_share));
+        TDM_TRY(add_scalar(run, r, "balance", "condition_log10", r->balance->condition_log10));
+    }
+    for (size_t i = 0; r->balance && i < r->n_tasks; i++)
+        for (size_t k = i + 1; k < r->n_tasks; k++) TDM_TRY(add_cosine(run, r, i, k));
     TDM_TRY(tdm__tfevents_flush(run->events));
 done:
     return status;

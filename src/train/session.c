@@ -4,6 +4,7 @@
 #include <tandem/pipeline.h>
 
 #include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -413,17 +414,6 @@ done:
     return status;
 }
 
-/* Of the task's loss in the total; of its gradient, on the epoch's average, where these are
- * combined.
- */
-static tdm_status task_weight(tdm__session *s, size_t task, double *out)
-{
-    const tdm_status status = tdm__balancer_weight(s->balancer, task, s->flat, out);
-    const tdm__gradients_report *r = s->gradients ? tdm__gradients_get_report(s->gradients) : NULL;
-    if (r && r->steps > 0) *out *= r->weights[task];
-    return status;
-}
-
 static bool takes_part(const tdm__streams *streams, size_t task)
 {
     for (size_t i = 0; i < streams->n; i++)
@@ -444,7 +434,7 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
         tdm_metric_value *values = metrics + t * TDM__TASK_METRICS;
         double weight = 1;
         if (!takes_part(&s->streams[purpose], t)) continue;
-        TDM_TRY(task_weight(s, t, &weight));
+        TDM_TRY(tdm__session_weight(s, t, &weight));
         for (size_t m = 0; m < task->n_metrics; m++)
             values[m] = (tdm_metric_value){
                 task->metrics[m]->name, tdm__meter_metric(meter, t, task->metrics[m]),
@@ -453,11 +443,14 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
         *report = (tdm_task_report){.name = task->name,
                                     .loss = tdm__meter_loss(meter, t),
                                     .weight = weight,
+                                    .loss_ratio = NAN,
+                                    .gradient_norm = NAN,
                                     .samples = (uint64_t)tdm__meter_samples(meter, t),
                                     .n_metrics = task->n_metrics,
                                     .metrics = values};
         report->parts = tdm__meter_parts(meter, t, &report->n_parts);
     }
+    if (purpose == TDM__FOR_TRAINING) tdm__session_tell_balance(s, tasks, n, out);
     out->total = tdm__meter_total_loss(meter);
     out->n_tasks = n;
     out->tasks = tasks;

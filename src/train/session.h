@@ -68,6 +68,7 @@ typedef struct tdm__session {
     tdm__balancer *balancer;
     tdm__gradients *gradients; /* NULL: they are not combined */
     const char **task_names;
+    tdm_balance_report balance_report;
     tdm__model *model;
     tdm__flat *flat;
     tdm__freezing freezing;
@@ -113,6 +114,13 @@ tdm_status tdm__session_run(tdm__session *session, tdm__step_plan *plan, const t
  * caller's: n_tasks tasks, n_tasks * TDM__TASK_METRICS metric values. */
 tdm_status tdm__session_report(tdm__session *session, tdm__purpose purpose, tdm_task_report *tasks,
                                tdm_metric_value *metrics, tdm_epoch_report *out);
+
+/* balancing.c: the factor of a task's loss in the total, and of its gradient, on the epoch's average,
+ * where these are combined. */
+tdm_status tdm__session_weight(tdm__session *session, size_t task, double *out);
+/* Fills what training knows of the tasks' balance into n reports about them and the epoch's. */
+void tdm__session_tell_balance(tdm__session *session, tdm_task_report *tasks, size_t n,
+                               tdm_epoch_report *out);
 
 /* Opens the splits of data.path, with NULL for those that do not exist. */
 tdm_status tdm__open_splits(const tdm_config *config, tdm_split *splits[TDM__SPLITS]);

@@ -314,6 +314,7 @@ static tdm_status run_epochs(tdm_trainer *t)
     if (t->reason == TDM_STOP_REQUESTED || t->reason == TDM_STOP_TIME)
         TDM_TRY(tdm__trainer_save_state(t));
     if (t->reason == TDM_STOP_NONE) t->reason = TDM_STOP_EPOCHS;
+    if (t->reason == TDM_STOP_EPOCHS) tdm__trainer_tell_inactive(t);
 done:
     return status;
 }

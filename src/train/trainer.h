@@ -44,6 +44,8 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
 tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, bool *finished);
 /* balancing.c: what the method of balancing learns from an epoch of training. */
 tdm_status tdm__trainer_end_balancing(tdm_trainer *t, const tdm_epoch_report *train);
+/* Warns when it did nothing in the whole run. */
+void tdm__trainer_tell_inactive(tdm_trainer *t);
 /* Freezes and unfreezes what is due where the run stands (train.unfreeze), and proves that what
  * stood still until now did. `first`: nothing stood still yet. */
 tdm_status tdm__trainer_freeze(tdm_trainer *t, bool first);

@@ -253,6 +253,67 @@ START_TEST(combined_gradients_learn_and_resume)
 }
 END_TEST
 
+/* Each line of training holds what the gradients did. */
+START_TEST(gradients_are_diagnosed)
+{
+    support_ok(
+        TRAIN(output("a"), "train.epochs=2", "balance.kind=pcgrad", "train.tensorboard=true"));
+    char *path = support_path(run_path("a"), "metrics.jsonl"), *text;
+    size_t size;
+    int lines = 0;
+    text = support_read(path, &size);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *o = NULL;
+        support_ok(tdm__json_parse(line, strlen(line), "metrics.jsonl", &o));
+        const json_t *b = json_object_get(o, "balance"), *cosines = json_object_get(b, "cosines");
+        const bool train = !strcmp(json_string_value(json_object_get(o, "split")), "train");
+        ck_assert((b != NULL) == train);
+        if (train) {
+            const double share = json_number_value(json_object_get(b, "conflict_share")),
+                         cosine = json_number_value(json_array_get(json_array_get(cosines, 0), 1));
+            ck_assert(share >= 0 && share <= 1);
+            ck_assert(fabs(cosine) > 0 && fabs(cosine) < 1);
+            ck_assert_double_ge(json_number_value(json_object_get(b, "condition_log10")), 0);
+            lines++;
+        }
+        json_decref(o);
+    }
+    ck_assert_int_eq(lines, 2);
+    ck_assert_double_eq(logged("a", 1, "class", "loss_ratio"), 1);
+    ck_assert_double_eq_tol(logged("a", 2, "class", "loss_ratio"),
+                            logged("a", 2, "class", "loss") / logged("a", 1, "class", "loss"),
+                            1e-6);
+    ck_assert_double_gt(logged("a", 2, "recon", "gradient_norm"), 0);
+    free(text);
+    free(path);
+}
+END_TEST
+
+static int warnings;
+
+static void count_warnings(void *user, tdm_log_level level, const char *message)
+{
+    (void)user;
+    warnings += level == TDM_LOG_WARN && strstr(message, "had no effect") != NULL;
+}
+
+/* A method whose weights never move is reported; one that works is not. */
+START_TEST(what_has_no_effect_is_said)
+{
+    tdm_set_log(count_warnings, NULL, TDM_LOG_WARN);
+    warnings = 0;
+    support_ok(TRAIN(output("a"), "train.epochs=3", "balance.kind=dwa"));
+    ck_assert_int_eq(warnings, 0);
+    support_ok(TRAIN(output("b"), "train.epochs=3", "balance.kind=uncertainty", "optim.lr=1e-30"));
+    ck_assert_int_eq(warnings, 1);
+    support_ok(TRAIN(output("c"), "train.epochs=3", "balance.kind=stch", "balance.stch_warmup=3"));
+    ck_assert_int_eq(warnings, 2);
+    support_ok(TRAIN(output("d"), "train.epochs=3", "balance.kind=equal"));
+    ck_assert_int_eq(warnings, 2);
+    tdm_set_log(NULL, NULL, TDM_LOG_WARN);
+}
+END_TEST
+
 /* ---- runs --------------------------------------------------------------------------------------
  */
 
@@ -304,6 +365,8 @@ int main(void)
     tcase_add_test(tc, the_mean_by_rows_is_the_sum);
     tcase_add_test(tc, losses_are_weighed_before);
     tcase_add_loop_test(tc, combined_gradients_learn_and_resume, 0, COMBINING);
+    tcase_add_test(tc, gradients_are_diagnosed);
+    tcase_add_test(tc, what_has_no_effect_is_said);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
     tcase_add_test(tc, a_loss_that_is_not_finite_is_named);
