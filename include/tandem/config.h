@@ -39,8 +39,11 @@ enum {
     TDM_OPT_MIN_OPEN = 4,  /* value > min */
     TDM_OPT_MAX_OPEN = 8,  /* value < max */
     TDM_OPT_REQUIRED = 16, /* no default: must be given */
-    TDM_OPT_RUNTIME = 32   /* does not change results (paths, workers, progress): left out of the
+    TDM_OPT_RUNTIME = 32,  /* does not change results (paths, workers, progress): left out of the
                               hash that identifies a run */
+    TDM_OPT_SETTINGS = 64  /* TDM_OPT_STRINGS of "key=value" texts for another configuration, which
+                              YAML may also write as a mapping: {optim.lr: 0.1, optim: {kind: sgd}}.
+                              A mapping adds to what is there, key by key; a list replaces it */
 };
 
 typedef struct tdm_opt_spec {

@@ -136,6 +136,10 @@ void tdm__stages_forget(tdm_config *config, const char *key);
 
 /* The spec of a full key, an exact one before a wildcard; NULL when there is none. */
 const tdm_opt_spec *tdm__spec_find(const tdm_config *config, const char *key);
+/* The spec of TDM_OPT_SETTINGS that `key` goes on below: "arms.a.set.optim.lr" belongs to "arms.*.set".
+ * *rest points into key, behind the spec's part and its dot. NULL when there is none. */
+const tdm_opt_spec *tdm__spec_settings(const tdm_config *config, const char *key,
+                                       const char **rest);
 /* "optim" is a section when some key is "optim.lr". */
 bool tdm__spec_is_section(const tdm_config *config, const char *key);
 /* True when names may be chosen freely right under `prefix`. */

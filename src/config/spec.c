@@ -82,6 +82,19 @@ const tdm_opt_spec *tdm__spec_find(const tdm_config *config, const char *key)
     return skip ? tdm__spec_find(config, key + skip) : spec;
 }
 
+const tdm_opt_spec *tdm__spec_settings(const tdm_config *config, const char *key, const char **rest)
+{
+    const tdm_opt_spec *spec;
+    for (size_t k = 0; (spec = spec_at(config, k)); k++) {
+        if (!(spec->flags & TDM_OPT_SETTINGS) || match_key(spec->key, key) != MATCH_BELOW) continue;
+        tdm__segments s = {spec->key, key, 0, 0};
+        while (tdm__segments_next(&s)) continue;
+        *rest = s.key;
+        return spec;
+    }
+    return NULL;
+}
+
 bool tdm__spec_is_section(const tdm_config *config, const char *key)
 {
     if (find_match(config, key, MATCH_SECTION)) return true;
