@@ -53,6 +53,9 @@ typedef struct tdm_device_spec {
     tdm_device_type type;   /* TDM_DEVICE_ANY: any */
     tdm_kernel_style style; /* also forced by TANDEM_KERNEL_STYLE=cpu|gpu when AUTO */
     bool profile;           /* queues with profiling, for --profile and bench */
+    unsigned units;         /* compute units to use, of those the device has: the device is partitioned
+                               (several processes can share its threads); 0: all. A driver that cannot
+                               partition gives the whole device, and the log says so */
     uint64_t memory_limit;  /* bytes that buffers may take; 0: all of the device's memory. Training
                                plans compute values again instead of keeping them to stay within */
 } tdm_device_spec;

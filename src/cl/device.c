@@ -57,6 +57,25 @@ done:
     return status;
 }
 
+/* Replaces device->id by a part of the device with so many compute units. Nothing else is asked of
+ * the part: results do not depend on the number of units, and its memory is the whole device's. */
+static void partition(tdm_device *device, unsigned units)
+{
+    const cl_device_partition_property wanted[] = {CL_DEVICE_PARTITION_BY_COUNTS,
+                                                   (cl_device_partition_property)units,
+                                                   CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
+    if (units == 0 || units >= device->info.compute_units) return;
+    const cl_int code = clCreateSubDevices(device->id, wanted, 1, &device->part, NULL);
+    if (code) {
+        device->part = NULL;
+        tdm__log(TDM_LOG_WARN, "device.units = %u: %s cannot be partitioned (%s): all %u are used",
+                 units, device->info.name, tdm__cl_code_name(code), device->info.compute_units);
+        return;
+    }
+    device->id = device->part;
+    device->info.compute_units = units;
+}
+
 static tdm_status open_queues(tdm_device *device)
 {
     cl_int code;
@@ -118,6 +137,7 @@ tdm_status tdm_device_open(const tdm_device_spec *spec, tdm_device **out)
     device->profiling = spec->profile;
     tdm__log(TDM_LOG_INFO, "device %u:%u %s (%s)", device->info.platform, device->info.device,
              device->info.name, device->info.platform_name);
+    partition(device, spec->units);
     status = set_up(device, spec->style, spec->memory_limit);
     if (status)
         status = tdm__context(status, "device %u:%u %s", device->info.platform, device->info.device,
@@ -146,6 +166,7 @@ void tdm_device_destroy(tdm_device **pointer)
     if (device->compute) clReleaseCommandQueue(device->compute);
     if (device->transfer) clReleaseCommandQueue(device->transfer);
     if (device->context) clReleaseContext(device->context);
+    if (device->part) clReleaseDevice(device->part);
     tdm__mutex_destroy(&device->memory_lock);
     tdm__mutex_destroy(&device->blas_lock);
     free(device->staging);

@@ -106,7 +106,7 @@ typedef struct tdm__pending {
 
 typedef struct tdm__span {
     const char *name, *op, *variant; /* op, variant: NULL where no operation asked for it */
-    double begin, end; /* seconds: host clock, or the device's when from_device */
+    double begin, end;               /* seconds: host clock, or the device's when from_device */
     double flops, bytes;
     tdm__lane lane;
     bool from_device;
@@ -147,7 +147,8 @@ struct tdm_device {
     tdm_device_info info;
     tdm__traits traits;
     cl_platform_id platform;
-    cl_device_id id;
+    cl_device_id id;   /* of the device, or of `part` */
+    cl_device_id part; /* a sub-device that is ours to release; NULL: the whole device */
     cl_context context;
     cl_command_queue compute, transfer; /* in order, each */
     bool profiling;
@@ -164,7 +165,6 @@ struct tdm_device {
     tdm__program **programs;
     size_t n_programs, programs_capacity;
     tdm__device_stats stats;
-
 
     tdm__profile profile;
 

@@ -16,6 +16,9 @@ static const cli_option device_options[] = {
     {"platform", "P", "only of this platform: its index or part of its name", CLI_SET,
      "device.platform"},
     {"device-type", "T", "only gpu, cpu or accelerator", CLI_SET, "device.type"},
+    {"device-units", "N",
+     "use N of the device's compute units (threads of a CPU), where it can be partitioned", CLI_SET,
+     "device.units"},
     {"memory-limit", "SIZE",
      "bytes that device buffers may take, e.g. 512MiB or 2G; training computes values again "
      "instead of keeping them to stay within",

@@ -77,6 +77,8 @@ static const tdm_opt_spec device_specs[] = {
      .help = "only devices of this type"},
     {"device.style", TDM_OPT_ENUM, "auto", TDM_OPT_RUNTIME, .choices = "auto|cpu|gpu",
      .help = "kernel style; auto: by the device's type"},
+    {"device.units", TDM_OPT_INT, "0", TDM_OPT_MIN | TDM_OPT_MAX | TDM_OPT_RUNTIME, 0, 1 << 20,
+     .help = "compute units (threads of a CPU) to use of the device; 0: all"},
     {"device.memory_limit", TDM_OPT_STRING, "", TDM_OPT_RUNTIME,
      .help = "bytes that buffers may take (512MiB, 2G); values are computed again to stay within"},
 };
@@ -127,7 +129,10 @@ tdm_status tdm_device_spec_read(const tdm_config *config, tdm_device_spec *out)
     if (!strcmp(style, "cpu")) out->style = TDM_STYLE_CPU;
     if (!strcmp(style, "gpu")) out->style = TDM_STYLE_GPU;
     const char *profile, *limit;
+    int64_t units;
     bool ops;
+    TDM_TRY(tdm_config_int(config, "device.units", &units));
+    out->units = (unsigned)units;
     TDM_TRY(tdm_config_string(config, "device.memory_limit", &limit));
     if (*limit && (!tdm__parse_bytes(limit, &out->memory_limit) || !out->memory_limit))
         TDM_TRY(
