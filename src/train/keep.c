@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
+#include "data/identity.h"
 #include "train/lines.h"
 #include "train/trainer.h"
 
@@ -121,6 +123,40 @@ static void add_machine(tdm_trainer *t, tdm__json *j)
     tdm__json_key(j, "process_peak_bytes"), tdm__json_uint(j, tdm__peak_rss());
 }
 
+/* The data's content and how many samples of it each split has. */
+static tdm_status add_data(tdm_trainer *t, tdm__json *j)
+{
+    tdm__data_identity identity;
+    const char *path;
+    tdm_status status = tdm_config_string(t->config, "data.path", &path);
+    if (!status) status = tdm__data_identify(path, &identity);
+    if (status) return tdm__context(status, "summary.json: data");
+    tdm__json_key(j, "data"), tdm__json_open(j, '{');
+    tdm__json_key(j, "path"), tdm__json_string(j, path);
+    tdm__json_key(j, "hash"), tdm__json_string(j, identity.hash);
+    tdm__json_key(j, "files"), tdm__json_uint(j, identity.files);
+    tdm__json_key(j, "bytes"), tdm__json_uint(j, identity.bytes);
+    tdm__json_key(j, "samples"), tdm__json_open(j, '{');
+    for (int i = 0; i < TDM__SPLITS; i++) {
+        if (!t->splits[i]) continue;
+        tdm__json_key(j, tdm__split_names[i]);
+        tdm__json_uint(j, tdm_split_length(t->splits[i]));
+    }
+    tdm__json_close(j, '}');
+    tdm__json_close(j, '}');
+    return TDM_OK;
+}
+
+/* Which program: other builds may round differently. */
+static tdm_status add_program(tdm__json *j)
+{
+    char hash[TDM__HASH_HEX];
+    const tdm_status status = tdm__hash_file_hex("/proc/self/exe", hash);
+    if (status) return status;
+    tdm__json_key(j, "binary"), tdm__json_string(j, hash);
+    return TDM_OK;
+}
+
 /* Which algorithms ran: with the same ones (tune.file: the folder's tuning.json) and the rest
  * equal, a run repeats to the same bits. */
 static void add_tuning(const tdm__chooser *c, tdm__json *j)
@@ -160,9 +196,8 @@ done:
 tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *test)
 {
     tdm_status status = TDM_OK;
-    char *path = NULL, hash[33];
+    char *path = NULL;
     tdm__json j = {0};
-    TDM_TRY(tdm_config_hash(t->config, hash));
     tdm__json_open(&j, '{');
     tdm__json_key(&j, "stop_reason"), tdm__json_string(&j, tdm_stop_reason_name(t->reason));
     tdm__json_key(&j, "epochs_done"), tdm__json_int(&j, t->position.epoch);
@@ -171,7 +206,9 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
     tdm__json_key(&j, "best_epoch"), tdm__json_int(&j, t->position.best_epoch);
     tdm__json_key(&j, "best_value"), tdm__json_number(&j, t->position.best_value);
     tdm__json_key(&j, "seed"), tdm__json_uint(&j, t->session.seed);
-    tdm__json_key(&j, "config_hash"), tdm__json_string(&j, hash);
+    tdm__json_key(&j, "config_hash"), tdm__json_string(&j, t->config_hash);
+    TDM_TRY(add_data(t, &j));
+    TDM_TRY(add_program(&j));
     add_machine(t, &j);
     add_tuning(&t->session.chooser, &j);
     if (*t->frozen_before) add_hashes(&j, t->frozen_before, t->frozen_after);

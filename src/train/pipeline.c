@@ -271,10 +271,12 @@ static tdm_status find_inputs(const tdm_pipeline *p, const tdm__stage *s, tdm__s
     tdm_status status = TDM_OK;
     const char *data;
     char *file = NULL;
+    tdm__data_identity identity = {0};
     *out = (tdm__stage_inputs){0};
     TDM_TRY(hash_config(s->config, out->config));
     TDM_TRY(tdm_config_string(s->config, "data.path", &data));
-    if (*data) TDM_TRY(tdm__data_identity(data, out->data));
+    if (*data) TDM_TRY(tdm__data_identify(data, &identity));
+    memcpy(out->data, identity.hash, sizeof out->data);
     TDM_TRY(source_file(p, s, &file));
     if (file) TDM_TRY(tdm__hash_file_hex(file, out->source));
 done:

@@ -104,6 +104,7 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     t->config = config;
     if (events) t->events = *events;
     t->position.best_value = NAN;
+    TDM_TRY(tdm_config_hash(config, t->config_hash));
     TDM_TRY(read_options(t));
     TDM_TRY(open_session(t));
     TDM_TRY(tdm__selector_read(t->config, &t->session, &t->selector));

@@ -9,6 +9,7 @@
 
 struct tdm_trainer {
     const tdm_config *config;
+    char config_hash[33]; /* of the configuration as it was given */
     tdm_config *expanded; /* config, where a protocol's tasks were written out; NULL: none were */
     tdm_train_events events;
     tdm__session session;
