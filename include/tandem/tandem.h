@@ -6,6 +6,7 @@
 #include <tandem/dataset.h>
 #include <tandem/device.h>
 #include <tandem/dtype.h>
+#include <tandem/experiment.h>
 #include <tandem/graph.h>
 #include <tandem/loader.h>
 #include <tandem/model.h>

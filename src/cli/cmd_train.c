@@ -3,6 +3,8 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <tandem/pipeline.h>
 
@@ -128,10 +130,20 @@ static int train_stages(const cli_args *args, const tdm_config *config, cli_prog
     return code;
 }
 
+/* A run of an experiment ($TANDEM_PARENT: its process) saves and ends when that one is killed,
+ * instead of going on unseen. */
+static bool follow_parent(void)
+{
+    const char *parent = getenv("TANDEM_PARENT");
+    if (!parent || !*parent) return true;
+    return !prctl(PR_SET_PDEATHSIG, SIGTERM) && (long)getppid() == strtol(parent, NULL, 10);
+}
+
 static int run(const cli_args *args)
 {
     cli_progress progress;
     tdm_config *config = NULL;
+    if (!follow_parent()) return tdm_status_exit_code(TDM_ERR_TERMINATED);
     if (!cli_progress_start(&progress, cli_value(args, "progress"), cli_has(args, "json")))
         return cli_usage_error(args->command, "--progress %s: must be auto, bar, plain or none",
                                cli_value(args, "progress"));

@@ -7,6 +7,7 @@ static const cli_command *const commands[] = {
     &cli_devices,    &cli_data_import, &cli_data_info,  &cli_train,        &cli_eval,
     &cli_predict,    &cli_config_show, &cli_bench_step, &cli_bench_ops,    &cli_bench_conv,
     &cli_bench_load, &cli_bench_tune,  &cli_runs_list,  &cli_runs_compare, &cli_report,
+    &cli_experiment,
 };
 
 static const char environment[] =

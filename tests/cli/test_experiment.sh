@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# `tandem experiment`: the plan, all runs, what is done again and what is not, failures, Ctrl-C.
+. "$(dirname "$0")/common.sh"
+
+run 0 devices
+grep -qE '^0 ' .out || { echo "SKIPPED: no OpenCL platform"; exit 77; }
+"$make_data" good data || exit 1
+small_config base.yaml data
+cat > exp.yaml << END
+name: demo
+experiment:
+  base: base.yaml
+  seeds: [0, 1]
+  baseline: equal
+  arms:
+    equal: {}
+    fixed:
+      set: {balance.kind: fixed}
+      points: {tasks.class.weight: [0.2, 0.8], tasks.copy.weight: [0.8, 0.2]}
+    rates:
+      grid: {optim.lr: [0.01, 0.001], optim.kind: [sgd, adam]}
+END
+
+# Arms, points and seeds, without a trace on disk.
+run 0 experiment exp.yaml --dry-run
+out "7 arms x 2 seeds = 14 runs, 0 done"
+out "fixed@tasks.class.weight=0.2,tasks.copy.weight=0.8 "
+out "rates@optim.lr=0.001,optim.kind=sgd "
+out "no estimate of the time yet"
+absent experiments
+run 0 experiment exp.yaml --dry-run --json
+out '"arm": "rates@optim.lr=0.01,optim.kind=adam", "seed": 1, "folder": "runs/rates@optim.lr=0.01,optim.kind=adam/seed-1"'
+out '"name": "fixed@tasks.class.weight=0.2,tasks.copy.weight=0.8", "group": "fixed", "config": "base.yaml", "set": {"balance.kind": "fixed"}, "grid": {"tasks.class.weight": 0.2, "tasks.copy.weight": 0.8}'
+
+# What is wrong is said before anything runs.
+run 2 experiment exp.yaml --set experiment.baseline=equql
+err "no such arm: there are equal, fixed@"
+err "did you mean 'equal'?"
+run 2 experiment exp.yaml --set experiment.arms.fixed.set.optim.ll=1
+err "arm fixed@"
+err "unknown key"
+run 2 experiment exp.yaml --set 'experiment.arms.fixed.points.tasks.copy.weight=[1]'
+err "tasks.class.weight has 2 values and tasks.copy.weight 1: they change together"
+run 2 experiment exp.yaml --set experiment.seeds=1,1
+err "1 is there twice"
+run 2 experiment base.yaml
+err "base.yaml:2:1"
+run 2 experiment exp.yaml --jobs 0
+err "must be 1 to 1024"
+run 2 experiment exp.yaml --keep-finished --redo
+err "exclude each other"
+absent experiments
+
+# All of it, two at once; the folders are those of `tandem train`.
+two=(--set train.epochs=1 --output e)
+run 0 experiment exp.yaml "${two[@]}" --jobs 2 --json
+out '"format": "tandem-experiment-1", "name": "demo"'
+same "$(grep -o '"status": "done", "exit": 0' .out | wc -l)" 14
+exists e/experiment.yaml
+exists e/experiment.json
+run 0 runs list e
+same "$(grep -c ' epochs  *class' .out)" 14
+run 0 runs compare e --baseline equal
+out "class.accuracy"
+grep -q "^name: equal" e/runs/equal/seed-0/config.yaml || fail "the arm is not the run's name"
+"$tandem" train base.yaml --epochs 1 --seed 1 --output alone > /dev/null 2>&1 || fail "train"
+same "$(cksum < alone/best.safetensors)" "$(cksum < e/runs/equal/seed-1/best.safetensors)"
+
+# Finished runs are not done again; one that is missing is; changed ones are a question.
+before=$(ls -i e/runs/*/*/summary.json)
+run 0 experiment exp.yaml "${two[@]}"
+err "nothing is left to do"
+same "$(ls -i e/runs/*/*/summary.json)" "$before"
+rm -r e/runs/equal/seed-1 e/experiment.json
+run 0 experiment exp.yaml "${two[@]}"
+err "14 runs, 13 done"
+err "the rest takes about"
+same "$(ls -i e/runs/*/*/summary.json | grep -v equal)" "$(echo "$before" | grep -v equal)"
+run 2 experiment exp.yaml "${two[@]}" --set train.batch_size=8
+err "14 finished runs are of another configuration or other data than now"
+run 0 experiment exp.yaml "${two[@]}" --set train.batch_size=8 --redo --jobs 2
+run 0 experiment exp.yaml "${two[@]}" --set train.batch_size=8 --dry-run
+out "nothing is left to do"
+
+# Another build of the program (here: the same one with a byte more) is not mixed in unasked.
+cp "$tandem" other && printf x >> other
+real=$tandem
+tandem=$dir/other
+run 0 experiment exp.yaml "${two[@]}" --set train.batch_size=8
+err "14 finished runs were done by another build"
+rm -r e/runs/equal/seed-0
+run 2 experiment exp.yaml "${two[@]}" --set train.batch_size=8
+err "13 finished runs were done by another build of tandem, whose numbers may differ slightly, and 1 runs are left"
+err "--keep-finished"
+run 0 experiment exp.yaml "${two[@]}" --set train.batch_size=8 --keep-finished
+err "equal, seed 0: done"
+tandem=$real
+
+# A failing arm costs only itself.
+cat > failing.yaml << END
+name: failing
+experiment:
+  base: base.yaml
+  set: {train.epochs: 1}
+  arms:
+    diverging: {set: {optim.kind: sgd, optim.lr: 1.0e+30}}
+    good: {}
+END
+run 5 experiment failing.yaml
+err "diverging, seed 0: failed with exit code 5: "
+err "good, seed 0: done"
+err "1 of 2 runs failed; the first is diverging, seed 0"
+grep -q '"arm": "good", .*"status": "done"' experiments/failing/experiment.json || fail "good is not done"
+grep -q '"status": "failed", "exit": 5, .*"error": "[^"]' experiments/failing/experiment.json || fail "no error"
+run 5 experiment failing.yaml
+no_err "begins"
+
+# Ctrl-C in the middle: the running ones save, the next call goes on, with the numbers of one call.
+tensors() { tail -c "+$(($(od -An -tu8 -N8 "$1") + 9))" "$1" | cksum; }
+long=(--set train.epochs=40 --set experiment.arms.rates.grid.optim.lr=0.01 --output long)
+last="experiment (then SIGINT)"
+"$tandem" experiment exp.yaml "${long[@]}" --jobs 2 > .out 2> .err &
+parent=$!
+for ((i = 0; i < 1200; i++)); do
+    grep -qs '"epoch": 3,' long/runs/equal/seed-0/metrics.jsonl && break
+    sleep 0.05
+done
+kill -INT $parent
+wait $parent
+same $? 130
+err "equal, seed 0: stopped and saved"
+err "the same command goes on"
+grep -q '"arm": "equal", "seed": 0, .*"status": "stopped"' long/experiment.json || fail "not stopped"
+run 0 experiment exp.yaml "${long[@]}" --set experiment.seeds=0
+err "equal, seed 0: goes on"
+"$tandem" train base.yaml --epochs 40 --seed 0 --output whole > /dev/null 2>&1 || fail "train"
+same "$(tensors whole/last.safetensors)" "$(tensors long/runs/equal/seed-0/last.safetensors)"
+exit 0
