@@ -71,9 +71,14 @@ out "resume: auto"
 
 # every configuration that comes with the program
 for file in "$TANDEM_SOURCE_DIR"/configs/*/*.yaml; do
-    run 0 config "$file"
+    case $file in
+    */experiment*) run 0 config --experiment "$file" ;;
+    *) run 0 config "$file" ;;
+    esac
     silent
 done
+run 0 config --experiment --defaults
+out "# experiment.arms.NAME.grid: "
 
 # mistakes
 run 2 config a.yaml --set optim.lrr=1

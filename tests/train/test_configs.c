@@ -187,6 +187,7 @@ static void list_folder(const char *root, const char *name)
     for (struct dirent *e; dir && (e = readdir(dir));) {
         const size_t n = strlen(e->d_name);
         if (n < 6 || strcmp(e->d_name + n - 5, ".yaml")) continue;
+        if (!strncmp(e->d_name, "experiment", 10)) continue; /* files for `tandem experiment` */
         ck_assert_int_lt(n_configs, MAX_CONFIGS);
         configs[n_configs++] = support_path(name, e->d_name);
     }
