@@ -132,6 +132,13 @@ tdm_status tdm__stages_resolve(const tdm_config *config, tdm_config *full);
 /* Removes what the stages have for a common key that was set after them. */
 void tdm__stages_forget(tdm_config *config, const char *key);
 
+/* settings.c ------------------------------------------------------------------------------------*/
+
+/* Puts the item into the list of settings that `key` goes on below, with `rest` (which points into
+ * key): adds "rest=value", or replaces the text of that key. */
+tdm_status tdm__setting_apply(tdm_config *config, const tdm_opt_spec *spec, const char *key,
+                              const char *rest, const tdm__item *item, const char *origin);
+
 /* spec.c ----------------------------------------------------------------------------------------*/
 
 /* The spec of a full key, an exact one before a wildcard; NULL when there is none. */
