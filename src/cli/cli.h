@@ -168,6 +168,7 @@ tdm_status cli_signals_status(void);
 
 extern const cli_command cli_devices, cli_data_import, cli_data_info, cli_train, cli_eval,
     cli_predict, cli_config_show, cli_bench_step, cli_bench_ops, cli_bench_conv, cli_bench_load,
-    cli_bench_tune, cli_runs_list, cli_runs_compare, cli_report, cli_experiment;
+    cli_bench_tune, cli_runs_list, cli_runs_show, cli_runs_compare, cli_runs_rm, cli_report,
+    cli_experiment;
 
 #endif

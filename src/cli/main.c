@@ -1,13 +1,14 @@
 /* main.c: finding the command. */
 #include "cli.h"
 
+#include <signal.h>
 #include <string.h>
 
 static const cli_command *const commands[] = {
-    &cli_devices,    &cli_data_import, &cli_data_info,  &cli_train,        &cli_eval,
-    &cli_predict,    &cli_config_show, &cli_bench_step, &cli_bench_ops,    &cli_bench_conv,
-    &cli_bench_load, &cli_bench_tune,  &cli_runs_list,  &cli_runs_compare, &cli_report,
-    &cli_experiment,
+    &cli_devices,    &cli_data_import, &cli_data_info,  &cli_train,     &cli_eval,
+    &cli_predict,    &cli_config_show, &cli_bench_step, &cli_bench_ops, &cli_bench_conv,
+    &cli_bench_load, &cli_bench_tune,  &cli_runs_list,  &cli_runs_show, &cli_runs_compare,
+    &cli_runs_rm,    &cli_report,      &cli_experiment,
 };
 
 static const char environment[] =
@@ -135,6 +136,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    /* A file that would grow beyond a limit is an error with a message, like a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
     cli_console_start();
     return cli_finish(dispatch(argc, argv));
 }

@@ -5,14 +5,14 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tandem/config.h>
-#include <tandem/train.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/json.h"
+#include "report/index.h"
+#include "report/where.h"
 
-enum { DEPTH = 3, SUMMARY_LIMIT = 64 << 20 };
+enum { DEPTH = 3 };
 
 void tdm__run_free(tdm__run *run)
 {
@@ -22,6 +22,7 @@ void tdm__run_free(tdm__run *run)
     free(run->arm);
     free(run->trouble);
     free(run->stopped);
+    tdm__record_free(&run->record);
 }
 
 void tdm_runs_destroy(tdm_runs **pointer)
@@ -49,55 +50,44 @@ static tdm_status copy_text(const char *text, char **out)
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-static tdm_status read_arm(tdm__run *run)
+static double number_of(const tdm__record *record, const char *name)
 {
-    const tdm_opt_table *const *tables;
-    size_t n;
-    tdm_config *config = NULL;
-    char *path = NULL;
-    const char *name;
-    tdm_status status = TDM_OK;
-    tdm_schema(&tables, &n);
-    TDM_TRY(tdm__path_join(run->path, "config.yaml", &path));
-    TDM_TRY(tdm_config_create(tables, n, &config));
-    TDM_TRY(tdm_config_load(config, path));
-    TDM_TRY(tdm_config_string(config, "name", &name));
-    TDM_TRY(copy_text(name, &run->arm));
-done:
-    tdm_config_destroy(&config);
-    free(path);
-    return status;
+    const tdm__field *f = tdm__record_find(record, name);
+    return f && !isnan(f->number) ? f->number : 0;
 }
 
-static tdm_status add_metric(tdm__run *run, const char *task, const char *metric, double value)
+static tdm_status add_metric(tdm__run *run, const char *name, double value)
 {
-    tdm__str name = {0};
-    tdm_status status =
+    const tdm_status status =
         tdm__grow(&run->metrics, &run->metrics_capacity, run->n_metrics + 1, sizeof *run->metrics);
     if (status) return status;
-    tdm__str_addf(&name, "%s.%s", task, metric);
-    status = tdm__str_status(&name);
-    if (status)
-        tdm__str_free(&name);
-    else
-        run->metrics[run->n_metrics++] = (tdm__run_metric){name.text, value};
-    return status;
+    run->metrics[run->n_metrics] = (tdm__run_metric){.value = value};
+    return copy_text(name, &run->metrics[run->n_metrics++].name);
 }
 
-static tdm_status read_tasks(tdm__run *run, json_t *tasks)
+/* Fills the run from its record. The weight of a task is no measure of it. */
+static tdm_status take_record(tdm__run *run)
 {
+    static const char head[] = "task.";
     tdm_status status = TDM_OK;
-    const char *task, *metric;
-    json_t *entry, *value;
-    json_object_foreach(tasks, task, entry)
-    {
-        value = json_object_get(entry, "loss");
-        if (json_is_number(value)) TDM_TRY(add_metric(run, task, "loss", json_number_value(value)));
-        json_object_foreach(json_object_get(entry, "metrics"), metric, value)
-        {
-            if (json_is_number(value))
-                TDM_TRY(add_metric(run, task, metric, json_number_value(value)));
-        }
+    const tdm__record *r = &run->record;
+    const tdm__field *arm = tdm__record_find(r, "arm"), *trouble = tdm__record_find(r, "trouble"),
+                     *stopped = tdm__record_find(r, "stopped");
+    TDM_TRY(copy_text(arm ? arm->text : "", &run->arm));
+    if (trouble) TDM_TRY(copy_text(trouble->text, &run->trouble));
+    if (stopped && !tdm__streq(stopped->text, TDM__RUN_UNFINISHED) &&
+        !tdm__streq(stopped->text, TDM__RUN_DAMAGED))
+        TDM_TRY(copy_text(stopped->text, &run->stopped));
+    if (!run->stopped) return TDM_OK;
+    run->seed = (int64_t)number_of(r, "seed");
+    run->epochs = (int64_t)number_of(r, "epochs");
+    run->seconds = number_of(r, "seconds");
+    for (size_t i = 0; i < r->n; i++) {
+        const char *name = r->fields[i].name;
+        if (!tdm__starts_with(name, head) || tdm__ends_with(name, ".weight") ||
+            isnan(r->fields[i].number))
+            continue;
+        TDM_TRY(add_metric(run, name + sizeof head - 1, r->fields[i].number));
     }
 done:
     return status;
@@ -105,37 +95,8 @@ done:
 
 tdm_status tdm__run_parse_summary(const char *text, size_t size, const char *name, tdm__run *run)
 {
-    tdm_status status = TDM_OK;
-    json_t *root = NULL;
-    TDM_TRY(tdm__json_parse(text, size, name, &root));
-    const char *stopped = json_string_value(json_object_get(root, "stop_reason"));
-    if (!stopped) {
-        status = tdm__fail(TDM_ERR_DATA, "%s: stop_reason is missing", name);
-        goto done;
-    }
-    TDM_TRY(copy_text(stopped, &run->stopped));
-    run->seed = json_integer_value(json_object_get(root, "seed"));
-    run->epochs = json_integer_value(json_object_get(root, "epochs_done"));
-    run->seconds = json_number_value(json_object_get(root, "seconds"));
-    TDM_TRY(read_tasks(run, json_object_get(json_object_get(root, "test"), "tasks")));
-done:
-    json_decref(root);
-    return status;
-}
-
-static tdm_status read_summary(tdm__run *run)
-{
-    tdm_status status = TDM_OK;
-    char *path = NULL, *text = NULL;
-    size_t size;
-    TDM_TRY(tdm__path_join(run->path, "summary.json", &path));
-    if (!tdm__path_exists(path)) goto done; /* not finished */
-    TDM_TRY(tdm__read_file(path, SUMMARY_LIMIT, &text, &size));
-    TDM_TRY(tdm__run_parse_summary(text, size, path, run));
-done:
-    free(text);
-    free(path);
-    return status;
+    const tdm_status status = tdm__record_parse_summary(&run->record, text, size, name);
+    return status ? status : take_record(run);
 }
 
 /* ---- finding ----------------------------------------------------------------------------------
@@ -150,24 +111,23 @@ static tdm_status holds(const char *folder, const char *file, bool *out)
     return status;
 }
 
-static tdm_status add_run(tdm_runs *runs, const char *path)
+static tdm_status add_run(tdm_runs *runs, tdm__index *index, size_t root, const char *path)
 {
     tdm_status status = TDM_OK;
     for (size_t i = 0; i < runs->n; i++)
         if (tdm__streq(runs->list[i].path, path)) return TDM_OK;
     TDM_TRY(tdm__grow(&runs->list, &runs->capacity, runs->n + 1, sizeof *runs->list));
     tdm__run *run = &runs->list[runs->n++];
-    *run = (tdm__run){0};
+    *run = (tdm__run){.root = root};
     TDM_TRY(copy_text(path, &run->path));
-    TDM_TRY(copy_text("", &run->arm));
-    status = read_arm(run);
-    if (!status) status = read_summary(run);
-    if (status && status != TDM_ERR_NOMEM) status = copy_text(tdm_last_error(), &run->trouble);
+    TDM_TRY(tdm__index_record(index, path, &run->record));
+    TDM_TRY(take_record(run));
 done:
     return status;
 }
 
-static tdm_status look_in(tdm_runs *runs, const char *folder, int depth)
+static tdm_status look_in(tdm_runs *runs, tdm__index *index, size_t root, const char *folder,
+                          int depth)
 {
     bool config, metrics;
     char **names = NULL, *path = NULL;
@@ -175,14 +135,14 @@ static tdm_status look_in(tdm_runs *runs, const char *folder, int depth)
     tdm_status status = TDM_OK;
     TDM_TRY(holds(folder, "config.yaml", &config));
     TDM_TRY(holds(folder, "metrics.jsonl", &metrics));
-    if (config && metrics) return add_run(runs, folder);
+    if (config && metrics) return add_run(runs, index, root, folder);
     if (depth == 0) return TDM_OK;
     TDM_TRY(tdm__list_folder(folder, &names, &n));
     for (size_t i = 0; i < n; i++) {
         free(path);
         path = NULL;
         TDM_TRY(tdm__path_join(folder, names[i], &path));
-        if (tdm__is_folder(path)) TDM_TRY(look_in(runs, path, depth - 1));
+        if (tdm__is_folder(path)) TDM_TRY(look_in(runs, index, root, path, depth - 1));
     }
 done:
     free(path);
@@ -190,7 +150,19 @@ done:
     return status;
 }
 
-tdm_status tdm_runs_find(const char *const *paths, size_t n, tdm_runs **out)
+/* A run folder holds no index: only what holds runs does. */
+static tdm_status look_in_root(tdm_runs *runs, const char *path, bool indexed)
+{
+    bool config;
+    tdm_status status = holds(path, "config.yaml", &config);
+    if (status) return status;
+    tdm__index *index = indexed && !config ? tdm__index_open(path) : NULL;
+    status = look_in(runs, index, strlen(path), path, DEPTH);
+    tdm__index_close(&index);
+    return status;
+}
+
+static tdm_status find_all(const char *const *paths, size_t n, bool indexed, tdm_runs **out)
 {
     tdm_status status = TDM_OK;
     tdm_runs *runs = NULL;
@@ -201,7 +173,7 @@ tdm_status tdm_runs_find(const char *const *paths, size_t n, tdm_runs **out)
             status = tdm__fail(TDM_ERR_DATA, "%s: no such folder", paths[i]);
             goto done;
         }
-        TDM_TRY(look_in(runs, paths[i], DEPTH));
+        TDM_TRY(look_in_root(runs, paths[i], indexed));
     }
     if (!runs->n)
         status = tdm__hint(
@@ -215,12 +187,97 @@ done:
     return status;
 }
 
+tdm_status tdm_runs_find(const char *const *paths, size_t n, tdm_runs **out)
+{
+    return find_all(paths, n, false, out);
+}
+
+tdm_status tdm_runs_find_indexed(const char *const *paths, size_t n, tdm_runs **out)
+{
+    return find_all(paths, n, true, out);
+}
+
+/* ---- choosing --------------------------------------------------------------------------------
+ */
+
+/* Names of all runs' fields. */
+typedef struct name_list {
+    const char **list;
+    size_t n, capacity;
+} name_list;
+
+static const char *name_at(const void *owner, size_t i)
+{
+    return ((const name_list *)owner)->list[i];
+}
+
+static tdm_status collect_names(const tdm_runs *runs, name_list *out)
+{
+    tdm_status status = TDM_OK;
+    for (size_t r = 0; r < runs->n; r++)
+        for (size_t i = 0; i < runs->list[r].record.n; i++) {
+            const char *name = runs->list[r].record.fields[i].name;
+            size_t k = 0;
+            while (k < out->n && !tdm__streq(out->list[k], name)) k++;
+            if (k < out->n) continue;
+            TDM_TRY(tdm__grow(&out->list, &out->capacity, out->n + 1, sizeof *out->list));
+            out->list[out->n++] = name;
+        }
+done:
+    return status;
+}
+
+/* A field that no run has is a mistake, not a condition that never holds. */
+static tdm_status check_fields(const tdm_runs *runs, const tdm__where *where)
+{
+    tdm_status status = TDM_OK;
+    name_list names = {0};
+    for (size_t i = 0; i < tdm__where_fields(where); i++) {
+        const char *field = tdm__where_field(where, i);
+        bool known = false;
+        for (size_t r = 0; r < runs->n && !known; r++)
+            known = tdm__record_find(&runs->list[r].record, field) != NULL;
+        if (known) continue;
+        TDM_TRY(collect_names(runs, &names));
+        TDM_TRY(tdm__fail_unknown(TDM_ERR_USAGE, field, &names, name_at, names.n,
+                                  "--where: no run has '%s': there are", field));
+    }
+done:
+    free(names.list);
+    return status;
+}
+
+tdm_status tdm_runs_filter(tdm_runs *runs, const char *condition)
+{
+    tdm_status status = TDM_OK;
+    tdm__where *where = NULL;
+    size_t kept = 0;
+    TDM_TRY(tdm__where_parse(condition, &where));
+    TDM_TRY(check_fields(runs, where));
+    for (size_t i = 0; i < runs->n; i++) {
+        if (!tdm__where_holds(where, &runs->list[i].record)) {
+            tdm__run_free(&runs->list[i]);
+            continue;
+        }
+        runs->list[kept++] = runs->list[i];
+    }
+    runs->n = kept;
+done:
+    tdm__where_destroy(&where);
+    return status;
+}
+
+const char *tdm_runs_path(const tdm_runs *runs, size_t i)
+{
+    return i < runs->n ? runs->list[i].path : NULL;
+}
+
 /* ---- listing ----------------------------------------------------------------------------------
  */
 
 static const char *state_of(const tdm__run *run)
 {
-    return run->trouble ? "damaged" : run->stopped ? run->stopped : "unfinished";
+    return run->trouble ? TDM__RUN_DAMAGED : run->stopped ? run->stopped : TDM__RUN_UNFINISHED;
 }
 
 static void list_json(const tdm__run *run, tdm__json *j)

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <tandem/runs.h>
 
+#include "report/record.h"
+
 typedef struct tdm__run_metric {
     char *name; /* "class.accuracy" */
     double value;
@@ -12,6 +14,7 @@ typedef struct tdm__run_metric {
 
 typedef struct tdm__run {
     char *path;
+    size_t root;   /* characters of it that were named; what follows was found below */
     char *arm;     /* `name` of the configuration */
     char *trouble; /* NULL, or why it cannot be read */
     char *stopped; /* stop reason; NULL: not finished */
@@ -19,6 +22,7 @@ typedef struct tdm__run {
     double seconds;
     tdm__run_metric *metrics; /* of the test split */
     size_t n_metrics, metrics_capacity;
+    tdm__record record; /* everything that its files say */
 } tdm__run;
 
 /* Frees what a run holds. */
