@@ -147,6 +147,21 @@ static tdm_status add_data(tdm_trainer *t, tdm__json *j)
     return TDM_OK;
 }
 
+static void add_git(tdm_trainer *t, tdm__json *j)
+{
+    tdm__git_state state;
+    tdm__git_finish(&t->git, &state);
+    tdm__json_key(j, "git");
+    if (!*state.commit) {
+        tdm__json_null(j);
+        return;
+    }
+    tdm__json_open(j, '{');
+    tdm__json_key(j, "commit"), tdm__json_string(j, state.commit);
+    tdm__json_key(j, "dirty"), tdm__json_bool(j, state.dirty);
+    tdm__json_close(j, '}');
+}
+
 /* Which program: other builds may round differently. */
 static tdm_status add_program(tdm__json *j)
 {
@@ -209,6 +224,7 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
     tdm__json_key(&j, "config_hash"), tdm__json_string(&j, t->config_hash);
     TDM_TRY(add_data(t, &j));
     TDM_TRY(add_program(&j));
+    add_git(t, &j);
     add_machine(t, &j);
     add_tuning(&t->session.chooser, &j);
     if (*t->frozen_before) add_hashes(&j, t->frozen_before, t->frozen_after);

@@ -135,6 +135,7 @@ void tdm_trainer_destroy(tdm_trainer **trainer)
     if (t->session.device) tdm_device_finish(t->session.device);
     for (int i = 0; i < TDM__SPLITS; i++) tdm__feed_destroy(&t->feeds[i]);
     tdm__optimizer_destroy(&t->optimizer);
+    tdm__git_finish(&t->git, &(tdm__git_state){0});
     tdm__session_destroy(&t->session);
     tdm_config_destroy(&t->expanded);
     for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&t->splits[i]);
@@ -367,6 +368,7 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
     tdm_epoch_report test = {0};
     bool tested = false;
     t->started = tdm__now();
+    tdm__git_start(&t->git);
     /* What can fail for lack of memory or a broken kernel does so before anything is written. */
     TDM_TRY(tdm__session_plan_training(&t->session));
     TDM_TRY(tell_memory(t));

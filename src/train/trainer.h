@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "train/git_state.h"
 #include "train/select.h"
 #include "train/state.h"
 
@@ -24,6 +25,7 @@ struct tdm_trainer {
     int64_t epochs, limit_train, limit_eval; /* limits: batches a pass, 0 = all */
     int64_t patience, checkpoint_steps;
     double max_time, started;
+    tdm__git git; /* of the user's folder, when the run began */
     bool overfit, test, verbose, history, save_model;
     const char *log_format, *save_format; /* "": none */
     volatile sig_atomic_t stop;           /* a tdm_status */
