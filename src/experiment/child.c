@@ -97,7 +97,7 @@ static tdm_status add_word(words *w, const char *format, ...)
     return TDM_OK;
 }
 
-static tdm_status add_settings(words *w, const tdm__settings *settings)
+static tdm_status add_settings(words *w, const tdm__pairs *settings)
 {
     tdm_status status = TDM_OK;
     for (size_t i = 0; i < settings->n; i++) {

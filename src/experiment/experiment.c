@@ -140,7 +140,7 @@ void tdm_experiment_destroy(tdm_experiment **experiment)
         free(e->trials[i].result);
     }
     for (size_t i = 0; i < e->n_devices; i++) free(e->devices[i]);
-    tdm__settings_free(&e->assignments);
+    tdm__pairs_free(&e->assignments);
     tdm_config_destroy(&e->config);
     if (e->lock >= 0) close(e->lock);
     free(e->arms);

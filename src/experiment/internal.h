@@ -1,7 +1,7 @@
 /* experiment/internal.h: an experiment's inside, shared by its files.
  *
  * plan.c reads the file: arms and trials (a trial is one run of the experiment: an arm with a
- * seed); survey.c looks what the run folders hold; manifest.c writes and reads experiment.json;
+ * seed); survey.c looks what the run folders hold; manifest.c writes experiment.json;
  * child.c starts and ends processes; experiment.c goes through the trials.
  */
 #ifndef EXPERIMENT_INTERNAL_H
@@ -13,14 +13,14 @@
 #include <tandem/experiment.h>
 
 #include "base/hash.h"
-#include "experiment/manifest.h"
 #include "experiment/settings.h"
+#include "report/outline.h"
 
 /* How what was given becomes a configuration: file, set, point, then the call's own settings. */
 typedef struct tdm__arm {
     char *name, *group; /* group: the name without the point */
     char *config;       /* a training configuration */
-    tdm__settings set, point;
+    tdm__pairs set, point;
 } tdm__arm;
 
 /* Why a finished run does not count as it is. */
@@ -61,8 +61,8 @@ struct tdm_experiment {
     size_t n_arms, arms_capacity;
     tdm__trial *trials;
     size_t n_trials;
-    tdm__settings assignments; /* of the call, for every run */
-    char **devices;            /* specs; none: the configurations' */
+    tdm__pairs assignments; /* of the call, for every run */
+    char **devices;         /* specs; none: the configurations' */
     size_t n_devices;
     unsigned jobs, *units; /* per slot; 0: the whole device */
     tdm_experiment_policy policy;

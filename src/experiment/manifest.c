@@ -1,7 +1,8 @@
 /* experiment/manifest.c: experiment.json, the state of every run.
  *
- * What is in it can be found again from the run folders, but for the state of runs that failed or
- * were stopped; it is written for the report, for other programs, and for those.
+ * report/outline.h reads it. What is in it can be found again from the run folders, but for the
+ * state of runs that failed or were stopped; it is written for the report, for other programs, and
+ * for those.
  */
 #include "experiment/internal.h"
 
@@ -21,9 +22,7 @@ const char *tdm_run_state_name(tdm_run_state state)
     return (unsigned)state < sizeof names / sizeof *names ? names[state] : "unknown";
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
-
-static tdm_status put_settings(tdm__json *j, const tdm__settings *settings)
+static tdm_status put_settings(tdm__json *j, const tdm__pairs *settings)
 {
     tdm__json_open(j, '{');
     for (size_t i = 0; i < settings->n; i++) {
@@ -118,77 +117,5 @@ tdm_status tdm__manifest_write(const tdm_experiment *e)
 done:
     free(path);
     tdm__str_free(&text);
-    return status;
-}
-
-/* ---- reading --------------------------------------------------------------------------------- */
-
-void tdm__manifest_free(tdm__manifest *m)
-{
-    for (size_t i = 0; i < m->n; i++) {
-        free(m->runs[i].folder);
-        free(m->runs[i].error);
-    }
-    free(m->runs);
-    free(m->created);
-    *m = (tdm__manifest){0};
-}
-
-static bool copy_hash(const json_t *value, char out[TDM__HASH_HEX])
-{
-    const char *text = json_string_value(value);
-    if (!text || strlen(text) != TDM__HASH_HEX - 1) return false;
-    memcpy(out, text, TDM__HASH_HEX);
-    return true;
-}
-
-static tdm_status copy_text(const char *text, char **out)
-{
-    if (!text) return TDM_OK;
-    *out = tdm__strdup(text);
-    return *out ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
-}
-
-static tdm_status parse_run(const json_t *object, tdm__manifest *out)
-{
-    tdm_status status = TDM_OK;
-    const char *folder = json_string_value(json_object_get(object, "folder"));
-    const char *state = json_string_value(json_object_get(object, "status"));
-    tdm__manifest_run run = {0};
-    while (state && run.state <= TDM_RUN_STOPPED &&
-           !tdm__streq(state, tdm_run_state_name((tdm_run_state)run.state)))
-        run.state++;
-    if (!folder || !state || run.state > TDM_RUN_STOPPED ||
-        !copy_hash(json_object_get(object, "hash"), run.hash))
-        return TDM_OK;
-    copy_hash(json_object_get(object, "binary"), run.binary);
-    const json_int_t code = json_integer_value(json_object_get(object, "exit"));
-    run.exit = code >= 0 && code < 256 ? (int)code : 1;
-    run.seconds = json_number_value(json_object_get(object, "seconds"));
-    if (!(run.seconds >= 0)) run.seconds = 0;
-    TDM_TRY(tdm__grow(&out->runs, &out->capacity, out->n + 1, sizeof *out->runs));
-    tdm__manifest_run *kept = &out->runs[out->n++];
-    *kept = run;
-    TDM_TRY(copy_text(folder, &kept->folder));
-    TDM_TRY(copy_text(json_string_value(json_object_get(object, "error")), &kept->error));
-done:
-    return status;
-}
-
-tdm_status tdm__manifest_parse(const char *text, size_t size, const char *name, tdm__manifest *out)
-{
-    tdm_status status = TDM_OK;
-    json_t *root = NULL;
-    const json_t *run;
-    size_t i;
-    *out = (tdm__manifest){0};
-    TDM_TRY(tdm__json_parse(text, size, name, &root));
-    if (!tdm__streq(json_string_value(json_object_get(root, "format")), format))
-        TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: format is not %s", name, format));
-    TDM_TRY(copy_text(json_string_value(json_object_get(root, "created")), &out->created));
-    json_array_foreach(json_object_get(root, "runs"), i, run) TDM_TRY(parse_run(run, out));
-done:
-    json_decref(root);
-    if (status) tdm__manifest_free(out);
     return status;
 }

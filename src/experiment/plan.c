@@ -46,8 +46,8 @@ void tdm__arm_free(tdm__arm *arm)
     free(arm->name);
     free(arm->group);
     free(arm->config);
-    tdm__settings_free(&arm->set);
-    tdm__settings_free(&arm->point);
+    tdm__pairs_free(&arm->set);
+    tdm__pairs_free(&arm->point);
 }
 
 /* ---- keys of the experiment ------------------------------------------------------------------ */
@@ -60,7 +60,7 @@ static tdm_status arm_key(const char *arm, const char *key, tdm__str *out)
     return tdm__str_status(out);
 }
 
-static tdm_status read_settings(const tdm_experiment *e, const char *key, tdm__settings *out)
+static tdm_status read_settings(const tdm_experiment *e, const char *key, tdm__pairs *out)
 {
     const char *const *texts;
     size_t n;
@@ -120,7 +120,7 @@ static tdm_status name_arm(tdm__arm *arm)
     return status;
 }
 
-static tdm_status add_arm(tdm_experiment *e, const char *group, const tdm__settings *point)
+static tdm_status add_arm(tdm_experiment *e, const char *group, const tdm__pairs *point)
 {
     tdm_status status = TDM_OK;
     tdm__str key = {0};
@@ -140,7 +140,7 @@ static tdm_status add_arm(tdm_experiment *e, const char *group, const tdm__setti
     TDM_TRY(arm_key(group, "set", &key));
     TDM_TRY(read_settings(e, key.text, &arm->set));
     for (size_t i = 0; point && i < point->n; i++)
-        TDM_TRY(tdm__settings_add(&arm->point, point->list[i].key, point->list[i].value));
+        TDM_TRY(tdm__pairs_add(&arm->point, point->list[i].key, point->list[i].value));
     TDM_TRY(name_arm(arm));
     for (size_t i = 0; i + 1 < e->n_arms; i++)
         if (tdm__streq(e->arms[i].name, arm->name))
@@ -264,7 +264,7 @@ done:
     return status;
 }
 
-static tdm_status apply(tdm_config *config, const tdm__settings *settings, const char *origin)
+static tdm_status apply(tdm_config *config, const tdm__pairs *settings, const char *origin)
 {
     for (size_t i = 0; i < settings->n; i++) {
         const tdm_status status =

@@ -13,25 +13,6 @@
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-void tdm__settings_free(tdm__settings *s)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        free(s->list[i].key);
-        free(s->list[i].value);
-    }
-    free(s->list);
-    *s = (tdm__settings){0};
-}
-
-tdm_status tdm__settings_add(tdm__settings *s, const char *key, const char *value)
-{
-    tdm_status status = tdm__grow(&s->list, &s->capacity, s->n + 1, sizeof *s->list);
-    if (status) return status;
-    tdm__setting *fresh = &s->list[s->n++];
-    *fresh = (tdm__setting){tdm__strdup(key), tdm__strdup(value)};
-    return fresh->key && fresh->value ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
-}
-
 /* The parts around the first =, without the blanks there. */
 static tdm_status split(const char *text, char **key, char **value)
 {
@@ -48,13 +29,13 @@ static tdm_status split(const char *text, char **key, char **value)
     return *key && *value ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
 }
 
-tdm_status tdm__settings_read(tdm__settings *s, const char *const *texts, size_t n)
+tdm_status tdm__settings_read(tdm__pairs *s, const char *const *texts, size_t n)
 {
     tdm_status status = TDM_OK;
     for (size_t i = 0; i < n && !status; i++) {
         char *key, *value;
         status = split(texts[i], &key, &value);
-        if (!status) status = tdm__settings_add(s, key, value);
+        if (!status) status = tdm__pairs_add(s, key, value);
         free(key);
         free(value);
     }
@@ -96,12 +77,12 @@ done:
 
 void tdm__points_free(tdm__points *p)
 {
-    for (size_t i = 0; i < p->n; i++) tdm__settings_free(&p->list[i]);
+    for (size_t i = 0; i < p->n; i++) tdm__pairs_free(&p->list[i]);
     free(p->list);
     *p = (tdm__points){0};
 }
 
-static tdm_status points_add(tdm__points *p, tdm__settings **out)
+static tdm_status points_add(tdm__points *p, tdm__pairs **out)
 {
     if (p->n >= TDM__POINTS_MAX)
         return tdm__fail(TDM_ERR_CONFIG, "too many points: must be at most %d", TDM__POINTS_MAX);
@@ -169,12 +150,12 @@ tdm_status tdm__points_grid(tdm__points *points, const char *const *texts, size_
             TDM_TRY(
                 tdm__fail(TDM_ERR_CONFIG, "too many points: must be at most %d", TDM__POINTS_MAX));
     for (uint64_t p = 0; p < total; p++) {
-        tdm__settings *point;
+        tdm__pairs *point;
         uint64_t below = total, rest = p;
         TDM_TRY(points_add(points, &point));
         for (size_t a = 0; a < n; a++) {
             below /= candidates(&axes[a]);
-            TDM_TRY(tdm__settings_add(point, axes[a].key, candidate(&axes[a], rest / below)));
+            TDM_TRY(tdm__pairs_add(point, axes[a].key, candidate(&axes[a], rest / below)));
             rest %= below;
         }
     }
@@ -195,10 +176,10 @@ tdm_status tdm__points_together(tdm__points *points, const char *const *texts, s
                               axes[0].key, candidates(&axes[0]), axes[a].key,
                               candidates(&axes[a])));
     for (size_t i = 0; i < candidates(&axes[0]); i++) {
-        tdm__settings *point;
+        tdm__pairs *point;
         TDM_TRY(points_add(points, &point));
         for (size_t a = 0; a < n; a++)
-            TDM_TRY(tdm__settings_add(point, axes[a].key, candidate(&axes[a], i)));
+            TDM_TRY(tdm__pairs_add(point, axes[a].key, candidate(&axes[a], i)));
     }
 done:
     axes_free(axes, n);
@@ -272,7 +253,7 @@ tdm_status tdm__points_random(tdm__points *points, const char *const *texts, siz
     TDM_TRY(axes_read(texts, n, &axes));
     const size_t first = points->n;
     for (size_t i = 0; i < count; i++) {
-        tdm__settings *point;
+        tdm__pairs *point;
         TDM_TRY(points_add(points, &point));
     }
     for (size_t a = 0; a < n; a++) {
@@ -283,7 +264,7 @@ tdm_status tdm__points_random(tdm__points *points, const char *const *texts, siz
         tdm__rng rng = tdm__rng_make(seed, tdm__rng_stream(axes[a].key, 0, 0));
         for (size_t i = 0; i < count; i++) {
             draw_text(&axes[a], l, bounds, tdm__rng_uniform(&rng), text, sizeof text);
-            TDM_TRY(tdm__settings_add(&points->list[first + i], axes[a].key, text));
+            TDM_TRY(tdm__pairs_add(&points->list[first + i], axes[a].key, text));
         }
     }
 done:

@@ -10,26 +10,15 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "report/outline.h"
 
 enum { TDM__POINTS_MAX = 10000 };
 
-typedef struct tdm__setting {
-    char *key, *value;
-} tdm__setting;
-
-typedef struct tdm__settings {
-    tdm__setting *list;
-    size_t n, capacity;
-} tdm__settings;
-
-void tdm__settings_free(tdm__settings *settings);
-/* Adds a copy at the end; the key may be there already. */
-tdm_status tdm__settings_add(tdm__settings *settings, const char *key, const char *value);
 /* Adds "key=value" texts. TDM_ERR_CONFIG: no key. */
-tdm_status tdm__settings_read(tdm__settings *settings, const char *const *texts, size_t n);
+tdm_status tdm__settings_read(tdm__pairs *settings, const char *const *texts, size_t n);
 
 typedef struct tdm__points {
-    tdm__settings *list;
+    tdm__pairs *list;
     size_t n, capacity;
 } tdm__points;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tandem/pipeline.h>
 #include <tandem/train.h>
 
 #include "base/clock.h"
@@ -84,6 +85,10 @@ static tdm_status hash_trial(const tdm_experiment *e, tdm__trial *t, data_cache 
     const char *path, *data;
     char hash[33];
     TDM_TRY(tdm__trial_config(e, t, &config));
+    if (tdm_pipeline_is(config))
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG,
+                          "has stages, which an experiment does not know: its arms are "
+                          "single trainings"));
     TDM_TRY(tdm_config_int(config, "train.epochs", &t->epochs));
     TDM_TRY(tdm_config_string(config, "data.path", &path));
     if (!*path) TDM_TRY(tdm_config_reject(config, "data.path", "must be given"));
@@ -135,18 +140,44 @@ static bool is_final(const char *reason)
            tdm__streq(reason, "max-time");
 }
 
+/* The hash of the configuration that the folder holds, as this build reads it: keys that are new
+ * since the run was done have their defaults. "" when it cannot be read. */
+static tdm_status rehash(const tdm__trial *t, char out[33])
+{
+    const tdm_opt_table *const *tables;
+    tdm_status status = TDM_OK;
+    tdm_config *config = NULL;
+    char *path = NULL;
+    size_t n;
+    tdm_schema(&tables, &n);
+    TDM_TRY(tdm__path_join(t->path, "config.yaml", &path));
+    TDM_TRY(tdm_config_create(tables, n, &config));
+    TDM_TRY(tdm_config_load(config, path));
+    TDM_TRY(tdm_config_resolve(config));
+    TDM_TRY(tdm_config_hash(config, out));
+done:
+    if (status) out[0] = 0;
+    tdm_config_destroy(&config);
+    free(path);
+    return status == TDM_ERR_NOMEM ? status : TDM_OK;
+}
+
 tdm_status tdm__survey_summary(const tdm_experiment *e, tdm__trial *t)
 {
     tdm_status status = TDM_OK;
-    char *text = NULL, hash[TDM__HASH_HEX];
+    char *text = NULL, hash[TDM__HASH_HEX], config[33];
     size_t size;
     json_t *root = NULL;
     TDM_TRY(read_in(t, "summary.json", &text, &size));
     /* A damaged summary is that of no finished run. */
     if (!text || tdm__json_parse(text, size, t->folder, &root)) goto done;
     if (!is_final(json_string_value(json_object_get(root, "stop_reason")))) goto done;
-    TDM_TRY(combine(text_or_empty(json_object_get(root, "config_hash")),
-                    text_or_empty(json_object_get(json_object_get(root, "data"), "hash")), hash));
+    const char *data = text_or_empty(json_object_get(json_object_get(root, "data"), "hash"));
+    TDM_TRY(combine(text_or_empty(json_object_get(root, "config_hash")), data, hash));
+    if (!tdm__streq(hash, t->hash)) {
+        TDM_TRY(rehash(t, config));
+        TDM_TRY(combine(config, data, hash));
+    }
     snprintf(t->binary, sizeof t->binary, "%s", text_or_empty(json_object_get(root, "binary")));
     t->stale = !tdm__streq(hash, t->hash)          ? TDM__STALE_INPUT
                : !tdm__streq(t->binary, e->binary) ? TDM__STALE_BUILD
@@ -179,19 +210,20 @@ tdm_status tdm__survey_progress(tdm__trial *t)
 }
 
 /* What only the manifest knows. */
-static tdm_status apply_note(const tdm_experiment *e, tdm__trial *t, const tdm__manifest_run *note)
+static tdm_status apply_note(const tdm_experiment *e, tdm__trial *t, const tdm__outline_run *note)
 {
     tdm_status status = TDM_OK;
     char *state = NULL;
     const bool same = tdm__streq(note->hash, t->hash) && tdm__streq(note->binary, e->binary);
-    t->seconds = note->seconds;
-    if (!same || note->state == TDM_RUN_DONE) return TDM_OK;
+    t->seconds = note->seconds > 0 ? note->seconds : 0;
+    if (!same || tdm__streq(note->state, tdm_run_state_name(TDM_RUN_DONE))) return TDM_OK;
     snprintf(t->binary, sizeof t->binary, "%s", note->binary);
     /* What diverged will do so again; other failures (memory, a full disk) may be over. */
-    if (note->state == TDM_RUN_FAILED && note->exit == tdm_status_exit_code(TDM_ERR_DIVERGED)) {
+    if (tdm__streq(note->state, tdm_run_state_name(TDM_RUN_FAILED)) &&
+        note->exit == tdm_status_exit_code(TDM_ERR_DIVERGED)) {
         t->state = TDM_RUN_FAILED;
-        t->exit = note->exit;
-        t->error = tdm__strdup(note->error ? note->error : "diverged");
+        t->exit = (int)note->exit;
+        t->error = tdm__strdup(*note->error ? note->error : "diverged");
         return t->error ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
     }
     TDM_TRY(tdm__path_join(t->path, "state.safetensors", &state));
@@ -208,18 +240,20 @@ done:
 }
 
 /* A manifest that cannot be read costs what only it knows, with a warning; nothing else. */
-static tdm_status read_manifest(const tdm_experiment *e, tdm__manifest *out)
+static tdm_status read_manifest(const tdm_experiment *e, tdm__outline *out)
 {
     tdm_status status = TDM_OK;
     char *path = NULL, *text = NULL;
     size_t size;
-    *out = (tdm__manifest){0};
+    *out = (tdm__outline){0};
     TDM_TRY(tdm__path_join(e->folder, "experiment.json", &path));
     if (!tdm__path_exists(path)) goto done;
     status = tdm__read_file(path, FILE_LIMIT, &text, &size);
-    if (!status) status = tdm__manifest_parse(text, size, path, out);
+    if (!status) status = tdm__outline_parse(text, size, path, out);
     if (status && status != TDM_ERR_NOMEM) {
         tdm__log(TDM_LOG_WARN, "%s: it is written anew from the run folders", tdm_last_error());
+        tdm__outline_free(out);
+        *out = (tdm__outline){0};
         status = TDM_OK;
     }
 done:
@@ -228,9 +262,9 @@ done:
     return status;
 }
 
-static const tdm__manifest_run *find_note(const tdm__manifest *m, const char *folder)
+static const tdm__outline_run *find_note(const tdm__outline *m, const char *folder)
 {
-    for (size_t i = 0; i < m->n; i++)
+    for (size_t i = 0; i < m->n_runs; i++)
         if (tdm__streq(m->runs[i].folder, folder)) return &m->runs[i];
     return NULL;
 }
@@ -239,9 +273,9 @@ tdm_status tdm__survey(tdm_experiment *e)
 {
     tdm_status status = TDM_OK;
     data_cache cache = {0};
-    tdm__manifest manifest = {0};
+    tdm__outline manifest = {0};
     TDM_TRY(read_manifest(e, &manifest));
-    if (manifest.created) {
+    if (manifest.created && *manifest.created) {
         free(e->created);
         e->created = manifest.created;
         manifest.created = NULL;
@@ -249,13 +283,13 @@ tdm_status tdm__survey(tdm_experiment *e)
     for (size_t i = 0; i < e->n_trials; i++) {
         tdm__trial *t = &e->trials[i];
         TDM_TRY(hash_trial(e, t, &cache));
-        const tdm__manifest_run *note = find_note(&manifest, t->folder);
+        const tdm__outline_run *note = find_note(&manifest, t->folder);
         if (note) TDM_TRY(apply_note(e, t, note));
         TDM_TRY(tdm__survey_summary(e, t));
     }
 done:
     cache_free(&cache);
-    tdm__manifest_free(&manifest);
+    tdm__outline_free(&manifest);
     return status;
 }
 

@@ -123,6 +123,8 @@ static tdm_status read_run(json_t *object, const char *name, size_t index, tdm__
     TDM_TRY(keep_member(object, "folder", &out->folder));
     TDM_TRY(keep_member(object, "status", &out->state));
     TDM_TRY(keep_member(object, "error", &out->error));
+    TDM_TRY(keep_member(object, "hash", &out->hash));
+    TDM_TRY(keep_member(object, "binary", &out->binary));
     const json_t *seconds = json_object_get(object, "seconds");
     out->seed = json_integer_value(json_object_get(object, "seed"));
     out->exit = json_integer_value(json_object_get(object, "exit"));
@@ -185,6 +187,8 @@ void tdm__outline_free(tdm__outline *m)
         free(m->runs[i].folder);
         free(m->runs[i].state);
         free(m->runs[i].error);
+        free(m->runs[i].hash);
+        free(m->runs[i].binary);
     }
     free(m->arms);
     free(m->runs);

@@ -28,9 +28,10 @@ typedef struct tdm__outline_arm {
 } tdm__outline_arm;
 
 typedef struct tdm__outline_run {
-    char *arm, *folder; /* folder: relative to the experiment's, inside it */
-    char *state;        /* waiting, running, done, failed, stopped */
-    char *error;        /* "" */
+    char *arm, *folder;  /* folder: relative to the experiment's, inside it */
+    char *state;         /* waiting, running, done, failed, stopped */
+    char *error;         /* "" */
+    char *hash, *binary; /* of what the run is made of, and of the program that did it; "" */
     int64_t seed, exit;
     double seconds;
 } tdm__outline_run;
