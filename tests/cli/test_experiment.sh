@@ -135,4 +135,52 @@ run 0 experiment exp.yaml "${long[@]}" --set experiment.seeds=0
 err "equal, seed 0: goes on"
 "$tandem" train base.yaml --epochs 40 --seed 0 --output whole > /dev/null 2>&1 || fail "train"
 same "$(tensors whole/last.safetensors)" "$(tensors long/runs/equal/seed-0/last.safetensors)"
+# Killed at random points, nothing softened: the children save by themselves, the next call waits for
+# them and goes on; in the end the runs are those of an experiment that was left alone.
+hard=(--set train.epochs=12 --set experiment.arms.rates.grid.optim.lr=0.01 --jobs 2)
+run 0 experiment exp.yaml "${hard[@]}" --output calm
+for pause in 0.3 0.9 0.5 1.3; do
+    "$tandem" experiment exp.yaml "${hard[@]}" --output rough > .out 2> .err &
+    parent=$!
+    sleep $pause
+    kill -KILL $parent 2> /dev/null
+    wait $parent 2> /dev/null
+done
+run 0 experiment exp.yaml "${hard[@]}" --output rough
+same "$(cd rough && ls -d runs/*/*/)" "$(cd calm && ls -d runs/*/*/)"
+results() { grep -v '"split": *"train"' "$1" | sed 's/"seconds".*"samples"/"samples"/'; }
+for folder in calm/runs/*/*/; do
+    other=rough${folder#calm}
+    same "$(tensors "$other/last.safetensors")" "$(tensors "$folder/last.safetensors")"
+    same "$(results "$other/metrics.jsonl")" "$(results "$folder/metrics.jsonl")"
+done
+absent "$(find rough -name '*.tmp*' | head -1)x"
+
+# Two at once: on one folder the second is refused; in two folders below one index both work.
+"$tandem" experiment exp.yaml "${long[@]}" --output both/first > .first 2>&1 &
+first=$!
+for ((i = 0; i < 1200; i++)); do [ -e both/first/experiment.json ] && break; sleep 0.05; done
+run 1 experiment exp.yaml "${long[@]}" --output both/first
+err "another process works on this experiment"
+"$tandem" experiment exp.yaml "${two[@]}" --output both/second > .second 2>&1 &
+second=$!
+for i in 1 2 3; do "$tandem" runs list both > /dev/null 2>&1; done
+wait $second || fail "the second: $(cat .second)"
+kill -TERM $first
+wait $first
+same $? 143
+run 0 runs list both/second
+same "$(grep -c ' epochs  *class' .out)" 14
+
+# A full disk: an error that says so, and no harm; afterwards it goes on.
+TANDEM_TEST_FAIL_WRITE=2000 run 1 experiment exp.yaml "${two[@]}" --output full
+err "No space left on device"
+run 0 experiment exp.yaml "${two[@]}" --output full
+same "$(tensors full/runs/equal/seed-0/last.safetensors)" "$(tensors both/second/runs/equal/seed-0/last.safetensors)"
+
+# A damaged manifest is no loss.
+echo '{"format": "tandem-exp' > full/experiment.json
+run 0 experiment exp.yaml "${two[@]}" --output full
+err "it is written anew from the run folders"
+err "nothing is left to do"
 exit 0
