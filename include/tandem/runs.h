@@ -23,7 +23,7 @@ extern "C" {
 
 typedef struct tdm_runs tdm_runs;
 
-/* The run folders among the paths and up to three levels below them, in order of their paths. A
+/* The run folders among the paths and up to five levels below them, in order of their paths. A
  * folder is a run when it holds config.yaml and metrics.jsonl. TDM_ERR_DATA: a path is no folder,
  * or none is a run. Runs whose files are damaged are kept and marked. */
 tdm_status tdm_runs_find(const char *const *paths, size_t n, tdm_runs **out);

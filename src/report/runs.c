@@ -12,7 +12,7 @@
 #include "report/index.h"
 #include "report/where.h"
 
-enum { DEPTH = 3 };
+enum { DEPTH = 5 }; /* experiments/NAME/runs/ARM/seed-N */
 
 void tdm__run_free(tdm__run *run)
 {

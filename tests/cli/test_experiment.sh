@@ -178,6 +178,23 @@ err "No space left on device"
 run 0 experiment exp.yaml "${two[@]}" --output full
 same "$(tensors full/runs/equal/seed-0/last.safetensors)" "$(tensors both/second/runs/equal/seed-0/last.safetensors)"
 
+# What a run records of where it came from.
+if command -v git > /dev/null; then
+    mkdir work && cp base.yaml work && cd work
+    git init -q . && git add base.yaml && git -c user.name=a -c user.email=a@b commit -qm a
+    "$tandem" train base.yaml --set data.path=../data --epochs 1 --output ../clean > /dev/null 2>&1 || fail "train"
+    echo >> base.yaml
+    "$tandem" train base.yaml --set data.path=../data --epochs 1 --output ../dirty > /dev/null 2>&1 || fail "train"
+    commit=$(git rev-parse HEAD)
+    cd ..
+    last="train (in a repository)"
+    grep -q "\"git\": {\"commit\": \"$commit\", \"dirty\": false}" clean/summary.json || fail "no clean commit"
+    grep -q "\"git\": {\"commit\": \"$commit\", \"dirty\": true}" dirty/summary.json || fail "no dirty commit"
+fi
+"$tandem" train base.yaml --epochs 1 --output plain > /dev/null 2>&1 || fail "train"
+grep -q '"git": null' plain/summary.json || fail "a commit outside of a repository"
+grep -q '"data": {"path": "data", "hash": "[0-9a-f]\{32\}", "files": [0-9]*, "bytes": [0-9]*, "samples": {"train": [0-9]*, "val": 16' plain/summary.json || fail "no data"
+
 # A damaged manifest is no loss.
 echo '{"format": "tandem-exp' > full/experiment.json
 run 0 experiment exp.yaml "${two[@]}" --output full
