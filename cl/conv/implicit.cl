@@ -134,10 +134,44 @@ static void zero_run(local float *to, int n)
     for (; i < n; i++) to[i] = 0.0f;
 }
 
+// What elements become while they are staged (LOAD_ARGS of common.cl).
+struct load {
+    const global float *centre, *inverse, *scale, *shift;
+    float least;
+    int exists;
+};
+#define LOAD {load_centre, load_inverse, load_scale, load_shift, LOAD_LEAST, load_exists}
+
+// n channels from c on of a row of pixels, `from_step` and `to_step` floats apart.
+static void load_pixels(local float *to, int to_step, const global float *from, int from_step,
+                        int pixels, int c, int n, const struct load *l)
+{
+    for (int i = 0; i < n; i += VW) {
+        const int lanes = min(VW, n - i);
+        const FLOATV centre = load_lanes(l->centre + c + i, lanes);
+        const FLOATV factor =
+            load_lanes(l->inverse + c + i, lanes) * load_lanes(l->scale + c + i, lanes);
+        const FLOATV shift = load_lanes(l->shift + c + i, lanes);
+        const global float *a = from + i;
+        local float *b = to + i;
+        if (lanes == VW) {
+            for (int j = 0; j < pixels; j++, a += from_step, b += to_step)
+                VSTORE(loaded_lanes(VLOAD(0, a), centre, factor, shift, l->least), 0, b);
+            continue;
+        }
+        for (int j = 0; j < pixels; j++, a += from_step, b += to_step) {
+            float lane[VW];
+            VSTORE(loaded_lanes(load_lanes(a, lanes), centre, factor, shift, l->least), 0, lane);
+            for (int k = 0; k < lanes; k++) b[k] = lane[k];
+        }
+    }
+}
+
 // patch = rows top.., columns left.. of images n0.., channels c0 .. c0 + cc - 1 of x (N,H,W,C), a
 // pixel every `pitch` floats.
 static void stage_patch(local float *patch, int pitch, const global float *x, int n0, int images,
-                        int top, int rows, int left, int cols, int H, int W, int C, int c0, int cc)
+                        int top, int rows, int left, int cols, int H, int W, int C, int c0, int cc,
+                        const struct load *l)
 {
     const int begin = clamp(-left, 0, cols), end = clamp(W - left, begin, cols);
     for (int b = 0; b < images; b++)
@@ -150,7 +184,9 @@ static void stage_patch(local float *patch, int pitch, const global float *x, in
             const global float *from =
                 x + (((size_t)(n0 + b) * H + y) * W + (left + begin)) * C + c0;
             zero_run(patch, begin * pitch);
-            if (cc == C && cc == pitch) {
+            if (l->exists) {
+                load_pixels(patch + begin * pitch, pitch, from, C, end - begin, c0, cc, l);
+            } else if (cc == C && cc == pitch) {
                 copy_run(patch + begin * cc, from, (end - begin) * cc);
             } else {
                 for (int j = begin; j < end; j++, from += C) copy_run(patch + j * pitch, from, cc);
@@ -225,7 +261,7 @@ DEFINE_GATHER_TILE(gather_tile_wide, MR_WIDE, 2)
 DEFINE_GATHER_TILE(gather_tile_narrow, MR_NARROW, 1)
 
 CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(float, y),
-                            EPILOGUE_ARGS, const int N, const int H, const int W, const int C,
+                            EPILOGUE_ARGS, LOAD_ARGS, const int N, const int H, const int W, const int C,
                             const int P, const int Q, const int K, const int R, const int S,
                             const int stride_h, const int stride_w, const int pad_h,
                             const int pad_w, const int dil_h, const int dil_w, const int transposed,
@@ -237,6 +273,8 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
     VIEW(panels);
     VIEW(y);
     EPILOGUE_VIEWS;
+    LOAD_VIEWS;
+    const struct load l = LOAD;
     const int class_h = transposed ? stride_h : 1, class_w = transposed ? stride_w : 1;
     const int in_h = transposed ? 1 : stride_h, in_w = transposed ? 1 : stride_w;
     const struct window wh = window_of(transposed, R, stride_h, pad_h, dil_h);
@@ -258,7 +296,7 @@ CPU_KERNEL void conv_gather(ARG(const float, x), ARG(const float, panels), ARG(f
     for (int c0 = 0; c0 < C; c0 += c_chunk) {
         const int cc = min(c_chunk, C - c0), last = c0 + cc == C;
         stage_patch(patch, cc, x, n0, images, i0 * in_h + wh.first, rows, j0 * in_w + ww.first,
-                    cols, H, W, C, c0, cc);
+                    cols, H, W, C, c0, cc, &l);
         for (int cls = 0; cls < class_h * class_w; cls++) {
             const int cls_h = cls / class_w, cls_w = cls % class_w;
             const struct axis ah = axis_of(transposed, cls_h, R, stride_h, pad_h, dil_h, P);
@@ -361,12 +399,22 @@ DEFINE_FILTER_TILE(filter_tile_narrow, MR_NARROW, 1)
 // grad [panel][pixel][NR] = dy of the block's pixels for panels first..end-1, zeros beyond K. In the
 // order of dy, as memory is read faster in order than written.
 static void stage_grad(local float *grad, const global float *dy, int images, int h, int w,
-                       size_t image, size_t line, int K, int first, int end)
+                       size_t image, size_t line, int K, int first, int end, const struct load *l)
 {
     const int panel_step = images * h * w * NR;
     for (int b = 0; b < images; b++)
         for (int i = 0; i < h; i++) {
             const global float *from = dy + b * image + i * line + first * NR;
+            if (l->exists) {
+                for (int k = first * NR; k < min(end * NR, K); k += NR) {
+                    local float *to = grad + (k / NR - first) * panel_step;
+                    const int n = min(NR, K - k);
+                    load_pixels(to, NR, from + k - first * NR, K, w, k, n, l);
+                    for (int j = 0; n < NR && j < w; j++) zero_run(to + j * NR + n, NR - n);
+                }
+                grad += w * NR;
+                continue;
+            }
             for (int j = 0; j < w; j++, from += K, grad += NR) {
                 local float *to = grad;
                 int n = min(end * NR, K) - first * NR, k = 0;
@@ -407,10 +455,11 @@ static void add_bias(global float *sums, int fresh, const local float *grad, int
 #define PANEL_ROWS(taps, C, c_chunk)                                                               \
     ((size_t)(taps) * (C) + ((C) + (c_chunk)-1) / (c_chunk)*MR_MAX + 1)
 
+// The load is of dy where load_dy is set, otherwise of x.
 // Group 0: chunk of pixel blocks, 1: group of panels, 2: chunk of input channels. The chunk's sums
 // are part [chunk][panel][PANEL_ROWS][NR].
 CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float, part),
-                            const int N, const int H, const int W, const int C, const int P,
+                            LOAD_ARGS, const int load_dy, const int N, const int H, const int W, const int C, const int P,
                             const int Q, const int K, const int R, const int S, const int stride_h,
                             const int stride_w, const int pad_h, const int pad_w, const int dil_h,
                             const int dil_w, const int nb, const int bh, const int bw,
@@ -421,6 +470,10 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
     VIEW(x);
     VIEW(dy);
     VIEW(part);
+    LOAD_VIEWS;
+    struct load x_load = LOAD, dy_load = LOAD;
+    x_load.exists = load_exists && !load_dy;
+    dy_load.exists = load_exists && load_dy;
     const int panels = (K + NR - 1) / NR;
     const int first = get_group_id(1) * group_panels, end = min(first + group_panels, panels);
     const int c0 = get_group_id(2) * c_chunk, cc = min(c_chunk, C - c0);
@@ -439,9 +492,9 @@ CPU_KERNEL void conv_filter(ARG(const float, x), ARG(const float, dy), ARG(float
         const int rows = (h - 1) * stride_h + (R - 1) * dil_h + 1;
         const int cols = (w - 1) * stride_w + (S - 1) * dil_w + 1;
         stage_patch(patch, pitch, x, n0, images, i0 * stride_h - pad_h, rows, j0 * stride_w - pad_w,
-                    cols, H, W, C, c0, cc);
+                    cols, H, W, C, c0, cc, &x_load);
         stage_grad(grad, dy + (((size_t)n0 * P + i0) * Q + j0) * K, images, h, w, (size_t)P * Q * K,
-                   (size_t)Q * K, K, first, end);
+                   (size_t)Q * K, K, first, end, &dy_load);
         const int pixels = images * h * w;
         int p = 0;
         for (int b = 0; b < images; b++)

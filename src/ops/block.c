@@ -12,17 +12,22 @@ tdm__axis tdm__axis_of(const tdm_desc *desc, int axis)
 void tdm__emit_block(tdm__build *b, const tdm__block *block)
 {
     if (block->width == 0) return;
+    const tdm__io *io = tdm__build_io(b);
+    const tdm_desc *x = &io->in[block->input];
+    const bool load = io->load.input == block->input + 1;
     uint64_t total = block->rows * block->width;
     tdm__kernel *k = tdm__emit(b, "shape.cl", "shape_block", "");
     tdm__arg_in(k, block->input);
     tdm__arg_out(k, 0);
+    tdm__arg_load(k);
     tdm__arg_span(b, k, total);
     tdm__arg_u64(k, block->width);
     tdm__arg_u64(k, block->from_stride);
     tdm__arg_u64(k, block->from_offset);
     tdm__arg_u64(k, block->to_stride);
     tdm__arg_u64(k, block->to_offset);
-    tdm__arg_i32(k, block->mode);
+    tdm__arg_i32(k, load ? TDM__BLOCK_LOAD : block->mode);
+    tdm__arg_i32(k, load ? x->dim[x->rank - 1] : 1);
     int passes = block->mode == TDM__BLOCK_ZERO ? 1 : block->mode == TDM__BLOCK_COPY ? 2 : 3;
     tdm__cost(k, 0, 4.0 * passes * (double)total);
 }

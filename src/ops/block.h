@@ -11,9 +11,15 @@ typedef struct tdm__axis {
 } tdm__axis;
 tdm__axis tdm__axis_of(const tdm_desc *desc, int axis);
 
-typedef enum tdm__block_mode { TDM__BLOCK_COPY, TDM__BLOCK_ADD, TDM__BLOCK_ZERO } tdm__block_mode;
+typedef enum tdm__block_mode {
+    TDM__BLOCK_COPY,
+    TDM__BLOCK_ADD,
+    TDM__BLOCK_ZERO,
+    TDM__BLOCK_LOAD
+} tdm__block_mode;
 
-/* input -> output 0; width, strides and offsets in elements. Width 0: no launch. */
+/* input -> output 0; width, strides and offsets in elements. Width 0: no launch. An
+ * input that comes with a tdm__load is copied from the start of its rows, as the load has it. */
 typedef struct tdm__block {
     int input;
     uint64_t rows, width, from_stride, from_offset, to_stride, to_offset;

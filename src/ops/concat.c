@@ -1,4 +1,6 @@
-/* ops/concat.c: joins tensors along one axis. Its gradient is a slice per input. */
+/* ops/concat.c: joins tensors along one axis. Its gradient is a slice per input. What comes as a
+ * recipe (a skip, behind batch norm) is computed while it is copied: it need not be stored twice.
+ */
 #include <stddef.h>
 
 #include <tandem/ops.h>
@@ -78,7 +80,7 @@ static tdm_status prepare(tdm__build *b)
     return TDM_OK;
 }
 
-static const tdm__variant variants[] = {{"blocks", TDM__ON_ANY, .prepare = prepare}};
+static const tdm__variant variants[] = {{"blocks", TDM__ON_ANY, .loads = ~0u, .prepare = prepare}};
 
 static const concat_attrs axis_0 = {0}, axis_1 = {1}, axis_3 = {3}, before = {-1};
 static const tdm__sample samples[] = {

@@ -111,6 +111,13 @@ static void back(rig *t, tdm_value y, const tdm_value *wrt, size_t n)
     for (size_t i = 0; i < n; i++) keep(t, grads[i]);
 }
 
+static const char *choose_implicit_all(void *user, const char *key, const tdm_op *op,
+                                       const tdm__io *io)
+{
+    (void)user, (void)key, (void)io;
+    return strncmp(op->name, "conv", 4) == 0 ? "implicit" : NULL;
+}
+
 /* The plain plan takes another algorithm too: nothing is shared with what it is to check. */
 static const char *choose_implicit(void *user, const char *key, const tdm_op *op, const tdm__io *io)
 {
@@ -120,15 +127,16 @@ static const char *choose_implicit(void *user, const char *key, const tdm_op *op
 
 /* Runs the graph with and without fusion; what is kept must agree within `tolerance`,
  * norm-relative. */
-static void same_without(rig *t, double tolerance)
+static void same_with(rig *t, const tdm__plan_spec *spec, double tolerance)
 {
     double *fused[KEPT] = {0};
     support_ok(tdm_graph_status(t->base.graph));
-    support_ok(op_case_plan(&t->base, &(tdm__plan_spec){.guard = true}));
+    support_ok(op_case_plan(&t->base, spec));
     tdm__plan_get_stats(t->base.plan, &t->stats);
     support_ok(op_case_run(&t->base));
     for (int i = 0; i < t->n_kept; i++) support_ok(op_case_read(&t->base, t->kept[i], &fused[i]));
-    const tdm__plan_spec plain_spec = {.guard = true, .no_fuse = true, .choose = choose_implicit};
+    const tdm__plan_spec plain_spec = {
+        .guard = true, .no_fuse = true, .choose = spec->choose ? spec->choose : choose_implicit};
     support_ok(op_case_plan(&t->base, &plain_spec));
     support_ok(op_case_run(&t->base));
     for (int i = 0; i < t->n_kept; i++) {
@@ -141,6 +149,11 @@ static void same_without(rig *t, double tolerance)
         free(plain);
         free(fused[i]);
     }
+}
+
+static void same_without(rig *t, double tolerance)
+{
+    same_with(t, &(tdm__plan_spec){.guard = true}, tolerance);
 }
 
 /* ---- derivatives -------------------------------------------------------------------------------
@@ -269,6 +282,68 @@ START_TEST(convolutions_read_raw_tensors)
 }
 END_TEST
 
+/* The implicit product computes what the stored value would be, bit for bit: of the input that it
+ * gathers from, of either image for the filter's gradient, one of which a transposed convolution
+ * reads. Channels below, at and above a vector, and more than fit the scratch at once. */
+START_TEST(the_implicit_product_reads_raw_tensors)
+{
+    static const struct {
+        tdm_conv2d_attrs attrs;
+        int64_t n, h, w, c, k;
+        bool transposed;
+    } cases[] = {
+        {{{1, 1}, {1, 1}, {0, 0}}, 2, 9, 10, 16, 17, false},
+        {{{5, 5}, {1, 1}, {2, 2}}, 1, 7, 8, 19, 7, false},
+        {{{7, 7}, {2, 2}, {3, 3}}, 1, 13, 14, 3, 9, false},
+        {{{3, 3}, {1, 1}, {2, 2}, {2, 2}}, 2, 8, 9, 8, 33, false},
+        {{{5, 5}, {1, 1}, {2, 2}}, 1, 3, 4, 1001, 2, false},
+        {{{2, 2}, {2, 2}, {0, 0}}, 2, 5, 6, 35, 20, true},
+        {{{3, 3}, {2, 2}, {1, 1}}, 1, 6, 5, 5, 40, true},
+    };
+    rig t;
+    rig_open(&t, 0);
+    tdm_graph *g = t.base.graph;
+    tdm_value params[2], y;
+    const int64_t c = cases[_i].c, k = cases[_i].k;
+    const int32_t *r = cases[_i].attrs.kernel;
+    const tdm_value x =
+        datum(&t, tdm_desc_4(TDM_F32, cases[_i].n, cases[_i].h, cases[_i].w, c), normal);
+    const tdm_value b = tdm_relu(g, batch_norm(&t, x, params));
+    const tdm_value w = datum(&t,
+                              cases[_i].transposed ? tdm_desc_4(TDM_F32, r[0], r[1], k, c)
+                                                   : tdm_desc_4(TDM_F32, r[0], r[1], c, k),
+                              small);
+    y = cases[_i].transposed ? tdm_conv_transpose2d(g, b, w, TDM_NO_VALUE, &cases[_i].attrs)
+                             : tdm_conv2d(g, b, w, TDM_NO_VALUE, &cases[_i].attrs);
+    keep(&t, y);
+    back(&t, y, &w, 1);
+    same_with(&t, &(tdm__plan_spec){.guard = true, .choose = choose_implicit_all}, 0);
+    ck_assert_int_eq(t.stats.pending, 1);
+    ck_assert_int_eq(t.stats.loads, 2);
+    rig_close(&t);
+}
+END_TEST
+
+/* A skip is computed while it is copied; of two, the second is stored. */
+START_TEST(concat_reads_the_raw_tensor)
+{
+    rig t;
+    rig_open(&t, _i % 2);
+    tdm_graph *g = t.base.graph;
+    tdm_value params[2], in[3];
+    const int axis = _i / 2 % 2 ? 1 : 3;
+    const tdm_desc desc = tdm_desc_4(TDM_F32, 2, 5, 7, 19);
+    in[0] = datum(&t, desc, normal);
+    in[1] = tdm_relu(g, batch_norm(&t, datum(&t, desc, coarse), params));
+    in[2] = batch_norm(&t, datum(&t, desc, coarse), params);
+    keep(&t, tdm_concat(g, in, 3, axis));
+    same_without(&t, 0);
+    ck_assert_int_eq(t.stats.pending, 1);
+    ck_assert_int_eq(t.stats.loads, 1);
+    rig_close(&t);
+}
+END_TEST
+
 /* A reader that cannot follow the recipe, or who wants the value itself, has it stored for all. */
 START_TEST(a_value_that_others_want)
 {
@@ -279,7 +354,7 @@ START_TEST(a_value_that_others_want)
     const tdm_value x = datum(&t, tdm_desc_4(TDM_F32, 1, 8, 8, 16), normal);
     y = tdm_relu(g, batch_norm(&t, x, params));
     if (_i == 0) keep(&t, y);
-    if (_i == 1) keep(&t, tdm_concat(g, (tdm_value[]){y, x}, 2, 3));
+    if (_i == 1) keep(&t, tdm_slice(g, y, 3, 2, 9));
     if (_i == 2) y = tdm_sigmoid(g, batch_norm(&t, x, params));
     keep(&t, conv(&t, y, 16));
     same_without(&t, 1e-5);
@@ -327,6 +402,8 @@ int main(void)
     tcase_add_loop_test(c, a_derivative_that_is_not_its_own, 0, 2);
     tcase_add_loop_test(c, a_pool_reads_the_raw_tensor, 0, 4);
     tcase_add_loop_test(c, convolutions_read_raw_tensors, 0, 4);
+    tcase_add_loop_test(c, the_implicit_product_reads_raw_tensors, 0, 7);
+    tcase_add_loop_test(c, concat_reads_the_raw_tensor, 0, 4);
     tcase_add_loop_test(c, a_value_that_others_want, 0, 3);
     tcase_add_loop_test(c, statistics_come_with_the_convolution, 0, 2);
     suite_add_tcase(s, c);

@@ -214,6 +214,7 @@ tdm_status tdm__conv_gather_prepare(tdm__build *b, const tdm__conv *c, bool to_b
     tdm__arg_workspace(k, 0, sizeof(float));
     tdm__arg_out(k, 0);
     tdm__arg_epilogue(k, bias);
+    tdm__arg_load(k);
     arg_ints(k, (int64_t[]){g.n, g.in[0], g.in[1], g.c, g.out[0], g.out[1], g.k}, 7);
     arg_pairs(k, c);
     arg_ints(k, (int64_t[]){to_big, bl.nb, bl.bh, bl.bw, bl.cc, group_panels, io->accumulate}, 7);
@@ -325,6 +326,8 @@ tdm_status tdm__conv_filter_prepare(tdm__build *b, const tdm__conv *given)
     tdm__arg_in(k, 0);
     tdm__arg_in(k, 1);
     tdm__arg_workspace(k, 0, sizeof(float));
+    tdm__arg_load(k);
+    tdm__arg_i32(k, io->load.input == 2);
     arg_ints(k, (int64_t[]){c->n, c->big[0], c->big[1], c->c, c->small[0], c->small[1], c->k}, 7);
     arg_pairs(k, c);
     arg_ints(k,

@@ -154,7 +154,7 @@ static bool winograd_gpu_pays(const tdm__conv *c, const int64_t out[2])
         __VA_ARGS__{"winograd", TDM__ON_CPU, .loads = 1, .can_run = name##_winograd_can_run,       \
                     .prefer = name##_winograd_prefer, .workspace = name##_winograd_workspace,      \
                     .statistics = name##_winograd_blocks, .prepare = name##_winograd_prepare},     \
-        {"implicit", TDM__ON_CPU, .can_run = name##_implicit_can_run,                              \
+        {"implicit", TDM__ON_CPU, .loads = 1, .can_run = name##_implicit_can_run,                  \
          .workspace = name##_implicit_workspace, .prepare = name##_implicit_prepare},              \
         {"winograd", TDM__ON_GPU, .can_run = name##_winograd_gpu_can_run,                          \
          .prefer = name##_winograd_gpu_prefer, .workspace = name##_winograd_gpu_workspace,         \
@@ -363,7 +363,7 @@ const tdm__variant tdm__conv_filter_variants[TDM__N_CONV_FILTER_VARIANTS] = {
      .prepare = filter_winograd_prepare},
     {"gemm", TDM__ON_CPU, .can_run = filter_pointwise_can_run, .prefer = filter_pointwise_prefer,
      .workspace = filter_pointwise_workspace, .prepare = filter_pointwise_prepare},
-    {"implicit", TDM__ON_CPU, .can_run = filter_implicit_can_run,
+    {"implicit", TDM__ON_CPU, .loads = 3, .can_run = filter_implicit_can_run,
      .workspace = filter_implicit_workspace, .prepare = filter_implicit_prepare},
     {"winograd", TDM__ON_GPU, .can_run = filter_winograd_gpu_can_run,
      .prefer = filter_winograd_gpu_prefer, .workspace = filter_winograd_gpu_workspace,
