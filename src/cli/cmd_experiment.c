@@ -41,8 +41,7 @@ static void stop_running(tdm_status status)
 
 typedef struct display {
     cli_progress_mode mode;
-    double last;
-    size_t runs, ended;
+    double last; /* when the last plain line was printed */
 } display;
 
 static double now(void)

@@ -51,13 +51,18 @@ tdm_status tdm__lock_file(const char *path, double seconds, int *fd)
     return TDM_OK;
 }
 
+static tdm_status lock_path(const tdm__trial *t, tdm__str *out)
+{
+    tdm__str_addf(out, "%s.lock", t->path);
+    return tdm__str_status(out);
+}
+
 static tdm_status lock_trial(const tdm__trial *t, int *fd)
 {
     tdm_status status = TDM_OK;
     tdm__str path = {0};
     char *folder = NULL;
-    tdm__str_addf(&path, "%s.lock", t->path);
-    TDM_TRY(tdm__str_status(&path));
+    TDM_TRY(lock_path(t, &path));
     TDM_TRY(tdm__path_dir(path.text, &folder));
     TDM_TRY(tdm__make_folders(folder));
     TDM_TRY(tdm__lock_file(path.text, LOCK_SECONDS, fd));
@@ -268,9 +273,20 @@ static tdm_status set_error(tdm__trial *t, const char *text)
     return t->error ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
 }
 
+/* Nobody else looks for the lock now: the experiment's own keeps others away. */
+static tdm_status drop_lock(const tdm__trial *t)
+{
+    tdm__str path = {0};
+    const tdm_status status = lock_path(t, &path);
+    if (!status) unlink(path.text);
+    tdm__str_free(&path);
+    return status;
+}
+
 static tdm_status end(tdm_experiment *e, tdm__trial *t, int how)
 {
-    tdm_status status = TDM_OK;
+    tdm_status status = drop_lock(t);
+    if (status) return status;
     char text[64];
     const int signal_number = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
     t->exit = signal_number ? 128 + signal_number : WEXITSTATUS(how);

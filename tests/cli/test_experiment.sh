@@ -154,7 +154,7 @@ for folder in calm/runs/*/*/; do
     same "$(tensors "$other/last.safetensors")" "$(tensors "$folder/last.safetensors")"
     same "$(results "$other/metrics.jsonl")" "$(results "$folder/metrics.jsonl")"
 done
-absent "$(find rough -name '*.tmp*' | head -1)x"
+same "$(find rough -name '*.lock' ! -path rough/.lock)" ""
 
 # Two at once: on one folder the second is refused; in two folders below one index both work.
 "$tandem" experiment exp.yaml "${long[@]}" --output both/first > .first 2>&1 &
