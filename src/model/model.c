@@ -314,20 +314,40 @@ static tdm_value build_head(const tdm__model *model, const head *h, tdm__net *ne
     return x;
 }
 
-void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
-                      tdm_value *predictions)
+void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value input,
+                            tdm__features *features)
 {
-    tdm__features features = {TDM_NO_VALUE, TDM_NO_VALUE};
+    *features = (tdm__features){TDM_NO_VALUE, TDM_NO_VALUE};
     const tdm_value x =
         tdm_normalize(net->graph, input, model->scale, model->shift, (int)model->input.dim[2]);
     const size_t mark = tdm__net_push(net, model->prefix);
     if (model->trunk)
-        model->trunk->build(model->trunk, &model->spec, net, x, &features);
+        model->trunk->build(model->trunk, &model->spec, net, x, features);
     else
-        build_list(model, net, x, &features);
+        build_list(model, net, x, features);
     tdm__net_pop(net, mark);
+}
+
+void tdm__model_build_heads(const tdm__model *model, tdm__net *net, const tdm__features *features,
+                            const bool *enabled, tdm_value *predictions)
+{
     for (size_t t = 0; t < model->n_heads; t++)
         predictions[t] = enabled && !enabled[t]
                              ? TDM_NO_VALUE
-                             : build_head(model, &model->heads[t], net, &features);
+                             : build_head(model, &model->heads[t], net, features);
+}
+
+bool tdm__model_uses(const tdm__model *model, tdm__feature feature)
+{
+    for (size_t t = 0; t < model->n_heads; t++)
+        if (model->heads[t].feature == feature) return true;
+    return false;
+}
+
+void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
+                      tdm_value *predictions)
+{
+    tdm__features features;
+    tdm__model_build_trunk(model, net, input, &features);
+    tdm__model_build_heads(model, net, &features, enabled, predictions);
 }

@@ -5,6 +5,7 @@
 #include <tandem/model.h>
 
 #include "model/layer_spec.h"
+#include "model/trunk.h"
 
 /* One task as the model sees it. `classes` and `target` come from the data and may be overridden by
  * the configuration. */
@@ -32,6 +33,14 @@ int64_t tdm__model_classes(const tdm__model *model, size_t task);
  * predictions[t] is TDM_NO_VALUE for the others. Failures are sticky in net->graph. */
 void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
                       tdm_value *predictions);
+
+/* Its two halves. Parameters of the trunk are named below model.prefix. */
+void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value input,
+                            tdm__features *features);
+void tdm__model_build_heads(const tdm__model *model, tdm__net *net, const tdm__features *features,
+                            const bool *enabled, tdm_value *predictions);
+/* Whether a head attaches to this feature. */
+bool tdm__model_uses(const tdm__model *model, tdm__feature feature);
 
 /* The layer table: name, operation, output shape, parameters, multiply-adds and bytes of results
  * per sample (before fusing and without reuse); totals. free(*out). */

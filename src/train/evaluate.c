@@ -155,7 +155,7 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
     TDM_TRY(open_split(e, split, &chosen));
     TDM_TRY(create_session(e, chosen));
     TDM_TRY(tdm__load_weights(&e->session, file));
-    TDM_TRY(tdm__session_feed(&e->session, chosen, TDM__FOR_TEST, &e->feed));
+    TDM_TRY(tdm__session_feed(&e->session, chosen, TDM__FOR_TEST, false, &e->feed));
     TDM_TRY(tdm_config_int(e->config, "train.epochs", &e->report.epochs));
     const tdm__eval_spec spec = {.session = &e->session,
                                  .feed = e->feed,

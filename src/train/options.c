@@ -34,6 +34,11 @@ static const tdm_opt_spec train_specs[] = {
     {"train.unfreeze", TDM_OPT_STRINGS, "[]",
      .hint = "[encoder.layer4 at epoch 3, encoder at step 500]",
      .help = "name patterns that stand still until the beginning of an epoch or step, from 1"},
+    {"train.feature_cache", TDM_OPT_ENUM, "auto", TDM_OPT_RUNTIME,
+     .choices = "auto|device|disk|off",
+     .help =
+         "while the trunk is frozen, what it makes of each sample is computed once: kept in device "
+         "memory, or a file"},
     {"train.select", TDM_OPT_STRING, "total",
      .help = "what makes a checkpoint the best on val: total (of target tasks), TASK.loss, "
              "TASK.METRIC"},

@@ -14,6 +14,7 @@ static const double progress_interval = 1.0; /* seconds */
 typedef struct pass {
     tdm__session *session;
     tdm__feed *feed;
+    tdm__feature_cache *cache; /* NULL: none */
     const tdm_train_events *events;
     tdm_task_report *tasks;
     tdm_metric_value *metrics;
@@ -105,12 +106,18 @@ static tdm_status show(pass *p, int64_t step)
 static tdm_status run_batch(pass *p, int64_t step, double lr, const tdm_batch **batch)
 {
     tdm_status status = TDM_OK;
-    const tdm__view *views;
+    const tdm__view *loaded;
+    tdm__view *views = p->session->views;
     tdm__step_plan *plan;
-    TDM_TRY(tdm__feed_next(p->feed, batch, &views));
+    TDM_TRY(tdm__feed_next(p->feed, batch, &loaded));
     if (!*batch) goto done;
+    tdm__session_views(p->session, p->feed, loaded, views);
     TDM_TRY(
         tdm__session_plan(p->session, p->purpose, (*batch)->part, (int64_t)(*batch)->count, &plan));
+    if (plan->cached)
+        TDM_TRY(tdm__feature_cache_fetch(
+            p->cache, p->purpose == TDM__FOR_TRAINING ? TDM__SPLIT_TRAIN : TDM__SPLIT_VAL, *batch,
+            views[p->session->input]));
     TDM_TRY(tdm__session_run(p->session, plan, views, step, lr));
     p->samples += (*batch)->count;
 done:
@@ -189,6 +196,7 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
     const tdm_loader *loader = tdm__feed_loader(t->feeds[TDM__SPLIT_TRAIN]);
     pass p = {.session = &t->session,
               .feed = t->feeds[TDM__SPLIT_TRAIN],
+              .cache = t->cache,
               .events = &t->events,
               .tasks = t->task_reports,
               .metrics = t->metric_values,
@@ -223,6 +231,7 @@ tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *repo
     const tdm_loader *loader = tdm__feed_loader(spec->feed);
     pass p = {.session = spec->session,
               .feed = spec->feed,
+              .cache = spec->cache,
               .events = spec->events,
               .tasks = spec->tasks,
               .metrics = spec->metrics,
@@ -254,6 +263,7 @@ tdm_status tdm__eval_pass(tdm_trainer *t, int split, tdm_epoch_report *report, b
     const tdm__eval_spec spec = {
         .session = &t->session,
         .feed = t->feeds[split],
+        .cache = t->cache,
         .purpose = split == TDM__SPLIT_TEST ? TDM__FOR_TEST : TDM__FOR_VALIDATION,
         .split = tdm__split_names[split],
         .limit = t->limit_eval,

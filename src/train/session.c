@@ -172,6 +172,7 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->targets, &s->targets));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->masks, &s->masks));
     TDM_TRY(tdm__calloc_try(1 + 2 * s->n_tasks, sizeof *s->arrays, &s->arrays));
+    TDM_TRY(tdm__calloc_try(1 + 2 * s->n_tasks, sizeof *s->views, &s->views));
     TDM_TRY(tdm_config_string(s->config, "model.input", &input));
     TDM_TRY(use_input(s, source, input));
     for (size_t t = 0; t < s->n_tasks; t++) TDM_TRY(use_task(s, source, t, &tasks[t]));
@@ -307,11 +308,13 @@ void tdm__session_destroy(tdm__session *s)
     tdm__gradients_destroy(&s->gradients);
     free(s->task_names);
     if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
+    for (int f = 0; f < 2 && s->device; f++) tdm__buffer_destroy(s->device, &s->cached.staging[f]);
     tdm__arena_destroy(&s->arena);
     tdm__flat_destroy(&s->flat);
     tdm__model_destroy(&s->model);
     tdm__tasks_destroy(s->device, &s->tasks, s->n_tasks);
     free(s->arrays);
+    free(s->views);
     free(s->described);
     free(s->targets);
     free(s->masks);
@@ -329,10 +332,11 @@ tdm_status tdm__session_plan(tdm__session *s, tdm__purpose purpose, size_t strea
 {
     tdm_status status = TDM_OK;
     const bool training = purpose == TDM__FOR_TRAINING,
+               cached = s->cached.active && purpose != TDM__FOR_TEST,
                *tasks = s->streams[purpose].list[stream].tasks;
     for (size_t i = 0; i < s->n_plans; i++) {
         tdm__step_plan *p = &s->plans[i];
-        if (p->count != count || p->training != training ||
+        if (p->count != count || p->training != training || p->cached != cached ||
             memcmp(p->tasks, tasks, s->n_tasks * sizeof *tasks))
             continue;
         *out = p;
@@ -342,6 +346,7 @@ tdm_status tdm__session_plan(tdm__session *s, tdm__purpose purpose, size_t strea
     tdm__step_plan *plan = &s->plans[s->n_plans++];
     plan->count = count;
     plan->training = training;
+    plan->cached = cached;
     plan->tasks = tasks;
     TDM_TRY(tdm__step_build(s, plan));
     *out = plan;
@@ -402,8 +407,13 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
     TDM_TRY(tdm__view_write_async(s->device, (tdm__view){&s->step_buffer, 0}, &scalars,
                                   sizeof scalars));
     for (size_t i = 0; i < s->n_arrays; i++)
-        if (plan->inputs[i] >= 0) TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
+        if (plan->inputs[i] >= 0 && views[i].buffer)
+            TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
     if (plan->training) TDM_TRY(tdm__balancer_step(s->balancer, s->seed, n));
+    for (int f = 0; f < 2 && plan->cached; f++)
+        if (plan->features[f] >= 0)
+            TDM_TRY(tdm__plan_bind(plan->plan, plan->features[f],
+                                   (tdm__view){&s->cached.staging[f], 0}));
     if (plan->training)
         for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
             tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];

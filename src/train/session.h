@@ -44,10 +44,12 @@ typedef struct tdm__streams {
 typedef struct tdm__step_plan {
     int64_t count;
     bool training;
+    bool cached;       /* the trunk's features are inputs (feature_cache.h) */
     const bool *tasks; /* a stream's */
     tdm__plan *plan;
-    tdm_value *inputs;  /* one per session array; TDM_NO_VALUE where unused */
-    bool *has_gradient; /* per segment; training only */
+    tdm_value features[2]; /* cached: by tdm__feature; TDM_NO_VALUE where unused */
+    tdm_value *inputs;     /* one per session array; TDM_NO_VALUE where unused */
+    bool *has_gradient;    /* per segment; training only */
 } tdm__step_plan;
 
 /* An array that batches carry. */
@@ -55,6 +57,13 @@ typedef struct tdm__session_array {
     tdm_loader_array load;
     tdm_desc sample; /* one sample, as delivered */
 } tdm__session_array;
+
+/* Features in place of the trunk, by tdm__feature: a batch of each that the heads use. */
+typedef struct tdm__cached_features {
+    bool active, used[2];
+    tdm_desc descs[2]; /* of a full batch */
+    tdm__buffer staging[2];
+} tdm__cached_features;
 
 typedef struct tdm__session {
     const tdm_config *config;
@@ -72,12 +81,14 @@ typedef struct tdm__session {
     tdm__model *model;
     tdm__flat *flat;
     tdm__freezing freezing;
+    tdm__cached_features cached;
     tdm__session_array *arrays;
     size_t n_arrays, input; /* input: index of the network's input */
     tdm_transforms transforms;
     const tdm_array_info *frame; /* while arrays are added: what the transforms move */
+    tdm__view *views;            /* scratch: of a batch, per array */
     size_t *targets, *masks;     /* per task, index into arrays; masks: SIZE_MAX = none */
-    char *described; /* the arrays as JSON, for checkpoints (arrays.h) */
+    char *described;             /* the arrays as JSON, for checkpoints (arrays.h) */
     tdm__streams streams[TDM__PURPOSES];
     tdm__arena *arena;
     tdm__buffer step_buffer;
@@ -104,9 +115,10 @@ tdm_status tdm__session_plan(tdm__session *session, tdm__purpose purpose, size_t
 /* Builds the plans that full training batches need: what can fail does so now, and the memory that
  * the largest takes is there. */
 tdm_status tdm__session_plan_training(tdm__session *session);
-/* Forgets the plans of training: another part of the network is frozen now. Waits for the device. */
+/* Forgets the plans of training: another part of the network is frozen now. Waits for the device.
+ */
 tdm_status tdm__session_drop_training(tdm__session *session);
-/* Enqueues one batch: views are in the order of session->arrays. */
+/* Enqueues one batch: views are in the order of session->arrays (empty: not bound). */
 tdm_status tdm__session_run(tdm__session *session, tdm__step_plan *plan, const tdm__view *views,
                             int64_t step, double lr);
 
@@ -129,9 +141,14 @@ tdm_status tdm__streams_create(const tdm_config *config, const tdm__task *tasks,
                                tdm__purpose purpose, tdm__streams *out);
 void tdm__streams_free(tdm__streams *streams);
 /* A feed over a split with the session's arrays, a part for each stream; shuffled and continuous
- * for training. */
+ * for training. without_input: the network's input is not loaded where nothing else needs it; its
+ * view is then missing from the others (tdm__session_views). */
 tdm_status tdm__session_feed(tdm__session *session, const tdm_split *split, tdm__purpose purpose,
-                             tdm__feed **out);
+                             bool without_input, tdm__feed **out);
+/* A feed's views in the order of session->arrays; an empty one where it does not load the array.
+ * out: n_arrays. */
+void tdm__session_views(const tdm__session *session, const tdm__feed *feed, const tdm__view *views,
+                        tdm__view *out);
 
 /* The configuration in a checkpoint's metadata, with assignments on top, resolved. */
 tdm_status tdm__checkpoint_config(const tdm__st *st, const char *const *assignments, size_t n,

@@ -4,6 +4,7 @@
 #include "train/step_graph.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -14,6 +15,8 @@ typedef struct step_graph {
     const bool *tasks; /* that take part; NULL: all */
     tdm__meter *meter; /* NULL while declaring */
     tdm_value *inputs; /* per session array */
+    bool cached;
+    tdm_value features[2]; /* cached: by tdm__feature */
     tdm_value *predictions;
     tdm__loss_value *losses;
     tdm__total total;
@@ -98,11 +101,30 @@ static void build_task(step_graph *b, size_t t)
     tdm_graph_pop(g);
 }
 
+/* The heads on features that come from outside. */
+static void build_on_features(step_graph *b)
+{
+    static const char *const names[2] = {"features.bottleneck", "features.dense"};
+    const tdm__session *s = b->s;
+    for (int f = 0; f < 2; f++) {
+        tdm_desc d = s->cached.descs[f];
+        d.dim[0] = b->count;
+        b->features[f] =
+            s->cached.used[f] ? tdm_graph_input(b->net.graph, names[f], d) : TDM_NO_VALUE;
+    }
+    const tdm__features features = {.bottleneck = b->features[TDM__FEATURE_BOTTLENECK],
+                                    .dense = b->features[TDM__FEATURE_DENSE]};
+    tdm__model_build_heads(s->model, &b->net, &features, b->tasks, b->predictions);
+}
+
 static tdm_status build_forward(step_graph *b)
 {
     tdm__session *s = b->s;
     tdm_graph *g = b->net.graph;
-    tdm__model_build(s->model, &b->net, b->inputs[s->input], b->tasks, b->predictions);
+    if (b->cached)
+        build_on_features(b);
+    else
+        tdm__model_build(s->model, &b->net, b->inputs[s->input], b->tasks, b->predictions);
     for (size_t t = 0; t < s->n_tasks; t++) {
         b->losses[t].loss = TDM_NO_VALUE;
         if (!b->tasks || b->tasks[t]) build_task(b, t);
@@ -287,6 +309,7 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     tdm_status status = TDM_OK;
     TDM_TRY(step_graph_begin(b, s, plan->count, plan->training));
     b->tasks = plan->tasks;
+    b->cached = plan->cached;
     b->meter = s->meters[plan->training];
     TDM_TRY(build_forward(b));
     place_variables(b);
@@ -315,6 +338,7 @@ tdm_status tdm__step_build(tdm__session *s, tdm__step_plan *plan)
     const tdm__plan_spec spec = plan_spec(s);
     TDM_TRY(build_step(&b, s, plan));
     TDM_TRY(tdm__plan_create(b.net.graph, &spec, &plan->plan));
+    memcpy(plan->features, b.features, sizeof plan->features);
     plan->inputs = b.inputs;
     b.inputs = NULL;
 done:
@@ -326,7 +350,8 @@ tdm_status tdm__step_reserve(tdm__session *s, bool training, const bool *tasks)
 {
     tdm_status status = TDM_OK;
     step_graph b = {0};
-    tdm__step_plan plan = {.count = s->batch_size, .training = training, .tasks = tasks};
+    tdm__step_plan plan = {
+        .count = s->batch_size, .training = training, .cached = s->cached.active, .tasks = tasks};
     const tdm__plan_spec spec = plan_spec(s);
     TDM_TRY(build_step(&b, s, &plan));
     TDM_TRY(tdm__plan_reserve(b.net.graph, &spec));
@@ -354,6 +379,53 @@ tdm_status tdm__step_build_prediction(tdm__session *s, int64_t count, tdm__plan 
     for (size_t t = 0; t < s->n_tasks; t++) descs[t] = *tdm_graph_desc(g, outputs[t]);
     place_variables(&b);
     TDM_TRY(tdm__plan_create(g, &spec, plan));
+done:
+    step_graph_free(&b);
+    return status;
+}
+
+/* ---- the trunk alone ---------------------------------------------------------------------------
+ */
+
+static tdm_status begin_trunk(step_graph *b, tdm__session *s, int64_t count, tdm_value values[2])
+{
+    tdm__features features;
+    tdm_status status = step_graph_begin(b, s, count, true);
+    if (status) return status;
+    tdm__model_build_trunk(s->model, &b->net, b->inputs[s->input], &features);
+    values[TDM__FEATURE_BOTTLENECK] = features.bottleneck;
+    values[TDM__FEATURE_DENSE] = features.dense;
+    return tdm_graph_status(b->net.graph);
+}
+
+tdm_status tdm__step_features(tdm__session *s, bool used[2], tdm_desc descs[2])
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    tdm_value values[2];
+    TDM_TRY(begin_trunk(&b, s, s->batch_size, values));
+    for (int f = 0; f < 2; f++) {
+        used[f] = tdm__model_uses(s->model, (tdm__feature)f);
+        if (used[f]) descs[f] = *tdm_graph_desc(b.net.graph, values[f]);
+    }
+done:
+    step_graph_free(&b);
+    return status;
+}
+
+tdm_status tdm__step_build_trunk(tdm__session *s, int64_t count, tdm__plan **plan, tdm_value *input)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    const tdm__plan_spec spec = plan_spec(s);
+    tdm_value values[2];
+    TDM_TRY(begin_trunk(&b, s, count, values));
+    for (int f = 0; f < 2; f++)
+        if (s->cached.used[f])
+            tdm__graph_store(b.net.graph, values[f], (tdm__view){&s->cached.staging[f], 0});
+    *input = b.inputs[s->input];
+    place_variables(&b);
+    TDM_TRY(tdm__plan_create(b.net.graph, &spec, plan));
 done:
     step_graph_free(&b);
     return status;

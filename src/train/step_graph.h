@@ -11,6 +11,12 @@ tdm_status tdm__step_declare(tdm__session *session, bool *used);
 tdm_status tdm__step_shared(tdm__session *session, bool *shared);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
+/* Which features the heads use, and their shapes for a full batch, by tdm__feature. */
+tdm_status tdm__step_features(tdm__session *session, bool used[2], tdm_desc descs[2]);
+/* A plan of the trunk alone, frozen, that writes the features into session->cached.staging; *input
+ * is to be bound. */
+tdm_status tdm__step_build_trunk(tdm__session *session, int64_t count, tdm__plan **plan,
+                                 tdm_value *input);
 /* Announces the plan of a full batch to the arena (tdm__plan_reserve). */
 tdm_status tdm__step_reserve(tdm__session *session, bool training, const bool *tasks);
 /* A plan of the network alone, in evaluation mode: *input is to be bound, outputs (n_tasks) are

@@ -132,8 +132,46 @@ static tdm_status make_parts(const tdm__session *s, const tdm_split *split,
     return TDM_OK;
 }
 
+static const tdm_array_info *stored_array(const tdm_split *split, const char *name)
+{
+    const tdm_dataset *data = tdm_split_dataset(split);
+    for (size_t i = 0; i < tdm_dataset_arrays(data); i++)
+        if (!strcmp(tdm_dataset_array(data, i)->name, name)) return tdm_dataset_array(data, i);
+    return NULL;
+}
+
+/* Transforms take the size of pictures from the first array that has one: without the input another
+ * one of the same size must be there to tell it. */
+static bool input_spared(const tdm__session *s, const tdm_split *split)
+{
+    const tdm_array_info *input = stored_array(split, s->arrays[s->input].load.name);
+    for (size_t t = 0; t < s->n_tasks; t++)
+        if (s->targets[t] == s->input || s->masks[t] == s->input) return false;
+    if (s->n_arrays < 2 || !input || input->rank < 2) return false;
+    if (s->transforms.n == 0) return true;
+    for (size_t i = 0; i < s->n_arrays; i++) {
+        const tdm_array_info *other = stored_array(split, s->arrays[i].load.name);
+        if (i != s->input && other && tdm_transforms_is_frame(other) &&
+            other->dims[0] == input->dims[0] && other->dims[1] == input->dims[1])
+            return true;
+    }
+    return false;
+}
+
+void tdm__session_views(const tdm__session *s, const tdm__feed *feed, const tdm__view *views,
+                        tdm__view *out)
+{
+    size_t n;
+    const tdm_batch_array *loaded = tdm_loader_arrays(tdm__feed_loader(feed), &n);
+    for (size_t i = 0; i < s->n_arrays; i++) {
+        out[i] = (tdm__view){0};
+        for (size_t k = 0; k < n; k++)
+            if (!strcmp(loaded[k].name, s->arrays[i].load.name)) out[i] = views[k];
+    }
+}
+
 tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, tdm__purpose purpose,
-                             tdm__feed **out)
+                             bool without_input, tdm__feed **out)
 {
     tdm_status status = TDM_OK;
     const bool training = purpose == TDM__FOR_TRAINING;
@@ -144,10 +182,11 @@ tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, tdm__purpo
     TDM_TRY(tdm_loader_spec_read(s->config, &spec));
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *arrays, &arrays));
     TDM_TRY(tdm__calloc_try(streams->n, sizeof *parts, &parts));
-    for (size_t i = 0; i < s->n_arrays; i++) arrays[i] = s->arrays[i].load;
+    const bool spared = without_input && input_spared(s, split);
+    for (size_t i = 0; i < s->n_arrays; i++)
+        if (!spared || i != s->input) arrays[spec.n_arrays++] = s->arrays[i].load;
     TDM_TRY(make_parts(s, split, streams, parts));
     spec.arrays = arrays;
-    spec.n_arrays = s->n_arrays;
     if (streams->n > 1 || parts[0].indices) {
         spec.parts = parts;
         spec.n_parts = streams->n;

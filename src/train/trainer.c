@@ -73,13 +73,15 @@ done:
     return status;
 }
 
+static const tdm__purpose purposes[TDM__SPLITS] = {TDM__FOR_TRAINING, TDM__FOR_VALIDATION,
+                                                   TDM__FOR_TEST};
+
 static tdm_status open_feeds(tdm_trainer *t)
 {
-    static const tdm__purpose purposes[] = {TDM__FOR_TRAINING, TDM__FOR_VALIDATION, TDM__FOR_TEST};
     tdm_status status = TDM_OK;
     for (int i = 0; i < TDM__SPLITS; i++) {
         if (!t->splits[i] || (t->overfit && i != TDM__SPLIT_TRAIN)) continue;
-        TDM_TRY(tdm__session_feed(&t->session, t->splits[i], purposes[i], &t->feeds[i]));
+        TDM_TRY(tdm__session_feed(&t->session, t->splits[i], purposes[i], false, &t->feeds[i]));
     }
 done:
     return status;
@@ -112,6 +114,7 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     TDM_TRY(tdm_config_string(t->config, "train.log_format", &t->log_format));
     TDM_TRY(tdm_config_string(t->config, "train.save_format", &t->save_format));
     TDM_TRY(open_feeds(t));
+    TDM_TRY(tdm__feature_cache_create(&t->session, t->splits, &t->cache));
     TDM_TRY(init_weights(t));
     TDM_TRY(tdm__optimizer_create(t->session.device, t->session.flat, &t->optim, &t->optimizer));
     TDM_TRY(tdm__rate_factors(t->config, t->session.flat, t->optimizer));
@@ -134,6 +137,7 @@ void tdm_trainer_destroy(tdm_trainer **trainer)
     if (!t) return;
     if (t->session.device) tdm_device_finish(t->session.device);
     for (int i = 0; i < TDM__SPLITS; i++) tdm__feed_destroy(&t->feeds[i]);
+    tdm__feature_cache_destroy(&t->cache);
     tdm__optimizer_destroy(&t->optimizer);
     tdm__git_finish(&t->git, &(tdm__git_state){0});
     tdm__session_destroy(&t->session);
@@ -188,6 +192,20 @@ static tdm_status open_folder(tdm_trainer *t)
     if (found) TDM_TRY(tdm__run_folder_rewind(&t->folder, t->position.epoch));
 done:
     free(state);
+    return status;
+}
+
+/* Once the cache has all features of a split, its images are not read any more. */
+static tdm_status spare_inputs(tdm_trainer *t)
+{
+    tdm_status status = TDM_OK;
+    for (int i = TDM__SPLIT_TRAIN; t->cache && i <= TDM__SPLIT_VAL; i++) {
+        if (!t->feeds[i] || t->spared[i] || !tdm__feature_cache_full(t->cache, i)) continue;
+        t->spared[i] = true;
+        tdm__feed_destroy(&t->feeds[i]);
+        TDM_TRY(tdm__session_feed(&t->session, t->splits[i], purposes[i], true, &t->feeds[i]));
+    }
+done:
     return status;
 }
 
@@ -306,6 +324,7 @@ static tdm_status run_epochs(tdm_trainer *t)
         tdm_epoch_report report = {0};
         bool finished = false;
         const double began = tdm__now();
+        TDM_TRY(spare_inputs(t));
         TDM_TRY(tdm__train_pass(t, &report, &finished));
         t->position.seconds += tdm__now() - began;
         if (first) TDM_TRY(write_profile(t));
@@ -359,6 +378,9 @@ static tdm_status tell_memory(tdm_trainer *t)
              (double)tdm__device_bytes(s->device) / (1 << 20),
              (double)stats.arena_bytes / (1 << 20),
              stats.recomputed ? "; some are computed again to stay within the limit" : "");
+    if (t->cache)
+        tdm__log(TDM_LOG_INFO, "the frozen trunk's features are computed once: %s",
+                 tdm__feature_cache_text(t->cache));
     return TDM_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "train/git_state.h"
+#include "train/feature_cache.h"
 #include "train/select.h"
 #include "train/state.h"
 
@@ -16,6 +17,8 @@ struct tdm_trainer {
     tdm__session session;
     tdm_split *splits[TDM__SPLITS];
     tdm__feed *feeds[TDM__SPLITS]; /* opened at the first use */
+    tdm__feature_cache *cache;     /* NULL: none */
+    bool spared[TDM__SPLITS];      /* the feed does not load the network's input any more */
     tdm__optim_spec optim;
     tdm__optimizer *optimizer;
     tdm__schedule schedule;
@@ -72,6 +75,7 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
 typedef struct tdm__eval_spec {
     tdm__session *session;
     tdm__feed *feed;
+    tdm__feature_cache *cache; /* NULL: none */
     tdm__purpose purpose;
     const char *split;
     int64_t limit;

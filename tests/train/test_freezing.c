@@ -288,6 +288,82 @@ START_TEST(groups_and_blocks_learn_at_their_rates)
 }
 END_TEST
 
+/* ---- the feature cache -------------------------------------------------------------------------
+ */
+
+/* Trains with the cache in a place, and compares every loss and weight with the run "off". */
+static void same_with_cache(const char *place, const char *const *set, size_t n)
+{
+    const char *all[8];
+    char cache[64], a[33], b[33];
+    small_result off, on;
+    snprintf(cache, sizeof cache, "train.feature_cache=%s", place);
+    memcpy(all, set, n * sizeof *set);
+    all[n] = "train.freeze=encoder";
+    all[n + 1] = output("off");
+    all[n + 2] = "train.feature_cache=off";
+    support_ok(small_train(folder, all, n + 3, &off));
+    all[n + 1] = output("on");
+    all[n + 2] = cache;
+    support_ok(small_train(folder, all, n + 3, &on));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_double_eq(off.loss[i], on.loss[i]);
+        ck_assert_double_eq(off.metric[i], on.metric[i]);
+    }
+    small_hash(run_path("off"), "last.safetensors", a);
+    small_hash(run_path("on"), "last.safetensors", b);
+    ck_assert_str_eq(a, b);
+    support_temp_remove(support_path(folder, "off"));
+    support_temp_remove(support_path(folder, "on"));
+}
+
+static const char *const places[] = {"device", "disk"};
+
+START_TEST(cached_features_give_the_same_bits)
+{
+    /* the images are a target too; dropout in the head; a short last batch */
+    same_with_cache(places[_i], NULL, 0);
+    /* the images are not read again; the trunk has batch norm and (frozen) dropout */
+    const char *const one[] = {"tasks.recon.enabled=false", LAYERS("0.3")};
+    same_with_cache(places[_i], one, 2);
+    const char *const few[] = {"train.batch_size=7", "data.num_samples=40", "data.drop_last=true",
+                               "optim.accumulate=2"};
+    same_with_cache(places[_i], few, 4);
+}
+END_TEST
+
+START_TEST(a_cached_run_resumes_to_the_same_bits)
+{
+    char straight[33], resumed[33], cache[64];
+    small_result r;
+    snprintf(cache, sizeof cache, "train.feature_cache=%s", places[_i]);
+    support_ok(TRAIN(NULL, output("straight"), "train.freeze=encoder", "train.feature_cache=off"));
+    small_hash(run_path("straight"), "last.safetensors", straight);
+    for (int i = 0; i < 7; i++)
+        support_ok(TRAIN(&r, output("parts"), "train.freeze=encoder", cache, "train.max_time=1e-9",
+                         "train.resume=auto"));
+    support_ok(TRAIN(NULL, output("parts"), "train.freeze=encoder", cache, "train.resume=auto"));
+    small_hash(run_path("parts"), "last.safetensors", resumed);
+    ck_assert_str_eq(straight, resumed);
+}
+END_TEST
+
+START_TEST(there_is_no_cache_of_what_changes)
+{
+    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=device"), TDM_ERR_CONFIG,
+                  "the trunk as a whole is not frozen throughout");
+    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=disk", "train.freeze=encoder.0"),
+                  TDM_ERR_CONFIG, "the trunk as a whole is not frozen throughout");
+    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=disk", "train.freeze=encoder",
+                        "train.unfreeze=encoder at epoch 2"),
+                  TDM_ERR_CONFIG, "the trunk as a whole is not frozen throughout");
+    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=device", "train.freeze=encoder",
+                        "data.transforms=[flip]"),
+                  TDM_ERR_CONFIG, "data.transforms change the samples at random");
+    support_ok(TRAIN(NULL, output("x"), "train.freeze=encoder", "data.transforms=[flip]"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("freezing");
@@ -299,6 +375,9 @@ int main(void)
     tcase_add_test(tc, unfreezing_resumes_to_the_same_bits);
     tcase_add_test(tc, what_is_unfrozen_learns_as_if_it_always_had);
     tcase_add_test(tc, groups_and_blocks_learn_at_their_rates);
+    tcase_add_loop_test(tc, cached_features_give_the_same_bits, 0, 2);
+    tcase_add_loop_test(tc, a_cached_run_resumes_to_the_same_bits, 0, 2);
+    tcase_add_test(tc, there_is_no_cache_of_what_changes);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }
