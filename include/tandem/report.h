@@ -36,6 +36,15 @@ typedef struct tdm_report_spec {
     tdm_report_format format;
     const char *baseline; /* arm; NULL: the experiment's, else the first */
     const char *title;    /* NULL: the experiment's name, else the paths */
+    /* Run the checkpoint of each arm's first finished run on the test split: confusion matrices,
+     * image-by-image comparisons, example pictures (HTML only). */
+    bool predict;
+    uint64_t pool; /* images that are compared and chosen from, from the first; 0: matrices only */
+    const char *const *assignments; /* "key=value" texts for those checkpoints (device.*, ...) */
+    size_t n_assignments;
+    /* Before each prediction. Not 0: stop with TDM_ERR_INTERRUPTED. May be NULL. */
+    int (*progress)(void *user, size_t done, size_t total);
+    void *user;
 } tdm_report_spec;
 
 typedef struct tdm_report_result {

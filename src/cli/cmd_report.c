@@ -12,10 +12,16 @@ static const cli_option options[] = {
     {"baseline", "NAME",
      "the arm that the others are compared with (nothing given: the experiment's, else the first)"},
     {"title", "TEXT", "the heading (nothing given: the experiment's name)"},
+    {"predict", NULL,
+     "run the checkpoint of each arm's first finished run on the test split: confusion matrices, "
+     "image-by-image tests, example pictures (html)"},
+    {"examples", "N",
+     "with --predict: compare, and choose examples from, the first N test images; 0: matrices only "
+     "(nothing given: 200)"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
 static const cli_group group = {"options", options, CLI_COUNT(options)};
-static const cli_group *const groups[] = {&group, NULL};
+static const cli_group *const groups[] = {&group, &cli_set_group, &cli_device_group, NULL};
 static const char *const positionals[] = {"EXPERIMENT|RUN...", NULL};
 
 /* The format that is asked for; false after a message. */
@@ -32,27 +38,75 @@ static bool read_format(const cli_args *args, const char *out, tdm_report_format
     return true;
 }
 
-static int run(const cli_args *args)
+/* Every checkpoint's session says which device it opened: once is too often already. */
+static void only_warnings(void *user, tdm_log_level level, const char *line)
 {
-    const char *out = cli_value(args, "out") ? cli_value(args, "out") : "report.html";
-    tdm_report_spec spec = {.paths = args->positionals,
-                            .n_paths = args->n_positionals,
-                            .baseline = cli_value(args, "baseline"),
-                            .title = cli_value(args, "title")};
+    (void)user;
+    if (level == TDM_LOG_ERROR)
+        cli_error("%s", line);
+    else
+        cli_warning("%s", line);
+}
+
+static int on_progress(void *user, size_t done, size_t total)
+{
+    (void)user;
+    if (cli_console_is_terminal()) {
+        char bar[64];
+        cli_bar_draw(bar, sizeof bar, 32, (double)done / (double)total);
+        char *line = cli_format("predict %s", bar);
+        cli_bar(line);
+        free(line);
+    }
+    return cli_signals_status() != TDM_OK;
+}
+
+static int write_report(const cli_args *args, const tdm_report_spec *spec, const char *out)
+{
     tdm_report_result result;
     char *text = NULL;
-    if (!read_format(args, out, &spec.format)) return 2;
-    if (cli_has(args, "quiet")) cli_console_quiet();
     const bool to_stdout = !strcmp(out, "-");
+    cli_signals_guard(NULL);
     const tdm_status status =
-        to_stdout ? tdm_report_text(&spec, &text, &result) : tdm_report_write(&spec, out, &result);
+        to_stdout ? tdm_report_text(spec, &text, &result) : tdm_report_write(spec, out, &result);
+    const tdm_status stopped = cli_signals_status();
+    cli_signals_release();
+    cli_bar("");
     if (!status && to_stdout) cli_data(text);
     free(text);
-    if (status) return cli_fail(args->command, status);
+    if (status) return cli_fail(args->command, status == TDM_ERR_INTERRUPTED ? stopped : status);
     if (!to_stdout)
         cli_note("%s: %zu arms, %zu of %zu runs finished, %llu KiB", out, result.arms,
                  result.finished, result.runs, (unsigned long long)(result.bytes + 1023) / 1024);
     return 0;
+}
+
+static int run(const cli_args *args)
+{
+    const char *out = cli_value(args, "out") ? cli_value(args, "out") : "report.html";
+    const char *examples = cli_value(args, "examples");
+    char **assignments = NULL, *end;
+    tdm_report_spec spec = {.paths = args->positionals,
+                            .n_paths = args->n_positionals,
+                            .baseline = cli_value(args, "baseline"),
+                            .title = cli_value(args, "title"),
+                            .predict = cli_has(args, "predict"),
+                            .pool = 200,
+                            .progress = on_progress};
+    if (!read_format(args, out, &spec.format)) return 2;
+    if (examples) {
+        spec.pool = strtoull(examples, &end, 10);
+        if (*examples < '0' || *examples > '9' || *end)
+            return cli_usage_error(args->command, "--examples: must be a whole number");
+    }
+    int code = cli_assignments(args, &assignments, &spec.n_assignments);
+    if (code >= 0) return code;
+    spec.assignments = (const char *const *)assignments;
+    if (cli_has(args, "quiet")) cli_console_quiet();
+    tdm_set_log(only_warnings, NULL, TDM_LOG_WARN);
+    code = write_report(args, &spec, out);
+    cli_assignments_free(assignments, spec.n_assignments);
+    return code;
 }
 
 const cli_command cli_report = {

@@ -6,7 +6,7 @@
 /* Cells are one colour at different strengths, so that they read on light and dark paper alike. */
 static const double FAINTEST = 0.06, STRONGEST = 0.95;
 
-enum { CELL_LEAST = 9, CELL_HIGH = 26, NUMBER_ROOM = 26 };
+enum { CELL_LEAST = 9, CELL_HIGH = 26, NUMBER_ROOM = 20 };
 
 typedef struct grid {
     double left, top, width, height; /* of the cells: of each */
@@ -36,8 +36,9 @@ static void add_cell(const tdm__heat_chart *c, const grid *g, const tdm__range *
     tdm__markup_text(out, c->column_names[k]);
     tdm__number_short(value, 5, text);
     tdm__str_addf(out, ": %s</title>", text);
-    if (known && c->decimals >= 0 && g->width >= NUMBER_ROOM) {
-        tdm__number_fixed(value, c->decimals, text);
+    tdm__number_fixed(value, c->decimals, text);
+    const bool says_zero = c->square && tdm__streq(text, "0"); /* most of a confusion matrix */
+    if (known && !says_zero && c->decimals >= 0 && g->width >= NUMBER_ROOM) {
         if (tdm__chart_text_width(text) < g->width)
             tdm__chart_text(out, x + g->width / 2, y + g->height / 2 + 4, share > 0.5 ? "ci" : "n",
                             "middle", text, TDM__NUMBER_TEXT);

@@ -15,6 +15,8 @@ static const section sections[] = {
     {"grid", "Grids and trade-offs", tdm__html_grids},
     {"details", "Comparisons", tdm__html_details},
     {"curves", "Learning curves", tdm__html_curves},
+    {"matrices", "Confusion", tdm__html_matrices},
+    {"examples", "Image by image", tdm__html_examples},
     {"costs", "Time and memory", tdm__html_costs},
     {"failed", "Not finished", tdm__html_failed},
     {"repeat", "To repeat it", tdm__html_repeat},

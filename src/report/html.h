@@ -46,6 +46,8 @@ tdm_status tdm__html_results(const tdm__report *report, tdm__str *out);
 tdm_status tdm__html_grids(const tdm__report *report, tdm__str *out);
 tdm_status tdm__html_details(const tdm__report *report, tdm__str *out);
 tdm_status tdm__html_curves(const tdm__report *report, tdm__str *out);
+tdm_status tdm__html_matrices(const tdm__report *report, tdm__str *out);
+tdm_status tdm__html_examples(const tdm__report *report, tdm__str *out);
 tdm_status tdm__html_costs(const tdm__report *report, tdm__str *out);
 tdm_status tdm__html_failed(const tdm__report *report, tdm__str *out);
 tdm_status tdm__html_repeat(const tdm__report *report, tdm__str *out);

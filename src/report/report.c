@@ -34,6 +34,7 @@ static tdm_status make(const tdm_report_spec *spec, tdm__str *text, tdm_report_r
     if ((int)spec->format < 0 || (int)spec->format >= FORMATS)
         return tdm__fail(TDM_ERR_USAGE, "there is no report format %d", (int)spec->format);
     TDM_TRY(tdm__report_load(spec, &report));
+    if (spec->predict) TDM_TRY(tdm__examples_make(spec, &report, &report.examples));
     TDM_TRY(writers[spec->format](&report, text));
     TDM_TRY(tdm__str_status(text));
     if (result) fill_result(&report, text->length, result);

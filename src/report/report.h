@@ -10,6 +10,7 @@
 #include <tandem/report.h>
 
 #include "report/compare.h"
+#include "report/examples.h"
 #include "report/history.h"
 #include "report/outline.h"
 
@@ -48,6 +49,7 @@ typedef struct tdm__report {
     size_t baseline; /* arm; n_arms: none */
     char **notes;    /* what the reader must know: what was left out and why */
     size_t n_notes, notes_capacity;
+    tdm__examples examples; /* none unless asked for */
 } tdm__report;
 
 /* Zero-initialise *out; release it also after a failure. */

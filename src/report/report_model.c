@@ -24,6 +24,7 @@ static void free_run(tdm__report_run *run)
 void tdm__report_free(tdm__report *r)
 {
     tdm__comparison_free(&r->comparison);
+    tdm__examples_free(&r->examples);
     for (size_t i = 0; i < r->n_runs; i++) free_run(&r->runs[i]);
     for (size_t i = 0; i < r->n_arms; i++) {
         free(r->arms[i].name);

@@ -56,4 +56,32 @@ run 3 report exp --baseline worse
 err "no run with test metrics is called 'worse'"
 run 1 report exp --out no/such/folder/x.html
 err "no/such/folder"
+run 2 report exp --predict --examples x
+err "--examples"
+
+# checkpoints: who is taken for whom, image by image, pictures of the images that stand out
+run 0 devices
+grep -qE '^0 ' .out || { echo "SKIPPED: no OpenCL platform"; exit 77; }
+"$make_data" good data || exit 1
+small_config a.yaml data
+for name in one two; do
+    run 0 train a.yaml --output "trained/$name" --quiet --set "name=$name" --set "optim.lr=0.0${#name}"
+done
+run 0 train a.yaml --output trained/three --quiet --set name=three --epochs 1
+run 0 report trained --predict --examples 10 --out predicted.html
+err "predicted.html: 3 arms, 3 of 3 runs finished"
+no_err "device"
+for part in 'id="matrices"' 'label; % of the row' 'id="examples"' 'class: best' 'copy: worst' \
+    'two: class' 'difference to one, seed 3' 'src="data:image/png;base64,iVBORw0KGgo'; do
+    grep -qF -- "$part" predicted.html || fail "the page lacks: $part"
+done
+same "$(grep -o 'data:image/png' predicted.html | wc -l)" 18
+run 0 report trained --predict --examples 0 --out few.html
+grep -q 'id="matrices"' few.html || fail "no matrices"
+! grep -q 'id="examples"' few.html || fail "examples that were not asked for"
+same "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'tandem-report-*' -newer a.yaml | wc -l)" 0
+mv data gone
+run 3 report trained --predict --out x.html
+err "trained/one"
+absent x.html
 exit 0
