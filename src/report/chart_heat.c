@@ -40,7 +40,7 @@ static void add_cell(const tdm__heat_chart *c, const grid *g, const tdm__range *
     const bool says_zero = c->square && tdm__streq(text, "0"); /* most of a confusion matrix */
     if (known && !says_zero && c->decimals >= 0 && g->width >= NUMBER_ROOM) {
         if (tdm__chart_text_width(text) < g->width)
-            tdm__chart_text(out, x + g->width / 2, y + g->height / 2 + 4, share > 0.5 ? "ci" : "n",
+            tdm__chart_text(out, x + g->width / 2, y + g->height / 2 + 4, share > 0.6 ? "ci" : "n",
                             "middle", text, TDM__NUMBER_TEXT);
     }
     tdm__str_add(out, "</g>");

@@ -69,7 +69,8 @@ const char tdm__html_css[] =
     "main{max-width:none;padding:0}nav{display:none}body{font-size:11px}table{font-size:10.5px}"
     "section{break-before:auto}figure,tr,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}"
     ".charts{grid-template-columns:repeat(2,minmax(0,1fr))}.scroll{overflow:visible}"
-    "th,td{padding-right:8px}details::details-content{content-visibility:visible;display:block}}";
+    "th,td{padding-right:8px}details::details-content{content-visibility:visible;display:block}"
+    "details details{display:none}}";
 
 const char tdm__html_script[] =
     "(function(){var d=document,t=d.createElement('div');t.className='tip';t.hidden=true;"
@@ -84,5 +85,5 @@ const char tdm__html_script[] =
     "var x=e.pageX+12,w=t.offsetWidth,m=d.documentElement.clientWidth;"
     "t.style.left=Math.max(4,Math.min(x,m-w-8))+'px';t.style.top=(e.pageY+14)+'px'});"
     "addEventListener('beforeprint',function(){"
-    "d.querySelectorAll('details').forEach(function(x){x.open=true})});"
+    "d.querySelectorAll('section>details').forEach(function(x){x.open=true})});"
     "d.addEventListener('pointerleave',off)})();";

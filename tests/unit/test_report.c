@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "format/json.h"
+#include "report/examples.h"
 #include "report/history.h"
 #include "report/outline.h"
 #include "support/support.h"
@@ -393,6 +394,21 @@ START_TEST(histories)
 }
 END_TEST
 
+START_TEST(base64)
+{
+    /* RFC 4648, section 10 */
+    static const char *const cases[][2] = {
+        {"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+        {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text;
+        support_ok(tdm__base64(cases[i][0], strlen(cases[i][0]), &text));
+        ck_assert_str_eq(text, cases[i][1]);
+        free(text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("report");
@@ -407,6 +423,7 @@ int main(void)
     tcase_add_test(c, experiment);
     tcase_add_test(c, bad_outlines);
     tcase_add_test(c, histories);
+    tcase_add_test(c, base64);
     suite_add_tcase(suite, c);
     return support_run(suite);
 }
