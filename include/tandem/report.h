@@ -37,7 +37,7 @@ typedef struct tdm_report_spec {
     const char *baseline; /* arm; NULL: the experiment's, else the first */
     const char *title;    /* NULL: the experiment's name, else the paths */
     /* Run the checkpoint of each arm's first finished run on the test split: confusion matrices,
-     * image-by-image comparisons, example pictures (HTML only). */
+     * image-by-image comparisons, example pictures (HTML; JSON has the numbers of it). */
     bool predict;
     uint64_t pool; /* images that are compared and chosen from, from the first; 0: matrices only */
     const char *const *assignments; /* "key=value" texts for those checkpoints (device.*, ...) */

@@ -14,7 +14,7 @@ static const cli_option options[] = {
     {"title", "TEXT", "the heading (nothing given: the experiment's name)"},
     {"predict", NULL,
      "run the checkpoint of each arm's first finished run on the test split: confusion matrices, "
-     "image-by-image tests, example pictures (html)"},
+     "image-by-image tests, example pictures (html, json)"},
     {"examples", "N",
      "with --predict: compare, and choose examples from, the first N test images; 0: matrices only "
      "(nothing given: 200)"},

@@ -286,8 +286,9 @@ static tdm_status add_cloud(const group *g, size_t key, size_t metric, tdm__str 
                                        .y_low = cell->interval.low,
                                        .y_high = cell->interval.high};
     }
+    if (!chart.n) goto done;
     tdm__str_add(out, "<figure>");
-    if (chart.n) tdm__chart_points(&chart, out);
+    tdm__chart_points(&chart, out);
     tdm__str_add(out, "</figure>\n");
 done:
     tdm__str_free(&title);
@@ -311,8 +312,13 @@ static tdm_status add_group(const tdm__report *r, size_t first, tdm__str *out)
 {
     tdm_status status = TDM_OK;
     group g = {0};
+    tdm__str charts = {0};
     TDM_TRY(take_group(r, first, &g));
     if (!g.n_keys || g.n < 2) goto done;
+    for (size_t m = 0; m < r->comparison.n_metrics; m++)
+        if (tdm__report_primary(r, m)) TDM_TRY(add_metric(&g, m, &charts));
+    TDM_TRY(tdm__str_status(&charts));
+    if (!charts.length) goto done;
     tdm__str_add(out, "<h3>");
     tdm__markup_text(out, g.name);
     tdm__str_add(out, " <small>over ");
@@ -321,10 +327,10 @@ static tdm_status add_group(const tdm__report *r, size_t first, tdm__str *out)
         tdm__markup_text(out, g.keys[k]);
     }
     tdm__str_add(out, "</small></h3>\n<div class=\"charts three\">");
-    for (size_t m = 0; m < r->comparison.n_metrics; m++)
-        if (tdm__report_primary(r, m)) TDM_TRY(add_metric(&g, m, out));
+    tdm__str_add(out, tdm__str_text(&charts));
     tdm__str_add(out, "</div>\n");
 done:
+    tdm__str_free(&charts);
     group_free(&g);
     return status;
 }

@@ -145,7 +145,7 @@ static void add_commands(const tdm__report *r, tdm__str *out)
     if (r->experiment)
         tdm__html_paragraph(
             out, "muted",
-            "The experiment's folder holds experiment.yaml, which repeats all of it; "
+            "The experiment's folder holds experiment.yaml, the whole of it resolved; "
             "each run's config.yaml repeats that run, to the same bits on the same "
             "device, driver and version.");
     else

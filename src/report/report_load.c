@@ -226,6 +226,18 @@ done:
     return status;
 }
 
+/* How many values of its point tell an arm from the others of its group: one where the others move
+ * with it, else all. */
+static size_t telling_values(const tdm__report *report, const tdm__report_arm *arm)
+{
+    for (size_t k = 0; k < report->n_arms; k++) {
+        const tdm__report_arm *other = &report->arms[k];
+        if (other == arm || !other->grid.n || !tdm__streq(arm->group, other->group)) continue;
+        if (tdm__streq(arm->grid.list[0].value, other->grid.list[0].value)) return arm->grid.n;
+    }
+    return 1;
+}
+
 /* "fixed 0.1": the group and the values of its point; the name itself where that is not unique. */
 static tdm_status label_arms(tdm__report *report)
 {
@@ -235,7 +247,8 @@ static tdm_status label_arms(tdm__report *report)
         tdm__report_arm *arm = &report->arms[i];
         label.length = 0;
         tdm__str_add(&label, arm->grid.n ? arm->group : arm->name);
-        for (size_t k = 0; k < arm->grid.n; k++)
+        const size_t values = arm->grid.n ? telling_values(report, arm) : 0;
+        for (size_t k = 0; k < values; k++)
             tdm__str_addf(&label, "%s%s", k ? ", " : " ", arm->grid.list[k].value);
         TDM_TRY(tdm__str_status(&label));
         TDM_TRY(keep(tdm__str_text(&label), &arm->label));

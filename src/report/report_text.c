@@ -201,6 +201,42 @@ static void add_arm(const tdm__report *r, size_t i, tdm__json *j)
     tdm__json_close(j, '}');
 }
 
+/* What the checkpoints said, where they were asked. */
+static void add_examples(const tdm__report *r, tdm__json *j)
+{
+    const tdm__examples *e = &r->examples;
+    tdm__json_key(j, "confusion"), tdm__json_open(j, '[');
+    for (size_t i = 0; i < e->n_matrices; i++) {
+        const tdm__matrix *m = &e->matrices[i];
+        tdm__json_open(j, '{');
+        text_member(j, "arm", r->arms[m->arm].name);
+        text_member(j, "task", m->task);
+        tdm__json_key(j, "classes"), tdm__json_open(j, '[');
+        for (size_t k = 0; k < m->n; k++) tdm__json_string(j, m->classes[k]);
+        tdm__json_close(j, ']');
+        numbers_member(j, "counts", m->counts, m->n * m->n);
+        tdm__json_close(j, '}');
+    }
+    tdm__json_close(j, ']');
+    tdm__json_key(j, "images"), tdm__json_open(j, '[');
+    for (size_t i = 0; i < e->n_scores; i++) {
+        const tdm__scores *s = &e->scores[i];
+        tdm__json_open(j, '{');
+        text_member(j, "arm", r->arms[s->arm].name);
+        tdm__json_key(j, "seed"), tdm__json_int(j, s->seed);
+        text_member(j, "task", s->task);
+        text_member(j, "score", s->what);
+        tdm__json_key(j, "rows"), tdm__json_open(j, '[');
+        for (size_t k = 0; k < s->n; k++) tdm__json_uint(j, s->list[k].row);
+        tdm__json_close(j, ']');
+        tdm__json_key(j, "values"), tdm__json_open(j, '[');
+        for (size_t k = 0; k < s->n; k++) tdm__json_number(j, s->list[k].score);
+        tdm__json_close(j, ']');
+        tdm__json_close(j, '}');
+    }
+    tdm__json_close(j, ']');
+}
+
 tdm_status tdm__report_json_text(const tdm__report *r, tdm__str *out)
 {
     tdm__json j = {0};
@@ -219,6 +255,7 @@ tdm_status tdm__report_json_text(const tdm__report *r, tdm__str *out)
     tdm__json_key(&j, "runs"), tdm__json_open(&j, '[');
     for (size_t i = 0; i < r->n_runs; i++) add_run(r, &r->runs[i], &j);
     tdm__json_close(&j, ']');
+    add_examples(r, &j);
     tdm__json_close(&j, '}');
     tdm__str_addf(out, "%s\n", tdm__json_text(&j));
     const tdm_status status = tdm__json_status(&j);

@@ -76,6 +76,9 @@ for part in 'id="matrices"' 'label; % of the row' 'id="examples"' 'class: best' 
     grep -qF -- "$part" predicted.html || fail "the page lacks: $part"
 done
 same "$(grep -o 'data:image/png' predicted.html | wc -l)" 18
+run 0 report trained --predict --examples 2 --out - --format json
+out '"confusion": [{"arm": "one", "task": "class", "classes": ['
+out '"score": "correct", "rows": [0, 1], "values": ['
 run 0 report trained --predict --examples 0 --out few.html
 grep -q 'id="matrices"' few.html || fail "no matrices"
 ! grep -q 'id="examples"' few.html || fail "examples that were not asked for"
