@@ -76,6 +76,21 @@ TEAM_KERNEL void gram_apply(ARG(const float, rows), ARG(const ulong, blocks), AR
     }
 }
 
+// mean = keep mean + (1 - keep) g, over whole rows.
+TEAM_KERNEL void gram_average(ARG(const float, rows), ARG(float, mean), const ulong count, const int block,
+                              const float keep)
+{
+    VIEW(rows);
+    VIEW(mean);
+    const ulong begin = TEAM_ID * (ulong)block;
+    const int n = (int)min((ulong)block, count - begin);
+    for (int i = 0; i < n; i += TEAM) {
+        const floatl g = team_load(rows + begin + i, n - i, 0.0f);
+        const floatl m = team_load(mean + begin + i, n - i, 0.0f);
+        team_store(fma((floatl)keep, m - g, g), mean + begin + i, n - i);
+    }
+}
+
 // Gradient sign dropout (Chen et al., NeurIPS 2020, eq. 1-2): of each element keep the positive parts
 // with the chance P = (1 + sum g / sum |g|) / 2, else the negative ones; `leak` of what is dropped
 // stays. U of element e: number e % 4 of Philox block (e / 4, stream), e counted along a row.

@@ -293,11 +293,15 @@ static void build_list(const tdm__model *model, tdm__net *net, tdm_value x, tdm_
         out->dense = out->bottleneck;
 }
 
+static tdm_value feature_of(const head *h, const tdm__features *features)
+{
+    return h->feature == TDM__FEATURE_DENSE ? features->dense : features->bottleneck;
+}
+
 static tdm_value build_head(const tdm__model *model, const head *h, tdm__net *net,
                             const tdm__features *features)
 {
-    const bool dense = h->feature == TDM__FEATURE_DENSE;
-    tdm_value x = dense ? features->dense : features->bottleneck;
+    tdm_value x = feature_of(h, features);
     if (x < 0)
         return tdm_graph_fail(
             net->graph, TDM_ERR_CONFIG,
@@ -331,6 +335,15 @@ void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value in
 void tdm__model_build_heads(const tdm__model *model, tdm__net *net, const tdm__features *features,
                             const bool *enabled, tdm_value *predictions)
 {
+    net->feature = TDM_NO_VALUE;
+    for (size_t t = 0; t < model->n_heads; t++) {
+        const tdm_value read = feature_of(&model->heads[t], features);
+        if (t > 0 && read != net->feature) {
+            net->feature = TDM_NO_VALUE;
+            break;
+        }
+        net->feature = read;
+    }
     for (size_t t = 0; t < model->n_heads; t++)
         predictions[t] = enabled && !enabled[t]
                              ? TDM_NO_VALUE

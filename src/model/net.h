@@ -39,6 +39,7 @@ typedef struct tdm__net {
     size_t n_thawed;
     bool *freeze_used; /* n_freeze flags, set when a pattern matched something; may be NULL */
     tdm__str scope;    /* "" or "encoder." */
+    tdm_value feature; /* set by tdm__model_build: what all heads read; TDM_NO_VALUE: not all the same */
     tdm__net_variable *variables;
     size_t n_variables, variables_capacity;
 } tdm__net;

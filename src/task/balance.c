@@ -10,9 +10,9 @@
 
 static const tdm_opt_spec specs[] = {
     {"balance.kind", TDM_OPT_ENUM, "equal",
-     .choices =
-         "equal|fixed|uncertainty|dwa|rlw|dtp|gls|si|stch|uw-so|imtl-l|mgda|cagrad|imtl-g|imtl|"
-         "nash|fairgrad|aligned|pcgrad|gradvac|upgrad|graddrop",
+     .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|gls|si|stch|uw-so|imtl-l|gradnorm|mgda|cagrad|"
+                "imtl-g|imtl|"
+                "nash|fairgrad|aligned|pcgrad|gradvac|upgrad|graddrop|db-mtl",
      .help = "how the tasks are balanced: losses weighed all 1, by tasks.NAME.weight, learnt "
              "(Kendall 2018), or by another method of the README's table; from mgda on, by what "
              "becomes of the tasks' gradients"},
@@ -43,6 +43,10 @@ static const tdm_opt_spec specs[] = {
              "reference"},
     {"balance.uw_so_temperature", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN, 0,
      .help = "uw-so: of the softmax over inverse losses"},
+    {"balance.gradnorm_alpha", TDM_OPT_FLOAT, "1.5", TDM_OPT_MIN, 0, .hint = "0.1 to 2",
+     .help = "gradnorm: how strongly the slower tasks are favoured"},
+    {"balance.gradnorm_lr", TDM_OPT_FLOAT, "0.025", TDM_OPT_MIN_OPEN, 0, .hint = "0.001 to 0.05",
+     .help = "gradnorm: learning rate of the weights"},
     {"balance.cagrad_c", TDM_OPT_FLOAT, "0.4", TDM_OPT_MIN, 0, .hint = "0.2 to 0.5",
      .help = "cagrad: how far from the mean gradient the update may go"},
     {"balance.cagrad_rescale", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 0, 2,
@@ -53,6 +57,10 @@ static const tdm_opt_spec specs[] = {
      .help = "nash, fairgrad: largest norm of the shared parameters' update; 0: no limit"},
     {"balance.gradvac_beta", TDM_OPT_FLOAT, "0.01", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
      .help = "gradvac: share of the newest step in the running target of each cosine"},
+    {"balance.db_beta", TDM_OPT_FLOAT, "0.9", TDM_OPT_MIN | TDM_OPT_MAX_OPEN, 0, 1,
+     .help = "db-mtl: share of the past in the running mean of the gradients, in the first step"},
+    {"balance.db_sigma", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "0 to 0.5",
+     .help = "db-mtl: that share falls as step^-sigma"},
     {"balance.graddrop_leak", TDM_OPT_FLOAT, "0", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
      .help = "graddrop: share of the dropped sign that stays"},
 };
@@ -75,6 +83,7 @@ static const struct {
     [TDM__BALANCE_STCH] = {"stch", TDM_WEIGHT_STCH, true, true},
     [TDM__BALANCE_UW_SO] = {"uw-so", TDM_WEIGHT_UW_SO, true, true},
     [TDM__BALANCE_IMTL_L] = {"imtl-l", -1, false, false},
+    [TDM__BALANCE_GRADNORM] = {"gradnorm", TDM_WEIGHT_GIVEN, true, false},
 };
 
 /* Names in balance.kind of what becomes of the gradients. */
@@ -87,7 +96,8 @@ static const struct {
     {"nash", TDM__COMBINE_NASH},         {"fairgrad", TDM__COMBINE_FAIRGRAD},
     {"aligned", TDM__COMBINE_ALIGNED},   {"pcgrad", TDM__COMBINE_PCGRAD},
     {"gradvac", TDM__COMBINE_GRADVAC},   {"upgrad", TDM__COMBINE_UPGRAD},
-    {"graddrop", TDM__COMBINE_GRADDROP},
+    {"graddrop", TDM__COMBINE_GRADDROP}, {"gradnorm", TDM__COMBINE_GRADNORM},
+    {"db-mtl", TDM__COMBINE_DB_MTL},
 };
 enum { COMBINE_NAMES = sizeof combines / sizeof *combines };
 
@@ -116,6 +126,18 @@ static tdm_status read_combination(const tdm_config *config, const char *kind, t
                                          kind)
                      : TDM_OK;
     *losses = before;
+    if (out->combine.kind == TDM__COMBINE_GRADNORM) {
+        *losses = kind;
+        return given ? tdm_config_reject(config, "balance.losses",
+                                         "has no effect with gradnorm, which weighs the losses")
+                     : TDM_OK;
+    }
+    if (out->combine.kind == TDM__COMBINE_DB_MTL) {
+        *losses = "si";
+        if (given && strcmp(before, "si"))
+            return tdm_config_reject(config, "balance.losses",
+                                     "db-mtl takes the losses' logarithms");
+    }
     if (!strcmp(kind, "imtl")) {
         *losses = "imtl-l";
         if (given && strcmp(before, "imtl-l"))
@@ -139,6 +161,8 @@ static tdm_status read_combine(const tdm_config *config, tdm__combine_spec *out)
     TDM_TRY(tdm_config_float(config, "balance.max_norm", &out->max_norm));
     TDM_TRY(tdm_config_float(config, "balance.gradvac_beta", &out->gradvac_beta));
     TDM_TRY(tdm_config_float(config, "balance.graddrop_leak", &out->leak));
+    TDM_TRY(tdm_config_float(config, "balance.db_beta", &out->db_beta));
+    TDM_TRY(tdm_config_float(config, "balance.db_sigma", &out->db_sigma));
     out->cagrad_rescale = (int)rescale;
 done:
     return status;
@@ -191,6 +215,8 @@ tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out)
     TDM_TRY(tdm_config_float(config, "balance.dtp_discount", &out->dtp_discount));
     TDM_TRY(tdm_config_float(config, "balance.stch_mu", &out->stch_mu));
     TDM_TRY(tdm_config_int(config, "balance.stch_warmup", &out->stch_warmup));
+    TDM_TRY(tdm_config_float(config, "balance.gradnorm_alpha", &out->gradnorm_alpha));
+    TDM_TRY(tdm_config_float(config, "balance.gradnorm_lr", &out->gradnorm_rate));
     TDM_TRY(tdm_config_float(config, "balance.uw_so_temperature", &out->uw_so_temperature));
     TDM_TRY(check_sampling(config, out));
 done:
@@ -276,7 +302,7 @@ static tdm_value gather(tdm_graph *g, const tdm_value *scalars, size_t n, float 
     for (size_t i = 0; i < n; i++)
         rows[i] = scalars[i] < 0 ? tdm_graph_constant(g, tdm_desc_1(TDM_F32, 1), missing)
                                  : tdm_reshape(g, scalars[i], 1, one);
-    const tdm_value all = n == 1 ? rows[0] : tdm_concat(g, rows, (int)n, 0);
+    const tdm_value all = n == 1 ? tdm_scale(g, rows[0], 1) : tdm_concat(g, rows, (int)n, 0);
     free(rows);
     return all;
 }
@@ -287,7 +313,7 @@ static tdm_value gather(tdm_graph *g, const tdm_value *scalars, size_t n, float 
 static tdm__total ruled_total(const tdm__balance *b, tdm_graph *g, const tdm__loss_value *losses,
                               size_t n, tdm__view given)
 {
-    tdm__total out = {TDM_NO_VALUE, TDM_NO_VALUE};
+    tdm__total out = {TDM_NO_VALUE, TDM_NO_VALUE, TDM_NO_VALUE};
     tdm_value *scalars = NULL;
     const float parameter = b->kind == TDM__BALANCE_STCH    ? (float)b->stch_mu
                             : b->kind == TDM__BALANCE_UW_SO ? (float)b->uw_so_temperature
@@ -301,7 +327,7 @@ static tdm__total ruled_total(const tdm__balance *b, tdm_graph *g, const tdm__lo
     }
     tdm_graph_push(g, "balance");
     for (size_t i = 0; i < n; i++) scalars[i] = losses[i].loss;
-    const tdm_value all = gather(g, scalars, n, 1);
+    out.losses = gather(g, scalars, n, 1);
     for (size_t i = 0; i < n; i++) {
         scalars[i] = losses[i].loss < 0 ? TDM_NO_VALUE : losses[i].total;
         if (losses[i].loss >= 0 && losses[i].total < 0)
@@ -311,8 +337,9 @@ static tdm__total ruled_total(const tdm__balance *b, tdm_graph *g, const tdm__lo
     const tdm_value numbers =
         tdm_graph_variable(g, "balance.given", tdm_desc_2(TDM_F32, 2, (int64_t)n), false);
     if (given.buffer) tdm__graph_place(g, numbers, given);
-    out.loss = tdm_task_weights(g, all, totals, numbers, (tdm_weight_rule)kinds[b->kind].rule,
-                                parameter, scaled ? (float)n : 1, &out.factors);
+    out.loss =
+        tdm_task_weights(g, out.losses, totals, numbers, (tdm_weight_rule)kinds[b->kind].rule,
+                         parameter, scaled ? (float)n : 1, &out.factors);
     tdm_graph_pop(g);
     free(scalars);
     return out;
@@ -322,7 +349,7 @@ tdm__total tdm__balance_total(const tdm__balance *b, tdm_graph *g, const tdm__ta
                               const tdm__loss_value *losses, size_t n, tdm__view given,
                               tdm__variable_fn variable, void *user, tdm_value *terms)
 {
-    tdm__total out = {TDM_NO_VALUE, TDM_NO_VALUE};
+    tdm__total out = {TDM_NO_VALUE, TDM_NO_VALUE, TDM_NO_VALUE};
     tdm_value *there = NULL;
     float *weights = NULL;
     tdm_status status = TDM_OK;

@@ -26,6 +26,7 @@ typedef enum tdm__balance_kind {
     TDM__BALANCE_STCH,
     TDM__BALANCE_UW_SO,
     TDM__BALANCE_IMTL_L,
+    TDM__BALANCE_GRADNORM,
     TDM__BALANCE_KINDS
 } tdm__balance_kind;
 
@@ -36,6 +37,7 @@ typedef struct tdm__balance {
     int likelihood;   /* tdm_likelihood, or -1: by the task's loss */
     double dwa_temperature, uw_so_temperature, dtp_discount, dtp_gamma, stch_mu;
     int64_t stch_warmup; /* epochs */
+    double gradnorm_alpha, gradnorm_rate;
     tdm__rlw_kind rlw;
     tdm__combine_spec combine;
 } tdm__balance;
@@ -54,6 +56,7 @@ typedef tdm_value (*tdm__variable_fn)(void *user, const tdm__segment *spec);
 
 typedef struct tdm__total {
     tdm_value loss;    /* the total */
+    tdm_value losses;  /* f32[T], where there are factors */
     tdm_value factors; /* f32[T] of the tasks' losses in the step, constants; or TDM_NO_VALUE: the
                           derivatives of the total are the losses' */
 } tdm__total;
@@ -80,6 +83,10 @@ void tdm__balancer_destroy(tdm__balancer **balancer);
 tdm__view tdm__balancer_given(tdm__balancer *balancer);
 /* Where a training step leaves its factors, f32[T]. */
 tdm__view tdm__balancer_factors(tdm__balancer *balancer);
+/* Where a training step leaves its losses, f32[T]; empty unless the method needs them. */
+tdm__view tdm__balancer_losses(tdm__balancer *balancer);
+/* GradNorm, after a step: norms of the weighted gradients (n). Waits for the device. */
+tdm_status tdm__balancer_gradnorm(tdm__balancer *balancer, const double *norms);
 /* Before a training step. */
 tdm_status tdm__balancer_step(tdm__balancer *balancer, uint64_t seed, uint64_t step);
 /* After an epoch: the tasks' mean training losses, and their key performance indicators in [0, 1]
@@ -94,7 +101,8 @@ tdm_status tdm__balancer_weight(const tdm__balancer *balancer, size_t task, tdm_
 double tdm__balancer_first_loss(const tdm__balancer *balancer, size_t task);
 /* After an epoch: the weights that were reported for it (n), to tell whether they ever move. */
 void tdm__balancer_watch(tdm__balancer *balancer, const double *weights);
-/* Why the method did nothing in the epochs so far (three at least, or it is not said); NULL: it did. */
+/* Why the method did nothing in the epochs so far (three at least, or it is not said); NULL: it
+ * did. */
 const char *tdm__balancer_inactive(const tdm__balancer *balancer);
 /* What an exact resume needs: count floats. */
 size_t tdm__balancer_size(const tdm__balancer *balancer);

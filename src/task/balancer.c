@@ -4,7 +4,7 @@
  *     epochs seen, whether weights have moved; per task: p and q of ops/task_weights.c; two rows of
  *     history; the first epoch's loss; the weight that was last reported.
  * The history of DWA is the mean losses of the last epoch and of the one before, of DTP the running
- * average of the indicator. */
+ * average of the indicator, of GradNorm the first loss. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +20,12 @@ struct tdm__balancer {
     const tdm__balance *spec;
     const tdm__task *tasks;
     size_t n;
-    tdm__buffer given, factors;
-    float *state;     /* HEAD + ROWS n */
-    float *last_step; /* factors as read */
-    double *work;     /* 3 n */
+    tdm__buffer given, factors, losses;
+    float *step_losses; /* n, GradNorm only */
+    float *state;       /* HEAD + ROWS n */
+    float *last_step;   /* factors as read */
+    double *work;       /* 3 n */
+    size_t *present;    /* n */
 };
 
 static float *row(const tdm__balancer *b, int k)
@@ -51,6 +53,10 @@ tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
     TDM_TRY(tdm__calloc_try(tdm__balancer_size(b), sizeof *b->state, &b->state));
     TDM_TRY(tdm__calloc_try(n, sizeof *b->last_step, &b->last_step));
     TDM_TRY(tdm__calloc_try(3 * n, sizeof *b->work, &b->work));
+    TDM_TRY(tdm__calloc_try(n, sizeof *b->present, &b->present));
+    TDM_TRY(tdm__calloc_try(n, sizeof *b->step_losses, &b->step_losses));
+    if (balance->kind == TDM__BALANCE_GRADNORM)
+        TDM_TRY(tdm__buffer_create(device, n * sizeof(float), true, "task losses", &b->losses));
     for (size_t i = 0; i < n; i++) {
         row(b, P)[i] = balance->kind == TDM__BALANCE_STCH ? (float)tasks[i].weight : 1;
         row(b, HISTORY)[i] = row(b, OLDER)[i] = NAN;
@@ -74,6 +80,9 @@ void tdm__balancer_destroy(tdm__balancer **balancer)
     if (!b) return;
     tdm__buffer_destroy(b->device, &b->given);
     tdm__buffer_destroy(b->device, &b->factors);
+    tdm__buffer_destroy(b->device, &b->losses);
+    free(b->step_losses);
+    free(b->present);
     free(b->state);
     free(b->last_step);
     free(b->work);
@@ -98,6 +107,37 @@ tdm_status tdm__balancer_step(tdm__balancer *b, uint64_t seed, uint64_t step)
     const double scale = b->spec->sum ? (double)b->n : 1;
     for (size_t i = 0; i < b->n; i++) row(b, P)[i] = (float)(scale * b->work[i]);
     return upload(b);
+}
+
+tdm__view tdm__balancer_losses(tdm__balancer *b)
+{
+    return b->spec->kind == TDM__BALANCE_GRADNORM ? (tdm__view){&b->losses, 0} : (tdm__view){0};
+}
+
+/* A task that has nothing in the batch keeps its weight; the others share what they had together.
+ */
+tdm_status tdm__balancer_gradnorm(tdm__balancer *b, const double *norms)
+{
+    double *w = b->work, *norm = w + b->n, *ratio = norm + b->n, sum = 0;
+    size_t k = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__view_read(b->device, (tdm__view){&b->losses, 0}, b->step_losses,
+                           b->n * sizeof(float)));
+    for (size_t i = 0; i < b->n; i++) {
+        if (!(norms[i] > 0) || !(b->step_losses[i] > 0)) continue;
+        float *first = &row(b, HISTORY)[i];
+        if (isnan(*first)) *first = b->step_losses[i];
+        b->present[k] = i;
+        w[k] = row(b, P)[i];
+        norm[k] = norms[i] / w[k];
+        ratio[k] = (double)b->step_losses[i] / (double)*first;
+        sum += w[k++];
+    }
+    tdm__weights_gradnorm(w, norm, ratio, k, b->spec->gradnorm_alpha, b->spec->gradnorm_rate);
+    for (size_t i = 0; i < k; i++) row(b, P)[b->present[i]] = (float)(w[i] * sum / (double)k);
+    TDM_TRY(upload(b));
+done:
+    return status;
 }
 
 /* From the third epoch on: until then there are no two to compare, and all weights are 1. */

@@ -43,6 +43,9 @@ static tdm_status solve(const tdm__combine_spec *s, const double *m, size_t n, c
         return tdm__solve_fairgrad(m, n, s->fairgrad_alpha, w, stationary);
     case TDM__COMBINE_ALIGNED:
         return tdm__solve_aligned(m, n, w);
+    case TDM__COMBINE_DB_MTL:
+        tdm__solve_max_norm(m, n, w);
+        return TDM_OK;
     case TDM__COMBINE_UPGRAD:
         return tdm__solve_upgrad(m, n, w);
     case TDM__COMBINE_PCGRAD:
@@ -59,10 +62,12 @@ static void rescale(const tdm__combine_spec *s, const double *m, size_t n, doubl
 {
     double factor = 1;
     const bool adds = s->kind == TDM__COMBINE_PCGRAD || s->kind == TDM__COMBINE_GRADVAC ||
-                      s->kind == TDM__COMBINE_GRADDROP;
+                      s->kind == TDM__COMBINE_GRADDROP || s->kind == TDM__COMBINE_DB_MTL;
     if (s->kind == TDM__COMBINE_NASH || s->kind == TDM__COMBINE_FAIRGRAD) {
         const double norm = sqrt(fmax(tdm__quadratic(m, w, w, n), 0));
         if (s->max_norm > 0 && norm > s->max_norm) factor = s->max_norm / norm;
+    } else if (s->kind == TDM__COMBINE_GRADNORM) {
+        factor = 1;
     } else if (adds) {
         factor = s->sum ? 1 : 1 / (double)n;
     } else {

@@ -23,9 +23,10 @@ typedef struct place {
 typedef struct part {
     uint32_t chunk;
     uint64_t stride;
-    size_t n_gram, n_apply; /* blocks */
-    tdm__buffer rows, blocks;
-    tdm__launch gram, apply;
+    size_t n_gram, n_apply;         /* blocks */
+    tdm__buffer rows, blocks, mean; /* mean: DB-MTL's, as rows */
+    tdm__launch gram, apply, average;
+    cl_uint average_keep; /* the argument `keep` */
 } part;
 
 struct tdm__gradients {
@@ -116,12 +117,41 @@ static tdm__view whole(tdm__buffer *buffer)
     return (tdm__view){buffer, 0};
 }
 
+static bool averages(const tdm__gradients *g)
+{
+    return g->spec->kind == TDM__COMBINE_DB_MTL;
+}
+
+/* What is combined: the step's rows, or their running means. */
+static tdm__view combined_rows(const tdm__gradients *g, part *p)
+{
+    return whole(averages(g) ? &p->mean : &p->rows);
+}
+
+static tdm_status prepare_average(tdm__gradients *g, part *p)
+{
+    tdm__launch *l = &p->average;
+    const uint64_t count = p->stride * g->n;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_average", l));
+    TDM_TRY(tdm__launch_view(l, whole(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, whole(&p->mean), sizeof(float)));
+    TDM_TRY(tdm__launch_u64(l, count));
+    TDM_TRY(tdm__launch_i32(l, BLOCK));
+    p->average_keep = l->args;
+    TDM_TRY(tdm__launch_f32(l, 0));
+    TDM_TRY(range_teams(g, l, (count + BLOCK - 1) / BLOCK));
+    l->bytes = 12.0 * (double)count;
+done:
+    return status;
+}
+
 static tdm_status prepare_gram(tdm__gradients *g, part *p, size_t first)
 {
     tdm__launch *l = &p->gram;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_partial", l));
-    TDM_TRY(tdm__launch_view(l, whole(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, combined_rows(g, p), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, whole(&g->partial), sizeof(float)));
     TDM_TRY(tdm__launch_u64(l, p->stride));
     TDM_TRY(tdm__launch_i32(l, (int32_t)g->n));
@@ -143,7 +173,7 @@ static tdm_status prepare_apply(tdm__gradients *g, part *p)
     uint64_t elements;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", drops ? "gram_drop" : "gram_apply", l));
-    TDM_TRY(tdm__launch_view(l, whole(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, combined_rows(g, p), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, whole(&p->blocks), sizeof(uint64_t)));
     TDM_TRY(tdm__launch_view(l, whole(&g->weights), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, tdm__flat_chunk_gradients(g->flat, p->chunk, &elements),
@@ -195,6 +225,11 @@ static tdm_status create_buffers(tdm__gradients *g)
         part *p = &g->parts[k];
         TDM_TRY(tdm__buffer_create(g->device, p->stride * g->n * sizeof(float), true,
                                    "gradients by task", &p->rows));
+        if (averages(g)) {
+            TDM_TRY(tdm__buffer_create(g->device, p->rows.bytes, true, "running means of gradients",
+                                       &p->mean));
+            TDM_TRY(prepare_average(g, p));
+        }
         TDM_TRY(write_blocks(g, k));
         TDM_TRY(prepare_gram(g, p, first));
         TDM_TRY(prepare_apply(g, p));
@@ -246,6 +281,8 @@ void tdm__gradients_destroy(tdm__gradients **gradients)
     for (size_t k = 0; k < g->n_parts; k++) {
         tdm__launch_destroy(&g->parts[k].gram);
         tdm__launch_destroy(&g->parts[k].apply);
+        tdm__launch_destroy(&g->parts[k].average);
+        tdm__buffer_destroy(g->device, &g->parts[k].mean);
         tdm__buffer_destroy(g->device, &g->parts[k].rows);
         tdm__buffer_destroy(g->device, &g->parts[k].blocks);
     }
@@ -267,7 +304,8 @@ void tdm__gradients_destroy(tdm__gradients **gradients)
 uint64_t tdm__gradients_bytes(const tdm__gradients *g)
 {
     uint64_t bytes = 0;
-    for (size_t k = 0; k < g->n_parts; k++) bytes += g->parts[k].rows.bytes;
+    for (size_t k = 0; k < g->n_parts; k++)
+        bytes += g->parts[k].rows.bytes + g->parts[k].mean.bytes;
     return bytes;
 }
 
@@ -314,6 +352,20 @@ static tdm_status record(tdm__gradients *g, bool stationary)
         }
     }
     return TDM_OK;
+}
+
+/* beta / t^sigma of the past, t from 1. */
+static tdm_status average_rows(tdm__gradients *g, uint64_t step)
+{
+    const double keep_share = g->spec->db_beta / pow((double)step + 1, g->spec->db_sigma);
+    tdm_status status = TDM_OK;
+    for (size_t k = 0; k < g->n_parts && averages(g); k++) {
+        part *p = &g->parts[k];
+        TDM_TRY(tdm__launch_set_f32(&p->average, p->average_keep, (float)keep_share));
+        TDM_TRY(tdm__launch_enqueue(g->device, &p->average));
+    }
+done:
+    return status;
 }
 
 static tdm_status read_gram(tdm__gradients *g)
@@ -376,12 +428,18 @@ tdm_status tdm__gradients_combine(tdm__gradients *g, tdm__view step_scalars, uin
     if (g->n_parts == 0) return TDM_OK;
     tdm__profile_owner(g->device, "balancing", "");
     if (g->spec->kind == TDM__COMBINE_GRADDROP) TDM_TRY(complete_drop(g, step_scalars));
+    TDM_TRY(average_rows(g, step));
     TDM_TRY(find_weights(g, seed, step));
     for (size_t k = 0; k < g->n_parts; k++)
         TDM_TRY(tdm__launch_enqueue(g->device, &g->parts[k].apply));
 done:
     tdm__profile_owner(g->device, NULL, NULL);
     return status;
+}
+
+void tdm__gradients_norms(const tdm__gradients *g, double *out)
+{
+    for (size_t i = 0; i < g->n; i++) out[i] = sqrt(g->m[i * g->n + i]);
 }
 
 /* ---- what happened -----------------------------------------------------------------------------
@@ -414,10 +472,26 @@ void tdm__gradients_reset(tdm__gradients *g)
 
 size_t tdm__gradients_size(const tdm__gradients *g)
 {
-    return 2 * sum_count(g) + g->n * g->n + g->n;
+    size_t count = 2 * sum_count(g) + g->n * g->n + g->n;
+    for (size_t k = 0; k < g->n_parts; k++) count += g->parts[k].mean.bytes / sizeof(float);
+    return count;
 }
 
-void tdm__gradients_export(const tdm__gradients *g, float *out)
+/* All running means, behind the other numbers at `at`. */
+static tdm_status move_means(const tdm__gradients *g, float *at, bool out)
+{
+    tdm_status status = TDM_OK;
+    for (size_t k = 0; k < g->n_parts && averages(g); k++) {
+        part *p = &g->parts[k];
+        TDM_TRY(out ? tdm__view_read(g->device, whole(&p->mean), at, p->mean.bytes)
+                    : tdm__view_write(g->device, whole(&p->mean), at, p->mean.bytes));
+        at += p->mean.bytes / sizeof(float);
+    }
+done:
+    return status;
+}
+
+tdm_status tdm__gradients_export(const tdm__gradients *g, float *out)
 {
     const size_t n_sums = sum_count(g), n = g->n;
     for (size_t i = 0; i < n_sums; i++) {
@@ -426,12 +500,22 @@ void tdm__gradients_export(const tdm__gradients *g, float *out)
     }
     for (size_t i = 0; i < n * n; i++) out[2 * n_sums + i] = (float)g->target[i];
     for (size_t i = 0; i < n; i++) out[2 * n_sums + n * n + i] = (float)g->last[i];
+    return move_means(g, out + 2 * n_sums + n * n + n, true);
 }
 
-void tdm__gradients_import(tdm__gradients *g, const float *in)
+tdm_status tdm__gradients_import(tdm__gradients *g, const float *in)
 {
     const size_t n_sums = sum_count(g), n = g->n;
+    float *means = NULL;
+    tdm_status status = TDM_OK;
     for (size_t i = 0; i < n_sums; i++) g->sums[i] = (double)in[2 * i] + (double)in[2 * i + 1];
     for (size_t i = 0; i < n * n; i++) g->target[i] = in[2 * n_sums + i];
     for (size_t i = 0; i < n; i++) g->last[i] = in[2 * n_sums + n * n + i];
+    const size_t others = 2 * n_sums + n * n + n, count = tdm__gradients_size(g) - others;
+    TDM_TRY(tdm__calloc_try(count, sizeof *means, &means));
+    memcpy(means, in + others, count * sizeof *means);
+    TDM_TRY(move_means(g, means, false));
+done:
+    free(means);
+    return status;
 }

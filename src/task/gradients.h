@@ -25,6 +25,8 @@ typedef enum tdm__combine {
     TDM__COMBINE_GRADVAC,
     TDM__COMBINE_UPGRAD,
     TDM__COMBINE_GRADDROP,
+    TDM__COMBINE_DB_MTL,   /* of running means: all as long as the longest (Lin et al. 2023) */
+    TDM__COMBINE_GRADNORM, /* the sum; the norms decide the next step's loss weights (balancer) */
     TDM__COMBINES
 } tdm__combine;
 
@@ -32,7 +34,7 @@ typedef struct tdm__combine_spec {
     tdm__combine kind;
     bool sum; /* weights of methods that average are multiplied by the number of tasks; false: those
                  of methods that add are divided by it */
-    double cagrad_c, fairgrad_alpha, max_norm, gradvac_beta, leak;
+    double cagrad_c, fairgrad_alpha, max_norm, gradvac_beta, leak, db_beta, db_sigma;
     int cagrad_rescale;
 } tdm__combine_spec;
 
@@ -59,6 +61,9 @@ tdm__view tdm__gradients_row(tdm__gradients *gradients, size_t task, size_t segm
 tdm_status tdm__gradients_combine(tdm__gradients *gradients, tdm__view step_scalars, uint64_t seed,
                                   uint64_t step);
 
+/* GradNorm: the norms of the last step's rows (n). */
+void tdm__gradients_norms(const tdm__gradients *gradients, double *out);
+
 /* ---- what happened ------------------------------------------------------------------------------
  */
 
@@ -77,7 +82,7 @@ const tdm__gradients_report *tdm__gradients_get_report(tdm__gradients *gradients
 void tdm__gradients_reset(tdm__gradients *gradients);
 /* For an exact resume: count floats. */
 size_t tdm__gradients_size(const tdm__gradients *gradients);
-void tdm__gradients_export(const tdm__gradients *gradients, float *out);
-void tdm__gradients_import(tdm__gradients *gradients, const float *values);
+tdm_status tdm__gradients_export(const tdm__gradients *gradients, float *out);
+tdm_status tdm__gradients_import(tdm__gradients *gradients, const float *values);
 
 #endif

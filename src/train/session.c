@@ -225,19 +225,38 @@ done:
     return status;
 }
 
+/* Of the shared segments only those of the last layer: the last weight matrix or filter, and what
+ * has its name but for the last part. */
+static void keep_last_layer(tdm__session *s, bool *shared)
+{
+    const size_t n = tdm__flat_count(s->flat);
+    size_t last = 0;
+    for (size_t i = 0; i < n; i++)
+        if (shared[i] && tdm__flat_segment(s->flat, i)->decay) last = i;
+    const char *name = tdm__flat_segment(s->flat, last)->name, *dot = strrchr(name, '.');
+    const size_t length = dot ? (size_t)(dot - name) + 1 : 0;
+    for (size_t i = 0; i < n; i++)
+        shared[i] = shared[i] && !strncmp(tdm__flat_segment(s->flat, i)->name, name, length);
+}
+
 /* Memory for the gradients that the tasks share, where balancing combines them. */
 static tdm_status create_gradients(tdm__session *s)
 {
     tdm_status status = TDM_OK;
-    bool *shared = NULL;
-    TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *shared, &shared));
+    const size_t n = tdm__flat_count(s->flat);
+    bool *rows = NULL;
+    TDM_TRY(tdm__calloc_try(n, sizeof *rows, &rows));
+    TDM_TRY(tdm__calloc_try(n, sizeof *s->shared, &s->shared));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->row_norms, &s->row_norms));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->task_names, &s->task_names));
     for (size_t t = 0; t < s->n_tasks; t++) s->task_names[t] = s->tasks[t].name;
-    TDM_TRY(tdm__step_shared(s, shared));
-    TDM_TRY(tdm__gradients_create(s->device, s->flat, shared, &s->balance.combine, s->task_names,
+    TDM_TRY(tdm__step_shared(s, s->shared));
+    memcpy(rows, s->shared, n * sizeof *rows);
+    if (s->balance.combine.kind == TDM__COMBINE_GRADNORM) keep_last_layer(s, rows);
+    TDM_TRY(tdm__gradients_create(s->device, s->flat, rows, &s->balance.combine, s->task_names,
                                   s->n_tasks, &s->gradients));
 done:
-    free(shared);
+    free(rows);
     return status;
 }
 
@@ -307,6 +326,8 @@ void tdm__session_destroy(tdm__session *s)
     tdm__balancer_destroy(&s->balancer);
     tdm__gradients_destroy(&s->gradients);
     free(s->task_names);
+    free(s->shared);
+    free(s->row_norms);
     if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
     for (int f = 0; f < 2 && s->device; f++) tdm__buffer_destroy(s->device, &s->cached.staging[f]);
     tdm__arena_destroy(&s->arena);
@@ -420,6 +441,10 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
     TDM_TRY(tdm__plan_run(plan->plan));
     if (plan->training && s->gradients)
         TDM_TRY(tdm__gradients_combine(s->gradients, (tdm__view){&s->step_buffer, 0}, s->seed, n));
+    if (plan->training && s->balance.kind == TDM__BALANCE_GRADNORM) {
+        tdm__gradients_norms(s->gradients, s->row_norms);
+        TDM_TRY(tdm__balancer_gradnorm(s->balancer, s->row_norms));
+    }
 done:
     return status;
 }

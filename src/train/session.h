@@ -77,6 +77,8 @@ typedef struct tdm__session {
     tdm__balancer *balancer;
     tdm__gradients *gradients; /* NULL: they are not combined */
     const char **task_names;
+    bool *shared;      /* per segment: two or more tasks reach it; NULL without gradients */
+    double *row_norms; /* scratch of GradNorm */
     tdm_balance_report balance_report;
     tdm__model *model;
     tdm__flat *flat;

@@ -91,7 +91,7 @@ static tdm_status collect(tdm__session *s, tdm__optimizer *optimizer, extras *e)
     tdm__balancer_export(s->balancer, e->data[n + 1]);
     if (s->gradients) {
         TDM_TRY(add_extra(e, gradients_name, tdm__gradients_size(s->gradients)));
-        tdm__gradients_export(s->gradients, e->data[n + 2]);
+        TDM_TRY(tdm__gradients_export(s->gradients, e->data[n + 2]));
     }
 done:
     return status;
@@ -218,7 +218,7 @@ tdm_status tdm__load_state(tdm__session *s, tdm__optimizer *optimizer, tdm__posi
         free(values);
         values = NULL;
         TDM_TRY(read_extra(st, gradients_name, tdm__gradients_size(s->gradients), &values));
-        tdm__gradients_import(s->gradients, values);
+        TDM_TRY(tdm__gradients_import(s->gradients, values));
     }
 done:
     free(values);

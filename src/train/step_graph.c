@@ -239,6 +239,109 @@ static tdm__view gradient_home(tdm__session *s, size_t task, size_t segment)
     return row.buffer ? row : tdm__flat_gradient_view(s->flat, segment);
 }
 
+/* What of `from` is shared (or not). */
+static tdm_status select_learnt(const step_graph *b, const learnt *from, bool shared, learnt *out)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__calloc_try(from->n + 1, sizeof *out->wrt, &out->wrt));
+    TDM_TRY(tdm__calloc_try(from->n + 1, sizeof *out->segments, &out->segments));
+    for (size_t i = 0; i < from->n; i++) {
+        if (b->s->shared[from->segments[i]] != shared) continue;
+        out->wrt[out->n] = from->wrt[i];
+        out->segments[out->n++] = from->segments[i];
+    }
+done:
+    return status;
+}
+
+/* The trunk's segments with rows, and those without. */
+static tdm_status split_rows(const step_graph *b, const learnt *trunk, learnt *last, learnt *below)
+{
+    tdm_status status = TDM_OK;
+    learnt *const parts[] = {last, below};
+    for (int k = 0; k < 2; k++) {
+        TDM_TRY(tdm__calloc_try(trunk->n + 1, sizeof *parts[k]->wrt, &parts[k]->wrt));
+        TDM_TRY(tdm__calloc_try(trunk->n + 1, sizeof *parts[k]->segments, &parts[k]->segments));
+    }
+    for (size_t i = 0; i < trunk->n; i++) {
+        learnt *to =
+            tdm__gradients_row(b->s->gradients, 0, trunk->segments[i]).buffer ? last : below;
+        to->wrt[to->n] = trunk->wrt[i];
+        to->segments[to->n++] = trunk->segments[i];
+    }
+done:
+    return status;
+}
+
+static void store_gradients(step_graph *b, const learnt *l, const tdm_value *gradients,
+                            bool *has_gradient)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (gradients[i] < 0) continue;
+        tdm__graph_store(b->net.graph, gradients[i],
+                         tdm__flat_gradient_view(b->s->flat, l->segments[i]));
+        has_gradient[l->segments[i]] = true;
+    }
+}
+
+/* The last shared layer's gradients by one task, from the feature's. */
+static tdm_status build_rows(step_graph *b, const learnt *last, size_t task, tdm_value dfeature,
+                             tdm_value *gradients, bool *has_gradient)
+{
+    const tdm_status status = tdm__graph_gradients_from(b->net.graph, &b->net.feature, &dfeature, 1,
+                                                        last->wrt, last->n, gradients);
+    for (size_t i = 0; !status && i < last->n; i++) {
+        const tdm__view row = tdm__gradients_row(b->s->gradients, task, last->segments[i]);
+        if (gradients[i] < 0 || !row.buffer) continue;
+        tdm__graph_store(b->net.graph, gradients[i], row);
+        has_gradient[last->segments[i]] = true;
+    }
+    return status;
+}
+
+/* GradNorm: the heads' backward passes end at the feature that they all read. From there go the
+ * last shared layer's gradients, by each task, into rows, and those of everything below, of their
+ * sum. */
+static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
+{
+    tdm_status status = TDM_OK;
+    tdm_graph *g = b->net.graph;
+    learnt all = {0}, heads = {0}, trunk = {0}, last = {0}, below = {0};
+    tdm_value *gradients = NULL, sum = TDM_NO_VALUE;
+    TDM_TRY(find_learnt(b, &all));
+    TDM_TRY(select_learnt(b, &all, false, &heads));
+    TDM_TRY(select_learnt(b, &all, true, &trunk));
+    TDM_TRY(split_rows(b, &trunk, &last, &below));
+    TDM_TRY(tdm__calloc_try(all.n + 1, sizeof *gradients, &gradients));
+    heads.wrt[heads.n] = b->net.feature;
+    for (size_t t = 0; t < b->s->n_tasks; t++) {
+        if (b->terms[t] < 0) continue;
+        const tdm_value factor = factor_of(b, t);
+        TDM_TRY(tdm__graph_gradients_from(g, &b->terms[t], &factor, 1, heads.wrt, heads.n + 1,
+                                          gradients));
+        store_gradients(b, &heads, gradients, has_gradient);
+        const tdm_value dfeature = gradients[heads.n];
+        if (dfeature < 0) continue;
+        sum = sum < 0 ? dfeature : tdm_add(g, sum, dfeature);
+        TDM_TRY(build_rows(b, &last, t, dfeature, gradients, has_gradient));
+    }
+    if (sum >= 0)
+        TDM_TRY(
+            tdm__graph_gradients_from(g, &b->net.feature, &sum, 1, below.wrt, below.n, gradients));
+    if (sum >= 0) store_gradients(b, &below, gradients, has_gradient);
+    tdm__graph_store(g, b->total.factors, tdm__balancer_factors(b->s->balancer));
+    tdm__graph_store(g, b->total.losses, tdm__balancer_losses(b->s->balancer));
+    status = tdm_graph_status(g);
+done:
+    learnt_free(&all);
+    learnt_free(&heads);
+    learnt_free(&trunk);
+    learnt_free(&last);
+    learnt_free(&below);
+    free(gradients);
+    return status;
+}
+
 /* Gradients of everything learnt, written straight into the flat gradient buffer, or, of each task,
  * into rows that are combined into it. */
 static tdm_status build_backward(step_graph *b, bool *has_gradient)
@@ -283,6 +386,10 @@ tdm_status tdm__step_shared(tdm__session *s, bool *shared)
     size_t *reached = NULL;
     TDM_TRY(step_graph_begin(&b, s, s->batch_size, true));
     TDM_TRY(build_forward(&b));
+    if (s->balance.kind == TDM__BALANCE_GRADNORM && b.net.feature < 0)
+        TDM_TRY(tdm_config_reject(s->config, "balance.kind",
+                                  "gradnorm needs one last shared layer, but the heads read "
+                                  "different features of the trunk (hint: tasks.NAME.feature)"));
     TDM_TRY(find_learnt(&b, &l));
     TDM_TRY(tdm__calloc_try(s->n_tasks * l.n, sizeof *gradients, &gradients));
     TDM_TRY(tdm__calloc_try(l.n, sizeof *reached, &reached));
@@ -316,7 +423,9 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     if (plan->training) {
         TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
                                 &plan->has_gradient));
-        TDM_TRY(build_backward(b, plan->has_gradient));
+        TDM_TRY(s->balance.kind == TDM__BALANCE_GRADNORM
+                    ? build_backward_at_feature(b, plan->has_gradient)
+                    : build_backward(b, plan->has_gradient));
     }
 done:
     return status;

@@ -228,9 +228,9 @@ START_TEST(losses_are_weighed_before)
 }
 END_TEST
 
-static const char *const combining[] = {"mgda",    "cagrad",   "imtl-g",  "imtl",
-                                        "nash",    "fairgrad", "aligned", "pcgrad",
-                                        "gradvac", "upgrad",   "graddrop"};
+static const char *const combining[] = {"mgda",    "cagrad",   "imtl-g",   "imtl",
+                                        "nash",    "fairgrad", "aligned",  "pcgrad",
+                                        "gradvac", "upgrad",   "graddrop", "db-mtl"};
 enum { COMBINING = sizeof combining / sizeof *combining };
 
 /* Every method learns, otherwise than the sum, and resumes to the same bits. */
@@ -314,11 +314,30 @@ START_TEST(what_has_no_effect_is_said)
 }
 END_TEST
 
+/* One step is that of equal weights; then they move, sum to the number of tasks, and a task whose
+ * gradient at the last shared layer is the longest loses weight. */
+START_TEST(gradnorm_evens_the_norms)
+{
+    support_ok(TRAIN(output("norm"), ONE_STEP, "balance.kind=gradnorm"));
+    support_ok(TRAIN(output("sum"), ONE_STEP, "balance.kind=equal"));
+    ck_assert_double_lt(distance("norm", "sum"), 1e-5);
+    support_ok(TRAIN(output("a"), "train.epochs=6", "balance.kind=gradnorm",
+                     "balance.gradnorm_alpha=0", "balance.gradnorm_lr=0.1"));
+    const double a = logged("a", 6, "class", "weight"), b = logged("a", 6, "recon", "weight");
+    ck_assert_double_eq_tol(a + b, 2, 1e-5);
+    const double first = logged("a", 1, "class", "gradient_norm") /
+                         logged("a", 1, "recon", "gradient_norm"),
+                 last = logged("a", 6, "class", "gradient_norm") /
+                        logged("a", 6, "recon", "gradient_norm");
+    ck_assert_msg(fabs(log(last)) < fabs(log(first)), "norms' ratio: %g, then %g", first, last);
+}
+END_TEST
+
 /* ---- runs --------------------------------------------------------------------------------------
  */
 
-static const char *const all_kinds[] = {"dwa", "rlw",  "dtp",   "gls",
-                                        "si",  "stch", "uw-so", "imtl-l"};
+static const char *const all_kinds[] = {"dwa",  "rlw",   "dtp",    "gls",     "si",
+                                        "stch", "uw-so", "imtl-l", "gradnorm"};
 enum { ALL_KINDS = sizeof all_kinds / sizeof *all_kinds };
 
 /* Stopped after three of six epochs and taken up again, and with the step as it is in between. */
@@ -367,6 +386,7 @@ int main(void)
     tcase_add_loop_test(tc, combined_gradients_learn_and_resume, 0, COMBINING);
     tcase_add_test(tc, gradients_are_diagnosed);
     tcase_add_test(tc, what_has_no_effect_is_said);
+    tcase_add_test(tc, gradnorm_evens_the_norms);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
     tcase_add_test(tc, a_loss_that_is_not_finite_is_named);

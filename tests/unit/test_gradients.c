@@ -179,6 +179,34 @@ static void check_dropping(void)
     close_rows();
 }
 
+/* Weights follow running means of the gradients, which begin at 0: all as long as the longest. */
+static void check_running_means(void)
+{
+    static const tdm__combine_spec spec = {
+        .kind = TDM__COMBINE_DB_MTL, .sum = true, .db_beta = 0.8, .db_sigma = 0.5};
+    double mean[TASKS][17] = {{0}}, length[TASKS], longest = 0, m[TASKS * TASKS], scale = 0;
+    float got[17];
+    open_rows(&spec, 1e-3);
+    gram(m);
+    for (uint64_t step = 0; step < 3; step++) {
+        const double keep = 0.8 / sqrt((double)step + 1);
+        combine(step);
+        scale = keep * scale + 1 - keep; /* the gradients stay the same */
+    }
+    for (int t = 0; t < TASKS; t++) {
+        length[t] = scale * sqrt(m[t * 4]);
+        longest = fmax(longest, length[t]);
+        for (int e = 0; e < 17; e++) mean[t][e] = scale * (double)values[t][4][e];
+    }
+    read_gradient(4, got);
+    for (int e = 0; e < 17; e++) {
+        double want = 0;
+        for (int t = 0; t < TASKS; t++) want += longest / length[t] * mean[t][e];
+        ck_assert_msg(fabs(got[e] - want) < 1e-5 * longest, "%g, not %g", (double)got[e], want);
+    }
+    close_rows();
+}
+
 static void run_style(tdm_kernel_style style)
 {
     const tdm_device_spec spec = {.style = style};
@@ -186,6 +214,7 @@ static void run_style(tdm_kernel_style style)
     check_methods();
     check_absent_task();
     check_dropping();
+    check_running_means();
     ck_assert_uint_eq(tdm__device_bytes(device), 0);
     tdm_device_destroy(&device);
 }
