@@ -255,6 +255,9 @@ void tdm__variant_key(const tdm_op *op, const tdm__traits *traits, const tdm__io
                       tdm__str *key);
 /* Whether it is of the device's style and can run the node. */
 bool tdm__variant_fits(const tdm__variant *v, const tdm__traits *traits, const tdm__io *io);
+/* The algorithm of this name (NULL: of none) that fits, or NULL. */
+const tdm__variant *tdm__variant_named(const tdm_op *op, const tdm__traits *traits,
+                                       const tdm__io *io, const char *name);
 /* The algorithm that runs a node which nobody chose for; NULL: none can. */
 const tdm__variant *tdm__variant_default(const tdm_op *op, const tdm__traits *traits,
                                          const tdm__io *io);

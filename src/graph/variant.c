@@ -23,6 +23,17 @@ const tdm__variant *tdm__variant_default(const tdm_op *op, const tdm__traits *tr
     return NULL;
 }
 
+const tdm__variant *tdm__variant_named(const tdm_op *op, const tdm__traits *traits,
+                                       const tdm__io *io, const char *name)
+{
+    const tdm__variant *found = NULL;
+    for (int i = 0; name && i < op->n_variants; i++)
+        if (tdm__streq(op->variants[i].name, name) &&
+            tdm__variant_fits(&op->variants[i], traits, io))
+            found = &op->variants[i];
+    return found;
+}
+
 void tdm__variant_key(const tdm_op *op, const tdm__traits *traits, const tdm__io *io, tdm__str *key)
 {
     char text[96];
@@ -42,10 +53,7 @@ static tdm_status chosen(tdm__planning *p, tdm__planned *node)
     tdm_status status = tdm__str_status(&key);
     const char *name =
         status ? NULL : p->spec->choose(p->spec->choose_user, tdm__str_text(&key), op, &node->io);
-    for (int i = 0; name && i < op->n_variants; i++)
-        if (tdm__streq(op->variants[i].name, name) &&
-            tdm__variant_fits(&op->variants[i], p->traits, &node->io))
-            node->variant = &op->variants[i];
+    node->variant = tdm__variant_named(op, p->traits, &node->io, name);
     tdm__str_free(&key);
     return status;
 }

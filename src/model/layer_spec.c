@@ -10,13 +10,13 @@ typedef struct layer_syntax {
     const char *name;
     tdm__layer_kind kind;
     enum { NO_NUMBER, UNITS, WINDOW, VALUE } number;
-    const char *letters; /* of "kspdo" */
+    const char *letters; /* of "kspdgo" */
     bool nobias;
     const char *usage;
 } layer_syntax;
 
 static const layer_syntax syntaxes[] = {
-    {"conv", TDM__LAYER_CONV, UNITS, "kspd", true, "conv 32 k3 [s1] [p1] [d1] [nobias]"},
+    {"conv", TDM__LAYER_CONV, UNITS, "kspdg", true, "conv 32 k3 [s1] [p1] [d1] [g1] [nobias]"},
     {"conv-transpose", TDM__LAYER_CONV_TRANSPOSE, UNITS, "kspdo", true,
      "conv-transpose 16 k2 [s2] [p0] [o0] [nobias]"},
     {"dense", TDM__LAYER_DENSE, UNITS, "", true, "dense 128 [nobias]"},
@@ -52,6 +52,15 @@ static tdm_status unknown_layer(const char *word)
         return tdm__fail(TDM_ERR_CONFIG, "unknown layer '%s' (did you mean '%s'?)", word, near);
     return tdm__fail(TDM_ERR_CONFIG, "unknown layer '%s' (hint: conv, dense, relu, max-pool, ...)",
                      word);
+}
+
+/* "3" within [1, 65535]. */
+static bool parse_count(const char *text, int32_t *out)
+{
+    int64_t n;
+    if (!tdm__parse_i64(text, &n) || n < 1 || n > 65535) return false;
+    *out = (int32_t)n;
+    return true;
 }
 
 /* "3" or "3x5" into two values within [min, 65535]. */
@@ -107,6 +116,8 @@ static bool parse_option(const layer_syntax *syntax, const char *word, tdm__laye
         return parse_pair(word + 1, 0, out->padding);
     case 'd':
         return parse_pair(word + 1, 1, out->dilation);
+    case 'g':
+        return parse_count(word + 1, &out->groups);
     case 'o':
         return parse_pair(word + 1, 0, out->output_padding);
     default:

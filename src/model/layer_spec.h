@@ -1,6 +1,7 @@
 /* model/layer_spec.h: layers written as short texts, the way a configuration lists them:
  *
- *     conv 32 k3 p1            convolution: channels, kernel, stride (s), padding (p), dilation (d)
+ *     conv 32 k3 p1            convolution: channels, kernel, stride (s), padding (p), dilation (d),
+ *                              groups (g): as many as there are channels for a depthwise one
  *     conv-transpose 16 k2 s2  with o: output padding; k3x5 for rectangles; nobias
  *     dense 128                nobias
  *     flatten                  relu  leaky-relu 0.1  sigmoid  tanh
@@ -49,6 +50,7 @@ typedef struct tdm__layer_spec {
     tdm__layer_kind kind;
     int64_t units; /* output channels or features; TDM__UNITS_* placeholders */
     int32_t kernel[2], stride[2], padding[2], dilation[2], output_padding[2];
+    int32_t groups; /* 0: one */
     bool bias, bilinear;
     float value; /* slope, dropout probability, upsampling factor */
 } tdm__layer_spec;

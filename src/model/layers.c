@@ -80,11 +80,17 @@ tdm_value tdm__layer_conv2d(tdm__net *net, const char *name, tdm_value x, int64_
 {
     const int64_t c = channels_of(net, name, x);
     if (c < 1) return TDM_NO_VALUE;
-    const double taps = (double)a->kernel[0] * a->kernel[1];
-    const tdm_desc disk = tdm_desc_4(TDM_F32, out_channels, c, a->kernel[0], a->kernel[1]);
-    const tdm_value w = weight(net, name, TDM__LAYOUT_CONV, disk, NULL, (double)c * taps,
-                               (double)out_channels * taps);
-    const tdm_value b = with_bias ? bias(net, name, out_channels, (double)c * taps) : TDM_NO_VALUE;
+    if (c % a->groups || out_channels % a->groups)
+        return tdm_graph_fail(net->graph, TDM_ERR_CONFIG,
+                              "%s%s: %d groups do not divide %lld input and %lld output channels",
+                              tdm__str_text(&net->scope), name, (int)a->groups, (long long)c,
+                              (long long)out_channels);
+    const int64_t inputs = c / a->groups; /* that an output channel is made of */
+    const double taps = (double)a->kernel[0] * a->kernel[1], fan_in = (double)inputs * taps;
+    const tdm_desc disk = tdm_desc_4(TDM_F32, out_channels, inputs, a->kernel[0], a->kernel[1]);
+    const tdm_value w =
+        weight(net, name, TDM__LAYOUT_CONV, disk, NULL, fan_in, (double)out_channels * taps);
+    const tdm_value b = with_bias ? bias(net, name, out_channels, fan_in) : TDM_NO_VALUE;
     tdm_graph_push(net->graph, name);
     const tdm_value y = tdm_conv2d(net->graph, x, w, b, a);
     tdm_graph_pop(net->graph);

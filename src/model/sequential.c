@@ -99,7 +99,7 @@ static tdm_value pool_all(tdm__net *net, const tdm__layer_spec *s, tdm_value x)
 static tdm_value convolution(tdm__net *net, const char *name, const tdm__layer_spec *s,
                              int64_t units, tdm_value x)
 {
-    tdm_conv2d_attrs a = {.groups = 1};
+    tdm_conv2d_attrs a = {.groups = s->groups ? s->groups : 1};
     memcpy(a.kernel, s->kernel, sizeof a.kernel);
     memcpy(a.stride, s->stride, sizeof a.stride);
     memcpy(a.padding, s->padding, sizeof a.padding);

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "ops/conv/conv.h"
 #include "train/bench.h"
+#include "train/chooser.h"
 
 /* Work of one timing, multiply-adds: small shapes are repeated. Elements compared. */
 #define MACS_PER_TIMING 5e8
@@ -36,6 +37,7 @@ typedef struct job {
     const char *filter; /* NULL: everything */
     bool default_only, json;
     tdm__str *text;
+    tdm__chooser chooser;
     conv_shape shape;
     direction direction;
     tdm__conv conv;
@@ -204,6 +206,23 @@ done:
     return status;
 }
 
+/* The algorithm that training would take: the tuning file's, or the default. */
+static tdm_status usual_variant(job *j, const tdm_op *op, const tdm__io *io,
+                                const tdm__variant **out)
+{
+    const tdm__traits *traits = tdm__device_traits(j->device);
+    tdm__str key = {0};
+    tdm__variant_key(op, traits, io, &key);
+    const tdm_status status = tdm__str_status(&key);
+    *out = NULL;
+    if (!status)
+        *out = tdm__variant_named(op, traits, io,
+                                  tdm__chooser_choose(&j->chooser, tdm__str_text(&key), op, io));
+    if (!*out) *out = tdm__variant_default(op, traits, io);
+    tdm__str_free(&key);
+    return status;
+}
+
 static tdm_status bench_direction(job *j)
 {
     tdm_status status = TDM_OK;
@@ -218,7 +237,8 @@ static tdm_status bench_direction(job *j)
     tdm__graph_node(g, op, in, 2, &j->attrs);
     TDM_TRY(tdm_graph_status(g));
     tdm__graph_node_info(g, 0, &node);
-    const tdm__variant *chosen = tdm__variant_default(op, traits, &node.io);
+    const tdm__variant *chosen;
+    TDM_TRY(usual_variant(j, op, &node.io, &chosen));
     for (int i = 0; i < op->n_variants; i++) {
         const tdm__variant *v = &op->variants[i];
         if (!tdm__variant_fits(v, traits, &node.io) || (j->default_only && v != chosen)) continue;
@@ -266,6 +286,7 @@ tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const cha
     }
     TDM_TRY(tdm_device_spec_read(config, &spec));
     TDM_TRY(tdm_device_open(&spec, &j.device));
+    TDM_TRY(tdm__chooser_open(config, j.device, &j.chooser));
     if (!json) tdm__bench_heading(&text);
     const size_t heading = text.length;
     for (int i = 0; i < n; i++)
@@ -281,6 +302,7 @@ tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const cha
     text.text = NULL;
 done:
     tdm__str_free(&text);
+    tdm__chooser_close(&j.chooser);
     tdm_device_destroy(&j.device);
     return status;
 }

@@ -67,4 +67,11 @@ run 0 train a.yaml --output forced --set 'tune.force=[conv2d*=implicit]' --fast-
 run 2 train a.yaml --output x --set 'tune.force=[conv2d=nonesuch]'
 err "conv2d has no algorithm 'nonesuch'"
 absent x
+
+# bench conv takes for the default what training would take
+conv_default() { run 0 bench conv --shape 1,9,9,16,16 --filter forward --default-only --json "$@"; }
+conv_default --set 'tune.force=[conv2d=implicit]'
+out "forward/implicit"
+conv_default --set tune.file=off --set 'tune.force=[conv2d=clblast-im2col]'
+out "forward/clblast-im2col"
 exit 0

@@ -21,6 +21,8 @@ START_TEST(layers_are_read)
     ck_assert_int_eq(s.units, 32);
     ck_assert(s.kernel[0] == 3 && s.kernel[1] == 5 && s.stride[0] == 2 && s.stride[1] == 2);
     ck_assert(s.padding[0] == 1 && s.padding[1] == 2 && s.dilation[1] == 3 && !s.bias);
+    ck_assert_int_eq(s.groups, 0);
+    ck_assert_int_eq(parsed("conv 32 k3 p1 g32").groups, 32);
     s = parsed("  conv-transpose   channels k2 s2 o1 ");
     ck_assert_int_eq(s.kind, TDM__LAYER_CONV_TRANSPOSE);
     ck_assert_int_eq(s.units, TDM__UNITS_CHANNELS);
@@ -44,6 +46,9 @@ static const struct {
     {"conv 32 k0", "'k0' is not understood"},
     {"conv 32 k3 s0", "'s0' is not understood"},
     {"conv 32 k3 o1", "'o1' is not understood"},
+    {"conv 32 k3 g0", "'g0' is not understood"},
+    {"conv 32 k3 g2x2", "'g2x2' is not understood"},
+    {"conv-transpose 32 k3 g2", "'g2' is not understood"},
     {"conv 99999999999 k3", "needs a number"},
     {"conv 32 k99999", "'k99999' is not understood"},
     {"conv 32 k3x", "'k3x' is not understood"},

@@ -1,6 +1,7 @@
 /* Trunks and heads as graphs, without a device: parameter counts that are known from the networks'
  * descriptions, names, output shapes, multiply-adds, and what is refused. */
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include <tandem/train.h>
@@ -212,6 +213,31 @@ START_TEST(resnet_stems)
 }
 END_TEST
 
+/* Weights as PyTorch has them: (K, C / groups, R, S), the bound of the initial values by their
+ * fan-in.
+ */
+START_TEST(layers_have_groups)
+{
+    static const task_data data[] = {{"t", 10, 0}};
+    network n;
+    char text[64];
+    support_ok(build(&n,
+                     "model: {layers: [conv 12 k3 p1, conv 24 k3 p1 g12, conv 8 k1 g4]}\n"
+                     "tasks: {t: {head: pool-linear, loss: cross-entropy, target: y}}\n",
+                     16, 20, 3, data, 1));
+    const char *const names[] = {"encoder.1.weight", "encoder.2.weight"};
+    const char *const shapes[] = {"f32[24,1,3,3]", "f32[8,6,1,1]"};
+    const double fan_in[] = {9, 6};
+    for (int i = 0; i < 2; i++) {
+        const tdm__segment *s = tdm__flat_segment(n.flat, tdm__flat_find(n.flat, names[i]));
+        ck_assert_str_eq(tdm_desc_text(&s->disk, text, sizeof text), shapes[i]);
+        ck_assert_double_eq_tol(s->init_value, 1 / sqrt(fan_in[i]), 1e-6);
+    }
+    check_shape(&n, 0, "f32[2,10]");
+    close_network(&n);
+}
+END_TEST
+
 START_TEST(heads_attach_to_the_unet)
 {
     static const task_data data[] = {{"mask", 2, 0},  {"class", 37, 0}, {"box", 0, 4},
@@ -297,6 +323,10 @@ static const struct {
      "model.norm = none: has no meaning for the trunk 'segnet'"},
     {"{trunk: unet, layers: [relu]}", "{head: linear, loss: bce, target: y}",
      "model.trunk already names 'unet'"},
+    {"{layers: [conv 12 k3, conv 16 k3 g3]}", "{head: pool-linear, loss: bce, target: y}",
+     "encoder.1: 3 groups do not divide 12 input and 16 output channels"},
+    {"{layers: [conv 16 k3, conv 12 k3 g3]}", "{head: pool-linear, loss: bce, target: y}",
+     "encoder.1: 3 groups do not divide 16 input and 12 output channels"},
     {"{trunk: strided-cnn-pool}", "{layers: [avg-pool-to 9], loss: l1, target: y}",
      "avg-pool-to 9x9: the input is f32[2,4,4,128]"},
 };
@@ -348,6 +378,7 @@ int main(void)
     tcase_add_loop_test(tc, strided_cnn_pool_fits_omniglot, 0, 4);
     tcase_add_loop_test(tc, resnet_counts, 0, 3);
     tcase_add_loop_test(tc, resnet_stems, 0, 2);
+    tcase_add_test(tc, layers_have_groups);
     tcase_add_test(tc, heads_attach_to_the_unet);
     tcase_add_test(tc, small_cnn);
     tcase_add_loop_test(tc, wrong_networks_are_refused, 0, sizeof refused / sizeof *refused);
