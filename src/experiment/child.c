@@ -283,6 +283,17 @@ static tdm_status drop_lock(const tdm__trial *t)
     return status;
 }
 
+void tdm__child_tidy(const tdm__trial *t)
+{
+    int fd = -1;
+    tdm__str path = {0};
+    if (!lock_path(t, &path) && tdm__path_exists(path.text) && !tdm__lock_file(path.text, 0, &fd) &&
+        fd >= 0)
+        unlink(path.text);
+    if (fd >= 0) close(fd);
+    tdm__str_free(&path);
+}
+
 static tdm_status end(tdm_experiment *e, tdm__trial *t, int how)
 {
     tdm_status status = drop_lock(t);

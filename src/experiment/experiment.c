@@ -363,6 +363,13 @@ done:
     return status;
 }
 
+/* Done by a call that was killed before it saw them end. */
+static void tidy(const tdm_experiment *e)
+{
+    for (size_t i = 0; i < e->n_trials; i++)
+        if (e->trials[i].state == TDM_RUN_DONE) tdm__child_tidy(&e->trials[i]);
+}
+
 /* The status that the failed runs have in common. */
 static tdm_status judge(const tdm_experiment *e)
 {
@@ -401,6 +408,7 @@ tdm_status tdm_experiment_run(tdm_experiment *e, const tdm_experiment_events *ev
     TDM_TRY(take_folder(e));
     TDM_TRY(write_config(e));
     TDM_TRY(tdm__manifest_write(e));
+    tidy(e);
     status = go_through(e);
     if (status) {
         tdm__error_take(&error, status);

@@ -96,6 +96,8 @@ tdm_status tdm__child_start(tdm_experiment *e, tdm__trial *t, unsigned slot);
 /* *ended: it has; then exit and, of a failure, error are set. */
 tdm_status tdm__child_poll(tdm_experiment *e, tdm__trial *t, bool *ended);
 void tdm__child_signal(tdm__trial *t, int number);
+/* Removes the lock of a run that ended when nobody watched, unless it is held still. */
+void tdm__child_tidy(const tdm__trial *t);
 /* Waits up to `seconds` for an exclusive lock on a file, which is made. *fd is -1 when another
  * process holds it. */
 tdm_status tdm__lock_file(const char *path, double seconds, int *fd);

@@ -24,7 +24,7 @@ out "chosen"
 same "$(grep -c '"algorithm"' tune.json)" "$shapes"
 
 # in the cache folder it is found by itself; its hash is in the run folder
-run_hash() { grep -o '"hash":"[0-9a-f]*"\|"hash": "[0-9a-f]*"' "$1/summary.json" | head -1; }
+run_hash() { tr -d ' \n' < "$1/summary.json" | grep -o '"tuning":{[^}]*}' | grep -o '"hash":"[0-9a-f]*"'; }
 export TANDEM_CACHE_DIR=$dir/cache
 run 0 bench tune a.yaml
 exists "$(echo cache/tune/*.json)"
