@@ -1,5 +1,6 @@
 #include "support/small_run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,4 +139,20 @@ void small_hash(const char *run, const char *file, char hex[33])
     tdm__hash_destroy(&hash);
     tdm__st_close(&st);
     free(path);
+}
+
+#define OUTPUT_KEY "train.output="
+
+const char *small_output(const char *folder, const char *name)
+{
+    static char assignments[8][512];
+    static int next;
+    char *one = assignments[next++ % 8];
+    snprintf(one, sizeof assignments[0], OUTPUT_KEY "%s/%s", folder, name);
+    return one;
+}
+
+const char *small_run_path(const char *folder, const char *name)
+{
+    return small_output(folder, name) + strlen(OUTPUT_KEY);
 }

@@ -23,6 +23,9 @@ typedef struct small_result {
 } small_result;
 tdm_status small_train(const char *folder, const char *const *assignments, size_t n,
                        small_result *result);
+/* "train.output=<folder>/<name>", and the folder alone; a text lives until eight more are made. */
+const char *small_output(const char *folder, const char *name);
+const char *small_run_path(const char *folder, const char *name);
 /* Hash of a checkpoint's tensors (names and bytes, not its metadata). */
 void small_hash(const char *run, const char *file, char hex[33]);
 

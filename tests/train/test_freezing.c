@@ -20,19 +20,14 @@ static void teardown(void)
     support_temp_remove(folder);
 }
 
-/* "train.output=<folder>/<name>"; lives until the test's end. */
 static const char *output(const char *name)
 {
-    static char texts[8][512];
-    static int next;
-    char *text = texts[next++ % 8];
-    snprintf(text, sizeof texts[0], "train.output=%s/%s", folder, name);
-    return text;
+    return small_output(folder, name);
 }
 
 static const char *run_path(const char *name)
 {
-    return output(name) + strlen("train.output=");
+    return small_run_path(folder, name);
 }
 
 #define TRAIN(result, ...)                                                                         \

@@ -276,11 +276,7 @@ static void train(const char *kind, seen *out, const char *const *more)
 
 static const char *output(const char *name)
 {
-    static char texts[4][512];
-    static int next;
-    char *t = texts[next++ % 4];
-    snprintf(t, sizeof texts[0], "train.output=%s/%s", folder, name);
-    return t;
+    return small_output(folder, name);
 }
 
 START_TEST(every_setting_runs)
