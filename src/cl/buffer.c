@@ -29,6 +29,14 @@ static tdm_status reserve(tdm_device *device, uint64_t bytes, const char *what)
                      MEMORY_HINT);
 }
 
+static uint64_t next_serial(tdm_device *device)
+{
+    tdm__mutex_lock(&device->memory_lock);
+    const uint64_t serial = ++device->buffers_made;
+    tdm__mutex_unlock(&device->memory_lock);
+    return serial;
+}
+
 static void unreserve(tdm_device *device, uint64_t bytes)
 {
     tdm__mutex_lock(&device->memory_lock);
@@ -77,6 +85,7 @@ tdm_status tdm__buffer_create(tdm_device *device, uint64_t bytes, bool zero, con
         return tdm__context(status, "device memory: %s, %" PRIu64 " bytes", what, bytes);
     }
     out->bytes = bytes;
+    out->serial = next_serial(device);
     advise_large_pages(device, out->mem, bytes);
     if (zero && bytes > 0) {
         /* Waits, so that the transfer queue may use the buffer at once. */

@@ -52,6 +52,8 @@ tdm_status tdm__cl_fail(cl_int code, const char *call);
 typedef struct tdm__buffer {
     cl_mem mem;
     uint64_t bytes;
+    uint64_t serial; /* from 1, no two buffers of a device share one: addresses come back, this does
+                        not */
 } tdm__buffer;
 
 /* Zero-filled when zero is set. Larger than max_allocation or out of memory: TDM_ERR_NOMEM with
@@ -175,8 +177,8 @@ void tdm__device_stats_get(const tdm_device *device, tdm__device_stats *out);
 /* Programs in the store right now. */
 size_t tdm__device_program_count(const tdm_device *device);
 /* Writes binaries that are not yet in the cache (a PoCL binary is complete only after the kernels'
- * first launch: call after the first step). Waits for the device first, and takes about 0.3 s a program
- * on PoCL, the first time only. A failing write is logged, no more. */
+ * first launch: call after the first step). Waits for the device first, and takes about 0.3 s a
+ * program on PoCL, the first time only. A failing write is logged, no more. */
 tdm_status tdm__device_cache_write(tdm_device *device);
 /* 32 hex digits over all kernel files, those of TANDEM_CL_DIR where they replace embedded ones. */
 tdm_status tdm__device_kernels_hash(const tdm_device *device, char hex[33]);

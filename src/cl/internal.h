@@ -157,7 +157,7 @@ struct tdm_device {
     char *cl_folder; /* TANDEM_CL_DIR or NULL */
 
     tdm__mutex memory_lock;
-    uint64_t bytes, peak_bytes, memory_limit;
+    uint64_t bytes, peak_bytes, memory_limit, buffers_made;
     unsigned char *staging; /* ring of TDM__STAGING_SLOTS pieces */
     cl_event staged[TDM__STAGING_SLOTS];
     unsigned staging_next;

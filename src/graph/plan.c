@@ -255,7 +255,9 @@ tdm_status tdm__plan_bind(tdm__plan *plan, tdm_value value, tdm__view view)
         view.buffer->bytes - view.offset < input->bytes)
         return tdm__fail(TDM_ERR_STATE, "input %s: bound to less than its %llu bytes", input->name,
                          (unsigned long long)input->bytes);
-    if (input->bound.buffer == view.buffer && input->bound.offset == view.offset) return TDM_OK;
+    if (input->bound.buffer == view.buffer && input->serial == view.buffer->serial &&
+        input->bound.offset == view.offset)
+        return TDM_OK;
     int index = (int)(input - plan->inputs);
     for (size_t i = 0; i < plan->n_patches; i++) {
         const tdm__patch *patch = &plan->patches[i];
@@ -265,6 +267,7 @@ tdm_status tdm__plan_bind(tdm__plan *plan, tdm_value value, tdm__view view)
         if (status) return tdm__context(status, "input %s", input->name);
     }
     input->bound = view;
+    input->serial = view.buffer->serial;
     return TDM_OK;
 }
 

@@ -130,6 +130,7 @@ typedef struct tdm__plan_input {
     uint64_t bytes;
     bool used;          /* some launch reads it */
     tdm__view bound;    /* empty until tdm__plan_bind */
+    uint64_t serial;    /* of the bound buffer, whose struct may come to hold another one */
     tdm__buffer *proxy; /* stands for the bound buffer in GEMM and copy operands */
 } tdm__plan_input;
 

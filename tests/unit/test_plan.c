@@ -384,6 +384,29 @@ START_TEST(binds_again_and_again)
 }
 END_TEST
 
+/* Epochs make their staging buffers anew, now and then at the address of old ones. */
+START_TEST(binds_what_took_a_destroyed_buffers_place)
+{
+    tdm_value x = tdm_graph_input(g, "x", tdm_desc_1(TDM_F32, 8)), y = tdm_scale(g, x, 2);
+    tdm__buffer buffer, others[4];
+    tdm_graph_keep(g, y);
+    make(NULL);
+    for (int round = 0; round < 4; round++) {
+        float values[8];
+        for (int k = 0; k < 8; k++) values[k] = (float)round + 1;
+        support_ok(tdm__buffer_create(cl.device, sizeof values, false, "input", &buffer));
+        support_ok(tdm__view_write(cl.device, (tdm__view){&buffer, 0}, values, sizeof values));
+        support_ok(tdm__plan_bind(plan, x, (tdm__view){&buffer, 0}));
+        support_ok(tdm__plan_run(plan));
+        ck_assert_float_eq(first(y), 2 * values[0]);
+        tdm__buffer_destroy(cl.device, &buffer);
+        /* takes the place of the driver's object */
+        support_ok(tdm__buffer_create(cl.device, 1, true, "other", &others[round]));
+    }
+    for (int round = 0; round < 4; round++) tdm__buffer_destroy(cl.device, &others[round]);
+}
+END_TEST
+
 START_TEST(unused_inputs_need_no_binding)
 {
     tdm_value x = tdm_graph_input(g, "x", tdm_desc_1(TDM_F32, 8));
@@ -614,6 +637,7 @@ int main(void)
     tcase_add_test(c, a_view_keeps_its_source_alive);
     tcase_add_test(c, constants_of_every_type);
     tcase_add_test(c, binds_again_and_again);
+    tcase_add_test(c, binds_what_took_a_destroyed_buffers_place);
     tcase_add_test(c, unused_inputs_need_no_binding);
     tcase_add_test(c, binds_clblast_operands);
     tcase_add_test(c, chooses_by_key);
