@@ -77,6 +77,12 @@ typedef struct tdm__view {
     uint64_t offset;     /* bytes */
 } tdm__view;
 
+/* All of a buffer. */
+static inline tdm__view tdm__view_of(tdm__buffer *buffer)
+{
+    return (tdm__view){buffer, 0};
+}
+
 /* Blocking copies on the compute queue (ordered after what is enqueued there). */
 tdm_status tdm__view_write(tdm_device *device, tdm__view view, const void *bytes, uint64_t size);
 tdm_status tdm__view_read(tdm_device *device, tdm__view view, void *bytes, uint64_t size);
@@ -129,6 +135,10 @@ tdm_status tdm__launch_set_f32(tdm__launch *launch, cl_uint index, float v);
 /* local NULL: the runtime chooses. */
 tdm_status tdm__launch_range(tdm__launch *launch, cl_uint dims, const size_t *global,
                              const size_t *local);
+/* One dimension of `teams` teams (cl/common.cl): single items in CPU style, work-groups in GPU
+ * style.
+ */
+tdm_status tdm__launch_teams(const tdm_device *device, tdm__launch *launch, size_t teams);
 /* Enqueues on the compute queue. Fails before PoCL can abort: local memory, work-group limits. */
 tdm_status tdm__launch_enqueue(tdm_device *device, tdm__launch *launch);
 

@@ -164,6 +164,13 @@ tdm_status tdm__launch_range(tdm__launch *launch, cl_uint dims, const size_t *gl
     return local ? check_local(launch) : TDM_OK;
 }
 
+tdm_status tdm__launch_teams(const tdm_device *device, tdm__launch *launch, size_t teams)
+{
+    const size_t local = device->traits.style == TDM_STYLE_CPU ? 1 : device->traits.work_group;
+    const size_t global = teams * local;
+    return tdm__launch_range(launch, 1, &global, &local);
+}
+
 /* ---- enqueue --------------------------------------------------------------------------------- */
 
 static tdm_status check_launch(const tdm_device *device, const tdm__launch *launch)

@@ -135,29 +135,16 @@ done:
     return status;
 }
 
-static tdm_status range_teams(const tdm__optimizer *o, tdm__launch *launch, size_t teams)
-{
-    const tdm__traits *traits = tdm__device_traits(o->device);
-    size_t local = traits->style == TDM_STYLE_CPU ? 1 : traits->work_group;
-    size_t global = teams * local;
-    return tdm__launch_range(launch, 1, &global, &local);
-}
-
-static tdm__view whole(tdm__buffer *buffer)
-{
-    return (tdm__view){buffer, 0};
-}
-
 static tdm_status prepare_accumulate(tdm__optimizer *o, chunk *c, tdm__view gradients)
 {
     tdm__launch *l = &c->accumulate;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(o->device, "optim.cl", "", "optim_accumulate", l));
     TDM_TRY(tdm__launch_view(l, gradients, sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&c->sum), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&c->blocks), sizeof(uint64_t)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->table_buffer), sizeof(float)));
-    TDM_TRY(range_teams(o, l, c->n_blocks));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&c->sum), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&c->blocks), sizeof(uint64_t)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->table_buffer), sizeof(float)));
+    TDM_TRY(tdm__launch_teams(o->device, l, c->n_blocks));
     l->bytes = 12.0 * (double)c->state_elements;
 done:
     return status;
@@ -182,11 +169,11 @@ static tdm_status prepare_norm(tdm__optimizer *o, chunk *c, tdm__view gradients)
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(o->device, "optim.cl", "", "optim_norm", l));
     TDM_TRY(tdm__launch_view(l, gradients, sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&c->blocks), sizeof(uint64_t)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->table_buffer), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->partial), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&c->blocks), sizeof(uint64_t)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->table_buffer), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->partial), sizeof(float)));
     TDM_TRY(add_common(o, l, (int32_t)c->first_block, &c->norm_scale));
-    TDM_TRY(range_teams(o, l, c->n_blocks));
+    TDM_TRY(tdm__launch_teams(o->device, l, c->n_blocks));
     l->bytes = 4.0 * (double)c->state_elements;
 done:
     return status;
@@ -222,16 +209,16 @@ static tdm_status prepare_update(tdm__optimizer *o, chunk *c, tdm__view gradient
     TDM_TRY(tdm__launch_view(l, gradients, sizeof(float)));
     TDM_TRY(tdm__launch_view(l, values, sizeof(float)));
     for (int k = 0; k < (sgd ? 1 : 2); k++)
-        TDM_TRY(
-            tdm__launch_view(l, whole(k < o->n_kinds ? &c->state[k] : &o->spare), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&c->blocks), sizeof(uint64_t)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->table_buffer), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->result), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->partial), sizeof(float)));
+        TDM_TRY(tdm__launch_view(l, tdm__view_of(k < o->n_kinds ? &c->state[k] : &o->spare),
+                                 sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&c->blocks), sizeof(uint64_t)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->table_buffer), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->result), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->partial), sizeof(float)));
     int32_t first = o->spec.clip_norm > 0 ? -1 : (int32_t)c->first_block;
     TDM_TRY(add_common(o, l, first, &c->update_scale));
     TDM_TRY(add_rule(o, l));
-    TDM_TRY(range_teams(o, l, c->n_blocks));
+    TDM_TRY(tdm__launch_teams(o->device, l, c->n_blocks));
     l->bytes = (12.0 + 8.0 * o->n_kinds) * (double)c->state_elements;
     l->flops = 8.0 * (double)c->state_elements;
 done:
@@ -254,7 +241,7 @@ static tdm_status prepare_chunk(tdm__optimizer *o, size_t index)
     if (o->spec.accumulate > 1) {
         TDM_TRY(tdm__buffer_create(o->device, bytes, true, "gradient sums", &c->sum));
         TDM_TRY(prepare_accumulate(o, c, gradients));
-        gradients = whole(&c->sum);
+        gradients = tdm__view_of(&c->sum);
     }
     if (o->spec.clip_norm > 0) TDM_TRY(prepare_norm(o, c, gradients));
     TDM_TRY(prepare_update(o, c, gradients, values));
@@ -267,11 +254,11 @@ static tdm_status prepare_finish(tdm__optimizer *o)
     tdm__launch *l = &o->finish;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(o->device, "optim.cl", "", "optim_norm_finish", l));
-    TDM_TRY(tdm__launch_view(l, whole(&o->partial), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&o->result), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->partial), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->result), sizeof(float)));
     TDM_TRY(tdm__launch_i32(l, (int32_t)o->n_blocks));
     TDM_TRY(tdm__launch_f32(l, (float)o->spec.clip_norm));
-    TDM_TRY(range_teams(o, l, 1));
+    TDM_TRY(tdm__launch_teams(o->device, l, 1));
 done:
     return status;
 }
@@ -296,7 +283,7 @@ tdm_status tdm__optimizer_create(tdm_device *device, tdm__flat *flat, const tdm_
     if (o->n_blocks > INT32_MAX / 2)
         TDM_TRY(tdm__fail(TDM_ERR_NOMEM, "optimiser: too many parameters"));
     TDM_TRY(tdm__buffer_create(device, sizeof start, false, "gradient norm", &o->result));
-    TDM_TRY(tdm__view_write(device, whole(&o->result), start, sizeof start));
+    TDM_TRY(tdm__view_write(device, tdm__view_of(&o->result), start, sizeof start));
     if (o->n_rows > 0) {
         TDM_TRY(tdm__buffer_create(device, o->n_rows * ROW * sizeof(float), true, "optimiser rows",
                                    &o->table_buffer));
@@ -491,7 +478,7 @@ done:
 tdm_status tdm__optimizer_norm(tdm__optimizer *o, double *out)
 {
     float norm = 0;
-    tdm_status status = tdm__view_read(o->device, whole(&o->result), &norm, sizeof norm);
+    tdm_status status = tdm__view_read(o->device, tdm__view_of(&o->result), &norm, sizeof norm);
     *out = (double)norm;
     return status;
 }

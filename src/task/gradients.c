@@ -104,19 +104,6 @@ done:
     return status;
 }
 
-static tdm_status range_teams(const tdm__gradients *g, tdm__launch *launch, size_t teams)
-{
-    const tdm__traits *traits = tdm__device_traits(g->device);
-    size_t local = traits->style == TDM_STYLE_CPU ? 1 : traits->work_group;
-    size_t global = teams * local;
-    return tdm__launch_range(launch, 1, &global, &local);
-}
-
-static tdm__view whole(tdm__buffer *buffer)
-{
-    return (tdm__view){buffer, 0};
-}
-
 static bool averages(const tdm__gradients *g)
 {
     return g->spec->kind == TDM__COMBINE_DB_MTL;
@@ -125,7 +112,7 @@ static bool averages(const tdm__gradients *g)
 /* What is combined: the step's rows, or their running means. */
 static tdm__view combined_rows(const tdm__gradients *g, part *p)
 {
-    return whole(averages(g) ? &p->mean : &p->rows);
+    return tdm__view_of(averages(g) ? &p->mean : &p->rows);
 }
 
 static tdm_status prepare_average(tdm__gradients *g, part *p)
@@ -134,13 +121,13 @@ static tdm_status prepare_average(tdm__gradients *g, part *p)
     const uint64_t count = p->stride * g->n;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_average", l));
-    TDM_TRY(tdm__launch_view(l, whole(&p->rows), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&p->mean), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&p->mean), sizeof(float)));
     TDM_TRY(tdm__launch_u64(l, count));
     TDM_TRY(tdm__launch_i32(l, BLOCK));
     p->average_keep = l->args;
     TDM_TRY(tdm__launch_f32(l, 0));
-    TDM_TRY(range_teams(g, l, (count + BLOCK - 1) / BLOCK));
+    TDM_TRY(tdm__launch_teams(g->device, l, (count + BLOCK - 1) / BLOCK));
     l->bytes = 12.0 * (double)count;
 done:
     return status;
@@ -152,13 +139,13 @@ static tdm_status prepare_gram(tdm__gradients *g, part *p, size_t first)
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_partial", l));
     TDM_TRY(tdm__launch_view(l, combined_rows(g, p), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&g->partial), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&g->partial), sizeof(float)));
     TDM_TRY(tdm__launch_u64(l, p->stride));
     TDM_TRY(tdm__launch_i32(l, (int32_t)g->n));
     TDM_TRY(tdm__launch_i32(l, BLOCK));
     TDM_TRY(tdm__launch_i32(l, (int32_t)first));
     TDM_TRY(tdm__launch_i32(l, (int32_t)g->n_gram));
-    TDM_TRY(range_teams(g, l, p->n_gram));
+    TDM_TRY(tdm__launch_teams(g->device, l, p->n_gram));
     l->bytes = 4.0 * (double)(p->stride * g->n);
     l->flops = 2.0 * (double)(p->stride * g->pairs);
 done:
@@ -174,13 +161,13 @@ static tdm_status prepare_apply(tdm__gradients *g, part *p)
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", drops ? "gram_drop" : "gram_apply", l));
     TDM_TRY(tdm__launch_view(l, combined_rows(g, p), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&p->blocks), sizeof(uint64_t)));
-    TDM_TRY(tdm__launch_view(l, whole(&g->weights), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&p->blocks), sizeof(uint64_t)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&g->weights), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, tdm__flat_chunk_gradients(g->flat, p->chunk, &elements),
                              sizeof(float)));
     TDM_TRY(tdm__launch_u64(l, p->stride));
     TDM_TRY(tdm__launch_i32(l, (int32_t)g->n));
-    TDM_TRY(range_teams(g, l, p->n_apply));
+    TDM_TRY(tdm__launch_teams(g->device, l, p->n_apply));
     l->bytes = 4.0 * (double)(p->stride * (g->n + 1));
     l->flops = 2.0 * (double)(p->stride * g->n);
 done:
@@ -192,10 +179,10 @@ static tdm_status prepare_finish(tdm__gradients *g)
     tdm__launch *l = &g->finish;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_finish", l));
-    TDM_TRY(tdm__launch_view(l, whole(&g->partial), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, whole(&g->gram), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&g->partial), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(&g->gram), sizeof(float)));
     TDM_TRY(tdm__launch_i32(l, (int32_t)g->n_gram));
-    TDM_TRY(range_teams(g, l, g->pairs));
+    TDM_TRY(tdm__launch_teams(g->device, l, g->pairs));
 done:
     return status;
 }
@@ -375,8 +362,8 @@ static tdm_status read_gram(tdm__gradients *g)
     for (size_t p = 0; p < g->n_parts; p++)
         TDM_TRY(tdm__launch_enqueue(g->device, &g->parts[p].gram));
     TDM_TRY(tdm__launch_enqueue(g->device, &g->finish));
-    TDM_TRY(
-        tdm__view_read(g->device, whole(&g->gram), g->pairs_read, 2 * g->pairs * sizeof(float)));
+    TDM_TRY(tdm__view_read(g->device, tdm__view_of(&g->gram), g->pairs_read,
+                           2 * g->pairs * sizeof(float)));
     for (size_t i = 0; i < g->n; i++)
         for (size_t j = i; j < g->n; j++, k++)
             g->m[i * g->n + j] = g->m[j * g->n + i] =
@@ -399,7 +386,7 @@ static tdm_status find_weights(tdm__gradients *g, uint64_t seed, uint64_t step)
         TDM_TRY(record(g, stationary));
     }
     for (size_t i = 0; i < g->n; i++) g->weights_float[i] = (float)g->w[i];
-    TDM_TRY(tdm__view_write_async(g->device, whole(&g->weights), g->weights_float,
+    TDM_TRY(tdm__view_write_async(g->device, tdm__view_of(&g->weights), g->weights_float,
                                   g->n * sizeof(float)));
 done:
     return status;
@@ -483,8 +470,8 @@ static tdm_status move_means(const tdm__gradients *g, float *at, bool out)
     tdm_status status = TDM_OK;
     for (size_t k = 0; k < g->n_parts && averages(g); k++) {
         part *p = &g->parts[k];
-        TDM_TRY(out ? tdm__view_read(g->device, whole(&p->mean), at, p->mean.bytes)
-                    : tdm__view_write(g->device, whole(&p->mean), at, p->mean.bytes));
+        TDM_TRY(out ? tdm__view_read(g->device, tdm__view_of(&p->mean), at, p->mean.bytes)
+                    : tdm__view_write(g->device, tdm__view_of(&p->mean), at, p->mean.bytes));
         at += p->mean.bytes / sizeof(float);
     }
 done:
