@@ -1,4 +1,5 @@
-/* Program texts and options: the prelude followed by the file, and normalised defines. */
+/* Program texts and options: the prelude followed by the file, each with the files that it
+ * includes, and normalised defines. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,26 +40,65 @@ done:
     return status;
 }
 
+#define INCLUDE "#include \""
+
+enum { INCLUDE_DEPTH = 4 };
+
+static tdm_status add_file(const char *folder, const char *file, int depth, tdm__str *out);
+
+/* The line `#include "NAME"`. */
+static tdm_status add_included(const char *folder, const char *file, const char *line, int depth,
+                               tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    tdm__str name = {0};
+    const char *begin = line + strlen(INCLUDE);
+    tdm__str_addn(&name, begin, strcspn(begin, "\"\n"));
+    TDM_TRY(tdm__str_status(&name));
+    if (depth == INCLUDE_DEPTH)
+        TDM_TRY(tdm__fail(TDM_ERR_BUILD, "kernel files include each other without end"));
+    status = tdm__context(add_file(folder, tdm__str_text(&name), depth + 1, out), "included by %s",
+                          file);
+done:
+    tdm__str_free(&name);
+    return status;
+}
+
+/* A file with what it includes. The marks make a compiler's line numbers those of the files. */
+static tdm_status add_file(const char *folder, const char *file, int depth, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    char *text = NULL;
+    TDM_TRY(file_text(folder, file, &text));
+    tdm__str_addf(out, "#line 1 \"%s\"\n", file);
+    int number = 1;
+    for (const char *line = text; *line; number++) {
+        const size_t length = strcspn(line, "\n"), whole = length + (line[length] == '\n');
+        if (tdm__starts_with(line, INCLUDE)) {
+            TDM_TRY(add_included(folder, file, line, depth, out));
+            tdm__str_addf(out, "#line %d \"%s\"\n", number + 1, file);
+        } else {
+            tdm__str_addn(out, line, whole);
+        }
+        line += whole;
+    }
+    tdm__str_add(out, "\n");
+done:
+    free(text);
+    return status;
+}
+
 tdm_status tdm__program_source(const char *folder, const char *file, char **out)
 {
     tdm_status status = TDM_OK;
-    char *prelude = NULL, *text = NULL;
     tdm__str s = {0};
     *out = NULL;
-    TDM_TRY(file_text(folder, TDM__PRELUDE, &prelude));
-    TDM_TRY(file_text(folder, file, &text));
-    /* The marks make a compiler's line numbers those of the files. */
-    tdm__str_addf(&s, "#line 1 \"%s\"\n", TDM__PRELUDE);
-    tdm__str_add(&s, prelude);
-    tdm__str_addf(&s, "\n#line 1 \"%s\"\n", file);
-    tdm__str_add(&s, text);
-    tdm__str_add(&s, "\n");
+    TDM_TRY(add_file(folder, TDM__PRELUDE, 0, &s));
+    TDM_TRY(add_file(folder, file, 0, &s));
     TDM_TRY(tdm__str_status(&s));
     *out = s.text;
     s = (tdm__str){0};
 done:
-    free(prelude);
-    free(text);
     tdm__str_free(&s);
     return status;
 }

@@ -139,7 +139,7 @@ static tdm_status prepare(tdm__build *b)
     const dice_loss_attrs *a = io->attrs;
     const tdm__row_split split = tdm__row_split_of(&io->in[IN_P]);
     const double n = (double)split.rows * (double)split.classes;
-    tdm__kernel *k = tdm__emit(b, "loss.cl", "dice_loss_fwd", "");
+    tdm__kernel *k = tdm__emit(b, "dice_loss.cl", "dice_loss_fwd", "");
     tdm__arg_in(k, IN_P);
     tdm__arg_in(k, IN_LABELS);
     tdm__arg_workspace(k, 0, sizeof(float));
@@ -148,7 +148,7 @@ static tdm_status prepare(tdm__build *b)
     tdm__arg_i32(k, a->ignore_index);
     tdm__arg_i32(k, io->in[IN_LABELS].dtype == TDM_F32);
     tdm__cost(k, 6 * n, 4 * n + 4 * (double)split.rows);
-    k = tdm__emit(b, "loss.cl", "dice_loss_finish", "");
+    k = tdm__emit(b, "dice_loss.cl", "dice_loss_finish", "");
     tdm__arg_workspace(k, 0, sizeof(float));
     for (int o = 0; o < OUTPUTS; o++) tdm__arg_out(k, o);
     tdm__arg_i32(k, (int64_t)split.teams);
@@ -276,7 +276,7 @@ static tdm_status prepare_grad(tdm__build *b)
     const dice_loss_attrs *a = io->attrs;
     const tdm__row_split split = tdm__row_split_of(&io->in[IN_P]);
     const double n = (double)split.rows * (double)split.classes;
-    tdm__kernel *k = tdm__emit(b, "loss.cl", "dice_loss_bwd", "");
+    tdm__kernel *k = tdm__emit(b, "dice_loss.cl", "dice_loss_bwd", "");
     tdm__arg_in(k, IN_LABELS);
     tdm__arg_in(k, IN_SUMS);
     tdm__arg_in(k, IN_DLOSS);

@@ -164,6 +164,26 @@ START_TEST(missing_names)
 }
 END_TEST
 
+START_TEST(files_include_others)
+{
+    char *text;
+    support_cl_file(&cl, "outer.cl", "int a;\n#include \"inner.cl\"\nint b;\n");
+    support_cl_file(&cl, "inner.cl", "int c;\n");
+    support_ok(tdm__program_source(cl.folder, "outer.cl", &text));
+    const char *at = strstr(text, "#line 1 \"outer.cl\"");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_str_eq(at, "#line 1 \"outer.cl\"\nint a;\n#line 1 \"inner.cl\"\nint c;\n\n"
+                         "#line 3 \"outer.cl\"\nint b;\n\n");
+    free(text);
+    support_cl_file(&cl, "inner.cl", "#include \"outer.cl\"\n");
+    support_fails(tdm__program_source(cl.folder, "outer.cl", &text), TDM_ERR_BUILD,
+                  "include each other without end");
+    support_cl_file(&cl, "inner.cl", "#include \"gone.cl\"\n");
+    support_fails(tdm__program_source(cl.folder, "outer.cl", &text), TDM_ERR_BUILD,
+                  "included by inner.cl");
+}
+END_TEST
+
 START_TEST(override_folder)
 {
     char *text, *folder = support_path(cl.folder, "conv");
@@ -396,6 +416,7 @@ int main(void)
     tcase_add_test(device, store_keeps_one_program_per_key);
     tcase_add_test(device, build_error_names_file_and_line);
     tcase_add_test(device, missing_names);
+    tcase_add_test(device, files_include_others);
     tcase_add_test(device, override_folder);
     tcase_add_test(device, cache_hit);
     tcase_add_test(device, cache_damage_is_repaired);
