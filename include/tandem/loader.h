@@ -24,6 +24,7 @@
 #include <tandem/config.h>
 #include <tandem/dataset.h>
 #include <tandem/dtype.h>
+#include <tandem/make.h>
 #include <tandem/status.h>
 
 #ifdef __cplusplus
@@ -156,6 +157,11 @@ typedef struct tdm_loader_array {
      * where they have no value; without has_ignore that is 255 in u8, -1 in i32, NaN in f32. */
     bool check, has_ignore;
     double min, max, ignore;
+    /* Not NULL: an array that is not in the data but made (tandem/make.h) of another one of the
+     * spec, `from`, a picture delivered as u8 or f32. The name is free; there is no check. */
+    const tdm_make *make;
+    tdm_make_part part;
+    const char *from;
 } tdm_loader_array;
 
 /* Samples that batches of their own are made of: those that one of several tasks learns from. */
@@ -164,6 +170,8 @@ typedef struct tdm_loader_part {
     uint64_t n;
     double share;     /* > 0: how often a batch comes from here, relative to the other parts */
     const char *name; /* for messages; may be NULL */
+    /* Per array of the spec, whether batches from here carry it; NULL: all. Others take no time. */
+    const bool *arrays;
 } tdm_loader_part;
 
 typedef struct tdm_loader_spec {
@@ -187,7 +195,7 @@ typedef struct tdm_loader_spec {
     bool continuous;    /* past an epoch's last batch, already load the next epoch's first ones */
     unsigned workers;   /* threads that read and decode; 0: tdm_loader_next does the work */
     unsigned slots;     /* batches in memory, the one in use included; 0: 3 */
-    bool augment;       /* random transforms act: for training */
+    bool augment; /* random transforms act, and makers draw anew in every epoch: for training */
     tdm_transforms transforms;
 } tdm_loader_spec;
 
@@ -202,7 +210,8 @@ typedef struct tdm_batch_array {
     int rank;                          /* of the batch: 1 + the sample's */
     uint64_t dims[TDM_ARRAY_RANK + 1]; /* dims[0] = count */
     size_t sample_bytes;
-    /* Room for batch_size samples; those beyond count are zero. */
+    /* Room for batch_size samples; those beyond count are zero. NULL: the batch's part does not
+     * carry the array. */
     const void *data;
 } tdm_batch_array;
 

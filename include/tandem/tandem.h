@@ -9,6 +9,7 @@
 #include <tandem/experiment.h>
 #include <tandem/graph.h>
 #include <tandem/loader.h>
+#include <tandem/make.h>
 #include <tandem/model.h>
 #include <tandem/ops.h>
 #include <tandem/optim.h>

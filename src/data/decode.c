@@ -62,9 +62,10 @@ static tdm_status set_transforms(tdm__decoder *d)
     const tdm_array_info *frame = NULL;
     tdm_status status = TDM_OK;
     for (size_t i = 0; i < d->n_arrays && !frame; i++)
-        if (tdm_transforms_is_frame(d->arrays[i].info)) frame = d->arrays[i].info;
+        if (!d->arrays[i].made && tdm_transforms_is_frame(d->arrays[i].info))
+            frame = d->arrays[i].info;
     for (size_t i = 0; i < d->n_arrays && !status; i++)
-        status = set_transform(d, &d->arrays[i], frame);
+        if (!d->arrays[i].made) status = set_transform(d, &d->arrays[i], frame);
     for (int k = 0; k < 2 && frame && d->transforms.n; k++) d->frame[k] = (uint32_t)frame->dims[k];
     return status;
 }
@@ -79,6 +80,49 @@ static tdm_status add_array(tdm__decoder *d, size_t at, size_t index, const tdm_
     a->want.name = a->info->name;
     a->serial = !tdm__dataset_is_raw(ds, index);
     return set_type(ds, a);
+}
+
+static tdm_status add_made(tdm__decoder *d, size_t at, const tdm_loader_array *want)
+{
+    tdm__decode_array *a = &d->arrays[at];
+    a->want = *want;
+    a->made = true;
+    a->name = tdm__strdup(want->name);
+    a->stream = tdm__strdup(want->make->name ? want->make->name : "");
+    d->n_made++;
+    return a->name && a->stream ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
+}
+
+/* Of which array something is made. */
+static tdm_status find_source(const tdm__decoder *d, const tdm__decode_array *a, size_t *out)
+{
+    for (*out = 0; *out < d->n_arrays; ++*out)
+        if (!d->arrays[*out].made && !strcmp(d->arrays[*out].info->name, a->want.from))
+            return TDM_OK;
+    return tdm__fail(TDM_ERR_USAGE, "'%s' is made of array '%s', which is not loaded", a->name,
+                     a->want.from);
+}
+
+/* Once all arrays that are read have their shape. */
+static tdm_status set_made(tdm__decoder *d, tdm__decode_array *a)
+{
+    tdm_status status = TDM_OK;
+    TDM_TRY(find_source(d, a, &a->from));
+    const tdm__decode_array *source = &d->arrays[a->from];
+    TDM_TRY(tdm__maker_init(a->want.make, a->want.part, &source->delivered, source->dtype,
+                            &a->delivered, &a->maker));
+    a->maker.make.name = a->stream;
+    a->delivered.name = a->name;
+    a->info = &a->delivered;
+    a->dtype = a->want.part == TDM_MAKE_LABEL ? TDM_I32 : source->dtype;
+    if (a->want.dtype != TDM_NONE && a->want.dtype != a->dtype)
+        TDM_TRY(tdm__fail(TDM_ERR_USAGE, "'%s' is made in another type than asked for", a->name));
+    a->sample_bytes = a->want.part == TDM_MAKE_LABEL ? sizeof(int32_t) : source->sample_bytes;
+    a->want.name = a->name;
+    a->want.from = source->info->name;
+    a->want.make = &a->maker.make;
+done:
+    return status;
 }
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -180,6 +224,20 @@ static void transform_stored(const tdm__decoder *d, const tdm__decode_array *a, 
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* Everything that is made of a sample, once it is in place. */
+static void make_of(const tdm__decoder *d, size_t array, const tdm__decode_job *job, uint64_t at,
+                    const void *sample)
+{
+    for (size_t i = 0; d->n_made && job->made && i < d->n_arrays; i++) {
+        const tdm__decode_array *a = &d->arrays[i];
+        if (!a->made || a->from != array || !job->made[i]) continue;
+        tdm__rng rng =
+            tdm__make_rng(&a->maker.make, d->seed, d->stream, d->augment ? job->epoch : 0,
+                          tdm_split_row(d->split, job->indices[at]));
+        tdm__make(&a->maker, &rng, sample, job->made[i] + at * a->sample_bytes);
+    }
+}
+
 static tdm_status check_cancelled(const tdm__decode_job *job)
 {
     if (job->cancelled && job->cancelled(job->user))
@@ -208,9 +266,10 @@ static tdm_status read_block(const tdm__decoder *d, const tdm__decode_array *a,
 }
 
 /* Some samples at a time, so that a cancelled load ends soon. */
-static tdm_status decode_serial(const tdm__decoder *d, const tdm__decode_array *a, unsigned thread,
+static tdm_status decode_serial(const tdm__decoder *d, size_t array, unsigned thread,
                                 const tdm__decode_job *job)
 {
+    const tdm__decode_array *a = &d->arrays[array];
     unsigned char *to = job->out, *stored = d->spaces[thread].stored;
     const uint64_t block = block_samples(a);
     tdm_status status = TDM_OK;
@@ -222,6 +281,8 @@ static tdm_status decode_serial(const tdm__decoder *d, const tdm__decode_array *
             for (uint64_t i = 0; i < count; i++)
                 transform_stored(d, a, thread, job, first + i, stored + i * a->stored_bytes,
                                  to + i * a->sample_bytes);
+        for (uint64_t i = 0; i < count; i++)
+            make_of(d, array, job, first + i, to + i * a->sample_bytes);
         to += count * a->sample_bytes;
     }
 done:
@@ -264,13 +325,14 @@ tdm_status tdm__decode(const tdm__decoder *d, size_t array, unsigned thread,
     const tdm__decode_array *a = &d->arrays[array];
     unsigned char *to = job->out;
     tdm_status status = TDM_OK;
-    if (a->serial) return decode_serial(d, a, thread, job);
+    if (a->serial) return decode_serial(d, array, thread, job);
     for (uint64_t i = 0; i < job->n; i++, to += a->sample_bytes) {
         TDM_TRY(check_cancelled(job));
         if (a->memory)
             copy_one(d, a, thread, job, i, to);
         else
             TDM_TRY(decode_one(d, array, thread, job, i, to));
+        make_of(d, array, job, i, to);
     }
 done:
     return status;
@@ -312,11 +374,18 @@ tdm_status tdm__decoder_init(const tdm_loader_spec *spec, tdm__decoder *out)
     out->n_arrays = n;
     for (size_t i = 0; i < n; i++) {
         size_t index = i;
+        if (spec->n_arrays && spec->arrays[i].make) {
+            TDM_TRY(add_made(out, i, &spec->arrays[i]));
+            continue;
+        }
         if (spec->n_arrays) TDM_TRY(tdm_dataset_find(ds, spec->arrays[i].name, &index));
         TDM_TRY(add_array(out, i, index, spec->n_arrays ? &spec->arrays[i] : NULL));
     }
     TDM_TRY(set_transforms(out));
-    for (size_t i = 0; spec->in_memory && i < n; i++) TDM_TRY(load_all(out, &out->arrays[i]));
+    for (size_t i = 0; i < n; i++)
+        if (out->arrays[i].made) TDM_TRY(set_made(out, &out->arrays[i]));
+    for (size_t i = 0; spec->in_memory && i < n; i++)
+        if (!out->arrays[i].made) TDM_TRY(load_all(out, &out->arrays[i]));
 done:
     if (status) tdm__decoder_free(out);
     return status;
@@ -353,7 +422,7 @@ tdm_status tdm__decoder_threads(tdm__decoder *d, unsigned threads)
     for (unsigned t = 0; t < threads; t++)
         for (size_t i = 0; i < d->n_arrays; i++) {
             const tdm__decode_array *a = &d->arrays[i];
-            if (a->serial || a->memory) continue;
+            if (a->serial || a->memory || a->made) continue;
             TDM_TRY(tdm__cursor_create(ds, a->index, &d->cursors[t * d->n_arrays + i]));
         }
 done:
@@ -364,7 +433,11 @@ void tdm__decoder_free(tdm__decoder *d)
 {
     for (size_t i = 0; d->cursors && i < d->threads * d->n_arrays; i++)
         tdm__cursor_destroy(&d->cursors[i]);
-    for (size_t i = 0; d->arrays && i < d->n_arrays; i++) free(d->arrays[i].memory);
+    for (size_t i = 0; d->arrays && i < d->n_arrays; i++) {
+        free(d->arrays[i].memory);
+        free(d->arrays[i].stream);
+        free(d->arrays[i].name);
+    }
     for (unsigned t = 0; d->spaces && t < d->threads; t++) {
         free(d->spaces[t].stored);
         free(d->spaces[t].work);

@@ -3,7 +3,9 @@
  * A decoder is made once and then read-only, but for one cursor per thread and array. An array is
  * `serial` when only the HDF5 library can read it: then one thread should do so, many samples a
  * call. All others decode in parallel. With in_memory everything is read at creation and decoding
- * copies. Transforms act on the way from a sample as stored to where it is put.
+ * copies. Transforms act on the way from a sample as stored to where it is put. What is made of an
+ * array is made where that one is decoded, from the sample just put there: it is read once, and
+ * arrays that are made take no decoding of their own.
  */
 #ifndef DATA_DECODE_H
 #define DATA_DECODE_H
@@ -11,6 +13,7 @@
 #include <tandem/loader.h>
 
 #include "data/dataset.h"
+#include "data/make.h"
 #include "data/transform.h"
 
 typedef struct tdm__decode_array {
@@ -22,8 +25,12 @@ typedef struct tdm__decode_array {
     tdm__to to;
     size_t stored_bytes, sample_bytes; /* of a sample as stored, as delivered; both of type dtype */
     bool serial;
-    tdm_loader_array want; /* the check; its name is the data set's */
+    tdm_loader_array want; /* the check; its name is the data set's, unless made */
     unsigned char *memory; /* in_memory: every sample of the split */
+    bool made;   /* instead of read: no index, to, stored_bytes, mapped; info is &delivered */
+    size_t from; /* made: of which of the decoder's arrays */
+    tdm__maker maker;
+    char *name, *stream; /* made: its own name, the maker's */
 } tdm__decode_array;
 
 /* Memory that one thread works in. */
@@ -35,7 +42,7 @@ typedef struct tdm__decode_space {
 typedef struct tdm__decoder {
     const tdm_split *split;
     tdm__decode_array *arrays;
-    size_t n_arrays;
+    size_t n_arrays, n_made;
     tdm__cursor **cursors; /* [threads][n_arrays]; NULL for arrays that need none */
     unsigned threads;
     tdm_transforms transforms;
@@ -50,6 +57,9 @@ typedef struct tdm__decode_job {
     uint64_t epoch, n;
     const uint64_t *indices;
     void *out; /* where they go, one after another */
+    /* Per array of the decoder, where samples of it go that are made of these, and whether they are
+     * wanted. NULL: none. */
+    unsigned char *const *made;
     /* Says whether to stop; NULL: never. */
     bool (*cancelled)(void *user);
     void *user;

@@ -3,6 +3,8 @@
  * Items of the ring are steps counted through all epochs: item = epoch * steps + step. Planning an
  * item asks the mixer for its samples (one planner at a time, in order) and divides the reading
  * into tasks: one per serial array, and for each other array as many parts as are worth a thread.
+ * What is made of an array is done by the tasks of that one. Arrays that the batch's part of the
+ * samples has no use for have no tasks.
  * Parts only say who copies what where; the bytes do not depend on them.
  */
 #include "data/loader.h"
@@ -23,7 +25,8 @@ typedef struct slot {
     tdm_batch_array *arrays;
     uint64_t *indices, *rows; /* of the split, of the data set */
     void **data;              /* per array: where samples go */
-    uint64_t *parts;          /* per array: tasks in the DECODE lane */
+    uint64_t *parts;          /* per array: tasks in its lane */
+    const bool *carried;      /* per array, by the batch */
 } slot;
 
 struct tdm_loader {
@@ -36,6 +39,8 @@ struct tdm_loader {
     size_t n_slots, current;
     tdm_batch_array *shapes; /* tdm_loader_arrays */
     void **memory;           /* [slots][arrays], the loader's own */
+    unsigned char **made;    /* [threads][arrays]: tdm__decode_job.made */
+    bool *carried, *filled;  /* [parts][arrays]: in the batch; the same, or what that is made of */
     uint64_t epoch, step;    /* the next to deliver */
     uint64_t end;            /* item up to which the ring may load */
     tdm_loader_stats stats;
@@ -64,14 +69,16 @@ static tdm_status plan(void *user, size_t index, uint64_t item, size_t tasks[TDM
         tdm_status status = loader->hooks.reclaim(loader->hooks.user, index, s->data);
         if (status) return status;
     }
-    for (size_t i = 0; i < loader->decoder.n_arrays; i++) {
+    const bool *filled = loader->filled + b->part * b->n_arrays;
+    s->carried = loader->carried + b->part * b->n_arrays;
+    for (size_t i = 0; i < b->n_arrays; i++) {
         const tdm__decode_array *a = &loader->decoder.arrays[i];
         size_t used = (size_t)b->count * a->sample_bytes;
         s->arrays[i].dims[0] = b->count;
-        s->arrays[i].data = s->data[i];
-        s->parts[i] = a->serial ? 0 : parts_of(loader, a, b->count);
-        tasks[TDM__RING_IO] += a->serial;
-        tasks[TDM__RING_DECODE] += (size_t)s->parts[i];
+        s->arrays[i].data = s->carried[i] ? s->data[i] : NULL;
+        s->parts[i] = !filled[i] || a->made ? 0 : a->serial ? 1 : parts_of(loader, a, b->count);
+        tasks[a->serial ? TDM__RING_IO : TDM__RING_DECODE] += (size_t)s->parts[i];
+        if (!filled[i]) continue;
         memset((unsigned char *)s->data[i] + used, 0,
                (size_t)loader->spec.batch_size * a->sample_bytes - used);
     }
@@ -87,9 +94,8 @@ static size_t task_array(const tdm_loader *loader, const tdm__ring_task *task, u
     for (;; i++) {
         bool serial = loader->decoder.arrays[i].serial;
         if (serial != (task->lane == TDM__RING_IO)) continue;
-        uint64_t tasks = serial ? 1 : s->parts[i];
-        if (left < tasks) break;
-        left -= tasks;
+        if (left < s->parts[i]) break;
+        left -= s->parts[i];
     }
     *part = left;
     return i;
@@ -114,13 +120,19 @@ static tdm_status run(void *user, const tdm__ring_task *task)
     uint64_t part = 0;
     size_t i = task_array(loader, task, &part);
     const tdm__decode_array *a = &loader->decoder.arrays[i];
-    uint64_t parts = a->serial ? 1 : s->parts[i], count = s->batch.count;
+    uint64_t parts = s->parts[i], count = s->batch.count;
     uint64_t first = count * part / parts, last = count * (part + 1) / parts;
+    unsigned char **made = loader->made + task->thread * loader->decoder.n_arrays;
+    for (size_t k = 0; k < loader->decoder.n_arrays; k++)
+        made[k] = s->carried[k] && loader->decoder.arrays[k].made
+                      ? (unsigned char *)s->data[k] + first * loader->decoder.arrays[k].sample_bytes
+                      : NULL;
     double begin = loader->hooks.span ? tdm__now() : 0;
     const tdm__decode_job job = {.epoch = s->batch.epoch,
                                  .n = last - first,
                                  .indices = s->indices + first,
                                  .out = (unsigned char *)s->data[i] + first * a->sample_bytes,
+                                 .made = made,
                                  .cancelled = is_cancelled,
                                  .user = loader->ring};
     tdm_status status = tdm__decode(&loader->decoder, i, task->thread, &job);
@@ -183,6 +195,27 @@ done:
     return status;
 }
 
+/* What batches of each part carry, and what must be filled for that. */
+static tdm_status make_carried(tdm_loader *loader)
+{
+    tdm_status status = TDM_OK;
+    const size_t n = loader->decoder.n_arrays, parts = loader->mixer.n;
+    TDM_TRY(tdm__calloc_try(parts * n, sizeof *loader->carried, &loader->carried));
+    TDM_TRY(tdm__calloc_try(parts * n, sizeof *loader->filled, &loader->filled));
+    for (size_t p = 0; p < parts; p++) {
+        const bool *wanted = loader->spec.n_parts ? loader->spec.parts[p].arrays : NULL;
+        bool *carried = loader->carried + p * n, *filled = loader->filled + p * n;
+        for (size_t i = 0; i < n; i++) {
+            const tdm__decode_array *a = &loader->decoder.arrays[i];
+            carried[i] = !wanted || wanted[i];
+            filled[i] |= carried[i];
+            if (carried[i] && a->made) filled[a->from] = true;
+        }
+    }
+done:
+    return status;
+}
+
 static tdm_status make_slots(tdm_loader *loader)
 {
     tdm_status status = TDM_OK;
@@ -204,7 +237,7 @@ static tdm_status make_ring(tdm_loader *loader)
     bool any_serial = false, any_parallel = false;
     for (size_t i = 0; i < loader->decoder.n_arrays; i++) {
         any_serial |= loader->decoder.arrays[i].serial;
-        any_parallel |= !loader->decoder.arrays[i].serial;
+        any_parallel |= !loader->decoder.arrays[i].serial && !loader->decoder.arrays[i].made;
     }
     tdm__ring_spec spec = {.ops = {.plan = plan,
                                    .run = run,
@@ -216,9 +249,14 @@ static tdm_status make_ring(tdm_loader *loader)
                            .slots = loader->n_slots,
                            .workers = any_parallel ? loader->spec.workers : 0,
                            .io = any_serial && loader->spec.workers};
-    tdm_status status = tdm__ring_create(&spec, &loader->ring);
-    if (status) return status;
-    return tdm__decoder_threads(&loader->decoder, tdm__ring_threads(loader->ring));
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__ring_create(&spec, &loader->ring));
+    const unsigned threads = tdm__ring_threads(loader->ring);
+    TDM_TRY(
+        tdm__calloc_try(threads * loader->decoder.n_arrays, sizeof *loader->made, &loader->made));
+    TDM_TRY(tdm__decoder_threads(&loader->decoder, threads));
+done:
+    return status;
 }
 
 static tdm_status check_spec(const tdm_loader_spec *spec)
@@ -239,6 +277,7 @@ tdm_status tdm__loader_create(const tdm_loader_spec *spec, const tdm__loader_hoo
     if (hooks) loader->hooks = *hooks;
     TDM_TRY(tdm__mixer_init(&loader->mixer, spec));
     TDM_TRY(tdm__decoder_init(spec, &loader->decoder));
+    TDM_TRY(make_carried(loader));
     TDM_TRY(make_slots(loader));
     TDM_TRY(make_ring(loader));
     loader->spec.arrays = NULL; /* the caller's, not kept */
@@ -273,6 +312,9 @@ void tdm_loader_destroy(tdm_loader **handle)
     for (size_t i = 0; loader->memory && i < loader->n_slots * loader->decoder.n_arrays; i++)
         free(loader->memory[i]);
     free(loader->memory);
+    free(loader->made);
+    free(loader->carried);
+    free(loader->filled);
     free(loader->slots);
     free(loader->shapes);
     tdm__decoder_free(&loader->decoder);
@@ -329,7 +371,7 @@ tdm_status tdm_loader_next(tdm_loader *loader, const tdm_batch **batch)
     loader->stats.batches++;
     loader->stats.samples += b->count;
     for (size_t i = 0; i < b->n_arrays; i++)
-        loader->stats.bytes += b->count * b->arrays[i].sample_bytes;
+        if (b->arrays[i].data) loader->stats.bytes += b->count * b->arrays[i].sample_bytes;
     *batch = b;
     return TDM_OK;
 }
@@ -349,6 +391,11 @@ size_t tdm__loader_slots(const tdm_loader *loader)
 size_t tdm__loader_slot(const tdm_loader *loader)
 {
     return loader->current;
+}
+
+const bool *tdm__loader_carried(const tdm_loader *loader, size_t index)
+{
+    return loader->slots[index].carried;
 }
 
 uint64_t tdm_loader_steps(const tdm_loader *loader)

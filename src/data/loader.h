@@ -29,5 +29,8 @@ tdm_status tdm__loader_create(const tdm_loader_spec *spec, const tdm__loader_hoo
 /* Slots there are, and the one that the current batch is in. */
 size_t tdm__loader_slots(const tdm_loader *loader);
 size_t tdm__loader_slot(const tdm_loader *loader);
+/* Per array, whether the batch in a slot carries it. For who the slot belongs to: the hooks that
+ * are called with it, and the consumer. */
+const bool *tdm__loader_carried(const tdm_loader *loader, size_t slot);
 
 #endif

@@ -5,7 +5,8 @@
  *   otherwise       the threads write pinned staging memory, upload copies it on the transfer
  * queue. The events of a slot: `uploaded` (its last unmap or copy; the transfer queue is in order,
  * so this covers all arrays) and `used` (the compute queue has passed the release). Both are waited
- * for by the loader's thread that fills the slot next. A slot belongs either to one of the loader's
+ * for by the loader's thread that fills the slot next. Arrays that a batch does not carry are not
+ * sent: they stay mapped. A slot belongs either to one of the loader's
  * threads or to the consumer; the ring's lock lies between.
  */
 #include "data/upload.h"
@@ -91,8 +92,9 @@ static tdm_status upload(void *user, size_t index)
 {
     tdm__feed *feed = user;
     tdm_status status = TDM_OK;
+    const bool *carried = tdm__loader_carried(feed->loader, index);
     for (size_t i = 0; i < feed->n_arrays && !status; i++)
-        status = send(feed, &feed->slots[index], i);
+        if (carried[i]) status = send(feed, &feed->slots[index], i);
     return status;
 }
 
