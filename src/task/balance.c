@@ -10,8 +10,8 @@
 
 static const tdm_opt_spec specs[] = {
     {"balance.kind", TDM_OPT_ENUM, "equal",
-     .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|gls|si|stch|uw-so|imtl-l|gradnorm|mgda|cagrad|"
-                "imtl-g|imtl|"
+     .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|gls|si|stch|uw-so|imtl-l|famo|gradnorm|mgda|"
+                "cagrad|imtl-g|imtl|"
                 "nash|fairgrad|aligned|pcgrad|gradvac|upgrad|graddrop|db-mtl",
      .help = "how the tasks are balanced: losses weighed all 1, by tasks.NAME.weight, learnt "
              "(Kendall 2018), or by another method of the README's table; from mgda on, by what "
@@ -47,6 +47,10 @@ static const tdm_opt_spec specs[] = {
      .help = "gradnorm: how strongly the slower tasks are favoured"},
     {"balance.gradnorm_lr", TDM_OPT_FLOAT, "0.025", TDM_OPT_MIN_OPEN, 0, .hint = "0.001 to 0.05",
      .help = "gradnorm: learning rate of the weights"},
+    {"balance.famo_lr", TDM_OPT_FLOAT, "0.025", TDM_OPT_MIN_OPEN, 0, .hint = "0.001 to 0.05",
+     .help = "famo: learning rate of the logits of the weights (Adam)"},
+    {"balance.famo_decay", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-4 to 1e-2",
+     .help = "famo: weight decay of the logits; the larger, the more equal the weights"},
     {"balance.cagrad_c", TDM_OPT_FLOAT, "0.4", TDM_OPT_MIN, 0, .hint = "0.2 to 0.5",
      .help = "cagrad: how far from the mean gradient the update may go"},
     {"balance.cagrad_rescale", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 0, 2,
@@ -84,6 +88,7 @@ static const struct {
     [TDM__BALANCE_UW_SO] = {"uw-so", TDM_WEIGHT_UW_SO, true, true},
     [TDM__BALANCE_IMTL_L] = {"imtl-l", -1, false, false},
     [TDM__BALANCE_GRADNORM] = {"gradnorm", TDM_WEIGHT_GIVEN, true, false},
+    [TDM__BALANCE_FAMO] = {"famo", TDM_WEIGHT_FAMO, true, true},
 };
 
 /* Names in balance.kind of what becomes of the gradients. */
@@ -217,6 +222,8 @@ tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out)
     TDM_TRY(tdm_config_int(config, "balance.stch_warmup", &out->stch_warmup));
     TDM_TRY(tdm_config_float(config, "balance.gradnorm_alpha", &out->gradnorm_alpha));
     TDM_TRY(tdm_config_float(config, "balance.gradnorm_lr", &out->gradnorm_rate));
+    TDM_TRY(tdm_config_float(config, "balance.famo_lr", &out->famo_rate));
+    TDM_TRY(tdm_config_float(config, "balance.famo_decay", &out->famo_decay));
     TDM_TRY(tdm_config_float(config, "balance.uw_so_temperature", &out->uw_so_temperature));
     TDM_TRY(check_sampling(config, out));
 done:

@@ -4,8 +4,9 @@
  * or both. What a loss weighting needs decides what it costs: nothing (equal, fixed); learnt
  * variables (uncertainty, IMTL-L); numbers that the host knows before the step (DWA, DTP: from the
  * last epochs; RLW: drawn); the losses of the step itself (GLS, SI, STCH, UW-SO), from which a
- * small kernel on the device makes the factors. The host never waits for any of these. Numbers from
- * the host live in a device buffer: no plan is built anew when they change.
+ * small kernel on the device makes the factors. The host never waits for any of these; but it
+ * does for GradNorm (norms of gradients) and FAMO (losses of the batch after the step). Numbers
+ * from the host live in a device buffer: no plan is built anew when they change.
  */
 #ifndef TASK_BALANCE_H
 #define TASK_BALANCE_H
@@ -27,6 +28,7 @@ typedef enum tdm__balance_kind {
     TDM__BALANCE_UW_SO,
     TDM__BALANCE_IMTL_L,
     TDM__BALANCE_GRADNORM,
+    TDM__BALANCE_FAMO,
     TDM__BALANCE_KINDS
 } tdm__balance_kind;
 
@@ -38,6 +40,7 @@ typedef struct tdm__balance {
     double dwa_temperature, uw_so_temperature, dtp_discount, dtp_gamma, stch_mu;
     int64_t stch_warmup; /* epochs */
     double gradnorm_alpha, gradnorm_rate;
+    double famo_rate, famo_decay;
     tdm__rlw_kind rlw;
     tdm__combine_spec combine;
 } tdm__balance;
@@ -85,6 +88,10 @@ tdm__view tdm__balancer_given(tdm__balancer *balancer);
 tdm__view tdm__balancer_factors(tdm__balancer *balancer);
 /* Where a training step leaves its losses, f32[T]; empty unless the method needs them. */
 tdm__view tdm__balancer_losses(tdm__balancer *balancer);
+/* FAMO: where the losses of the same batch after the step belong, f32[T]; empty otherwise. */
+tdm__view tdm__balancer_losses_after(tdm__balancer *balancer);
+/* FAMO, once both are there. Waits for the device. */
+tdm_status tdm__balancer_famo(tdm__balancer *balancer);
 /* GradNorm, after a step: norms of the weighted gradients (n). Waits for the device. */
 tdm_status tdm__balancer_gradnorm(tdm__balancer *balancer, const double *norms);
 /* Before a training step. */

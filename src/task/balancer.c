@@ -2,9 +2,9 @@
  *
  * The memory is an array of floats, so that saving and loading it loses nothing:
  *     epochs seen, whether weights have moved; per task: p and q of ops/task_weights.c; two rows of
- *     history; the first epoch's loss; the weight that was last reported.
- * The history of DWA is the mean losses of the last epoch and of the one before, of DTP the running
- * average of the indicator, of GradNorm the first loss. */
+ *     history; the first epoch's loss; the weight that was last reported. FAMO: steps of its
+ * logits. The history of DWA is the mean losses of the last epoch and of the one before, of DTP the
+ * running average of the indicator, of GradNorm the first loss, of FAMO the moments of Adam. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +21,21 @@ struct tdm__balancer {
     const tdm__task *tasks;
     size_t n;
     tdm__buffer given, factors, losses;
-    float *step_losses; /* n, GradNorm only */
+    float *step_losses; /* n, and n after the step */
     float *state;       /* HEAD + ROWS n */
     float *last_step;   /* factors as read */
-    double *work;       /* 3 n */
+    double *work;       /* 4 n */
     size_t *present;    /* n */
 };
 
 static float *row(const tdm__balancer *b, int k)
 {
     return b->state + HEAD + (size_t)k * b->n;
+}
+
+static bool needs_losses(const tdm__balancer *b)
+{
+    return b->spec->kind == TDM__BALANCE_GRADNORM || b->spec->kind == TDM__BALANCE_FAMO;
 }
 
 static tdm_status upload(tdm__balancer *b)
@@ -52,14 +57,16 @@ tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
     b->n = n;
     TDM_TRY(tdm__calloc_try(tdm__balancer_size(b), sizeof *b->state, &b->state));
     TDM_TRY(tdm__calloc_try(n, sizeof *b->last_step, &b->last_step));
-    TDM_TRY(tdm__calloc_try(3 * n, sizeof *b->work, &b->work));
+    TDM_TRY(tdm__calloc_try(4 * n, sizeof *b->work, &b->work));
     TDM_TRY(tdm__calloc_try(n, sizeof *b->present, &b->present));
-    TDM_TRY(tdm__calloc_try(n, sizeof *b->step_losses, &b->step_losses));
-    if (balance->kind == TDM__BALANCE_GRADNORM)
-        TDM_TRY(tdm__buffer_create(device, n * sizeof(float), true, "task losses", &b->losses));
+    TDM_TRY(tdm__calloc_try(2 * n, sizeof *b->step_losses, &b->step_losses));
+    if (needs_losses(b))
+        TDM_TRY(tdm__buffer_create(device, 2 * n * sizeof(float), true, "task losses", &b->losses));
     for (size_t i = 0; i < n; i++) {
-        row(b, P)[i] = balance->kind == TDM__BALANCE_STCH ? (float)tasks[i].weight : 1;
-        row(b, HISTORY)[i] = row(b, OLDER)[i] = NAN;
+        row(b, P)[i] = balance->kind == TDM__BALANCE_STCH   ? (float)tasks[i].weight
+                       : balance->kind == TDM__BALANCE_FAMO ? 0 /* a logit */
+                                                            : 1;
+        row(b, HISTORY)[i] = row(b, OLDER)[i] = balance->kind == TDM__BALANCE_FAMO ? 0 : NAN;
         row(b, FIRST)[i] = row(b, WATCHED)[i] = NAN;
         b->last_step[i] = 1;
     }
@@ -111,7 +118,13 @@ tdm_status tdm__balancer_step(tdm__balancer *b, uint64_t seed, uint64_t step)
 
 tdm__view tdm__balancer_losses(tdm__balancer *b)
 {
-    return b->spec->kind == TDM__BALANCE_GRADNORM ? (tdm__view){&b->losses, 0} : (tdm__view){0};
+    return needs_losses(b) ? (tdm__view){&b->losses, 0} : (tdm__view){0};
+}
+
+tdm__view tdm__balancer_losses_after(tdm__balancer *b)
+{
+    return b->spec->kind == TDM__BALANCE_FAMO ? (tdm__view){&b->losses, b->n * sizeof(float)}
+                                              : (tdm__view){0};
 }
 
 /* A task that has nothing in the batch keeps its weight; the others share what they had together.
@@ -135,6 +148,41 @@ tdm_status tdm__balancer_gradnorm(tdm__balancer *b, const double *norms)
     }
     tdm__weights_gradnorm(w, norm, ratio, k, b->spec->gradnorm_alpha, b->spec->gradnorm_rate);
     for (size_t i = 0; i < k; i++) row(b, P)[b->present[i]] = (float)(w[i] * sum / (double)k);
+    TDM_TRY(upload(b));
+done:
+    return status;
+}
+
+/* A task whose loss is 0, because it has nothing in the batch or has learnt all of it, has no
+ * logarithm: it keeps its logit, and the others are compared among themselves. */
+tdm_status tdm__balancer_famo(tdm__balancer *b)
+{
+    double *logit = b->work, *before = logit + b->n, *after = before + b->n, *delta = after + b->n;
+    float *steps = b->state + HEAD + ROWS * b->n;
+    size_t k = 0;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm__view_read(b->device, (tdm__view){&b->losses, 0}, b->step_losses,
+                           2 * b->n * sizeof(float)));
+    for (size_t i = 0; i < b->n; i++) {
+        const double was = b->step_losses[i], is = b->step_losses[b->n + i];
+        if (!(was > 0 && isfinite(was) && is > 0 && isfinite(is))) continue;
+        b->present[k] = i;
+        logit[k] = row(b, P)[i];
+        before[k] = was;
+        after[k++] = is;
+    }
+    tdm__weights_famo(logit, before, after, k, delta);
+    *steps += 1;
+    for (size_t i = 0; i < k; i++) {
+        float *state[] = {&row(b, P)[b->present[i]], &row(b, HISTORY)[b->present[i]],
+                          &row(b, OLDER)[b->present[i]]};
+        double x = logit[i], mean = *state[1], square = *state[2];
+        tdm__weights_adam(&x, &mean, &square, delta[i], *steps, b->spec->famo_rate,
+                          b->spec->famo_decay);
+        *state[0] = (float)x;
+        *state[1] = (float)mean;
+        *state[2] = (float)square;
+    }
     TDM_TRY(upload(b));
 done:
     return status;
@@ -262,7 +310,7 @@ const char *tdm__balancer_inactive(const tdm__balancer *b)
 
 size_t tdm__balancer_size(const tdm__balancer *b)
 {
-    return HEAD + ROWS * b->n;
+    return HEAD + ROWS * b->n + (b->spec->kind == TDM__BALANCE_FAMO);
 }
 
 void tdm__balancer_export(const tdm__balancer *b, float *out)

@@ -94,3 +94,23 @@ double tdm__weights_gradnorm(double *w, const double *norm, const double *ratio,
     normalise(w, n, (double)n);
     return loss;
 }
+
+void tdm__weights_famo(const double *logits, const double *before, const double *after, size_t n,
+                       double *delta)
+{
+    double mean = 0;
+    for (size_t i = 0; i < n; i++) delta[i] = logits[i];
+    softmax(delta, n, 1);
+    for (size_t i = 0; i < n; i++) mean += delta[i] * log(before[i] / after[i]);
+    for (size_t i = 0; i < n; i++) delta[i] *= log(before[i] / after[i]) - mean;
+}
+
+void tdm__weights_adam(double *x, double *mean, double *square, double gradient, double step,
+                       double rate, double decay)
+{
+    const double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, g = gradient + decay * *x;
+    *mean = beta1 * *mean + (1 - beta1) * g;
+    *square = beta2 * *square + (1 - beta2) * g * g;
+    const double m = *mean / (1 - pow(beta1, step)), v = *square / (1 - pow(beta2, step));
+    *x -= rate * m / (sqrt(v) + eps);
+}

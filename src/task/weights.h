@@ -42,4 +42,15 @@ void tdm__weights_rlw(tdm__rlw_kind kind, uint64_t seed, uint64_t step, size_t n
 double tdm__weights_gradnorm(double *w, const double *norm, const double *ratio, size_t n,
                              double alpha, double rate);
 
+/* FAMO (Liu B. et al., NeurIPS 2023, Alg. 1-2): with z = softmax(logits) and d_i = log before_i -
+ * log after_i, the losses (above their bounds, > 0) of one batch before a step and after it,
+ * delta_i = z_i (d_i - sum z_j d_j). Descent on delta lowers the logit of what falls fast. */
+void tdm__weights_famo(const double *logits, const double *before, const double *after, size_t n,
+                       double *delta);
+
+/* Adam (Kingma and Ba, ICLR 2015) with PyTorch's defaults on a handful of numbers on the host;
+ * gradient + decay x is what it takes for the gradient. step: 1 for the first. */
+void tdm__weights_adam(double *x, double *mean, double *square, double gradient, double step,
+                       double rate, double decay);
+
 #endif

@@ -131,6 +131,7 @@ static tdm_status one_step(tdm__session *s, tdm__optimizer *optimizer, const tdm
     TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, stream, s->batch_size, &plan));
     TDM_TRY(tdm__session_run(s, plan, views, step, lr));
     TDM_TRY(tdm__optimizer_step(optimizer, lr, &stepped));
+    if (stepped) TDM_TRY(tdm__session_again(s, stream, s->batch_size, views, step, lr));
     TDM_TRY(tdm__compute_flush(s->device));
     *host = tdm__now() - began;
     TDM_TRY(tdm_device_finish(s->device));

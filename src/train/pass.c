@@ -139,8 +139,8 @@ static double learning_rate(const tdm_trainer *t, int64_t steps, int64_t step)
                             t->position.epoch * steps + step);
 }
 
-/* One batch: forward, backward, optimiser. *stepped: parameters changed (not between
- * micro-batches). */
+/* One batch: forward, backward, optimiser, and what balancing learns from the step. *stepped:
+ * parameters changed (not between micro-batches). */
 static tdm_status train_batch(tdm_trainer *t, pass *p, double lr, bool *more, bool *stepped)
 {
     tdm_status status = TDM_OK;
@@ -149,6 +149,9 @@ static tdm_status train_batch(tdm_trainer *t, pass *p, double lr, bool *more, bo
     *more = batch != NULL;
     if (!batch) goto done;
     TDM_TRY(tdm__optimizer_step(t->optimizer, lr, stepped));
+    if (*stepped)
+        TDM_TRY(tdm__session_again(&t->session, batch->part, (int64_t)batch->count,
+                                   t->session.views, t->position.step, lr));
     TDM_TRY(tdm__feed_release(p->feed));
     TDM_TRY(tdm__compute_flush(t->session.device));
     t->position.epoch_step++;

@@ -260,6 +260,18 @@ done:
     return status;
 }
 
+/* As large as the largest running statistic: what is written there is never used. */
+static tdm_status create_spare_statistics(tdm__session *s)
+{
+    uint64_t most = 1;
+    for (size_t i = 0; i < tdm__flat_count(s->flat); i++) {
+        const tdm__segment *segment = tdm__flat_segment(s->flat, i);
+        if (segment->kind != TDM__SEGMENT_PARAM && segment->count > most) most = segment->count;
+    }
+    return tdm__buffer_create(s->device, most * sizeof(float), true, "spare statistics",
+                              &s->spare_statistics);
+}
+
 static tdm_status read_settings(tdm__session *s)
 {
     tdm_status status = TDM_OK;
@@ -301,6 +313,7 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     if (training && s->balance.combine.kind != TDM__COMBINE_NONE) TDM_TRY(create_gradients(s));
     TDM_TRY(tdm__arena_create(s->device, &s->arena));
     TDM_TRY(tdm__buffer_create(s->device, sizeof(tdm__step), true, "step", &s->step_buffer));
+    if (training && s->balance.kind == TDM__BALANCE_FAMO) TDM_TRY(create_spare_statistics(s));
     TDM_TRY(tdm__balancer_create(s->device, &s->balance, s->tasks, s->n_tasks, &s->balancer));
     for (int mode = 0; mode < 2; mode++)
         TDM_TRY(tdm__meter_create(s->device, s->tasks, s->n_tasks, &s->meters[mode]));
@@ -329,6 +342,7 @@ void tdm__session_destroy(tdm__session *s)
     free(s->shared);
     free(s->row_norms);
     if (s->device) tdm__buffer_destroy(s->device, &s->step_buffer);
+    if (s->device) tdm__buffer_destroy(s->device, &s->spare_statistics);
     for (int f = 0; f < 2 && s->device; f++) tdm__buffer_destroy(s->device, &s->cached.staging[f]);
     tdm__arena_destroy(&s->arena);
     tdm__flat_destroy(&s->flat);
@@ -348,27 +362,22 @@ void tdm__session_destroy(tdm__session *s)
 /* ---- running -----------------------------------------------------------------------------------
  */
 
-tdm_status tdm__session_plan(tdm__session *s, tdm__purpose purpose, size_t stream, int64_t count,
-                             tdm__step_plan **out)
+/* The plan like `key`, which is built if there is none yet. */
+static tdm_status find_plan(tdm__session *s, const tdm__step_plan *key, tdm__step_plan **out)
 {
     tdm_status status = TDM_OK;
-    const bool training = purpose == TDM__FOR_TRAINING,
-               cached = s->cached.active && purpose != TDM__FOR_TEST,
-               *tasks = s->streams[purpose].list[stream].tasks;
     for (size_t i = 0; i < s->n_plans; i++) {
         tdm__step_plan *p = &s->plans[i];
-        if (p->count != count || p->training != training || p->cached != cached ||
-            memcmp(p->tasks, tasks, s->n_tasks * sizeof *tasks))
+        if (p->count != key->count || p->training != key->training || p->again != key->again ||
+            p->cached != key->cached ||
+            memcmp(p->tasks, key->tasks, s->n_tasks * sizeof *key->tasks))
             continue;
         *out = p;
         return TDM_OK;
     }
     TDM_TRY(tdm__grow(&s->plans, &s->plans_capacity, s->n_plans + 1, sizeof *s->plans));
     tdm__step_plan *plan = &s->plans[s->n_plans++];
-    plan->count = count;
-    plan->training = training;
-    plan->cached = cached;
-    plan->tasks = tasks;
+    *plan = *key;
     TDM_TRY(tdm__step_build(s, plan));
     *out = plan;
 done:
@@ -378,6 +387,16 @@ done:
         memset(&s->plans[s->n_plans], 0, sizeof *s->plans);
     }
     return status;
+}
+
+tdm_status tdm__session_plan(tdm__session *s, tdm__purpose purpose, size_t stream, int64_t count,
+                             tdm__step_plan **out)
+{
+    const tdm__step_plan key = {.count = count,
+                                .training = purpose == TDM__FOR_TRAINING,
+                                .cached = s->cached.active && purpose != TDM__FOR_TEST,
+                                .tasks = s->streams[purpose].list[stream].tasks};
+    return find_plan(s, &key, out);
 }
 
 /* Announces the plans of full batches to the arena, for training and the validation after it. */
@@ -422,6 +441,7 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
 {
     tdm_status status = TDM_OK;
     const uint64_t n = (uint64_t)step;
+    const bool learns = plan->training && !plan->again;
     const tdm__step scalars = {.seed = {(uint32_t)s->seed, (uint32_t)(s->seed >> 32)},
                                .step = {(uint32_t)n, (uint32_t)(n >> 32)},
                                .lr = (float)lr};
@@ -430,21 +450,39 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
     for (size_t i = 0; i < s->n_arrays; i++)
         if (plan->inputs[i] >= 0 && views[i].buffer)
             TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
-    if (plan->training) TDM_TRY(tdm__balancer_step(s->balancer, s->seed, n));
+    if (learns) TDM_TRY(tdm__balancer_step(s->balancer, s->seed, n));
     for (int f = 0; f < 2 && plan->cached; f++)
         if (plan->features[f] >= 0)
             TDM_TRY(tdm__plan_bind(plan->plan, plan->features[f],
                                    (tdm__view){&s->cached.staging[f], 0}));
-    if (plan->training)
+    if (learns)
         for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
             tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];
     TDM_TRY(tdm__plan_run(plan->plan));
-    if (plan->training && s->gradients)
+    if (learns && s->gradients)
         TDM_TRY(tdm__gradients_combine(s->gradients, (tdm__view){&s->step_buffer, 0}, s->seed, n));
-    if (plan->training && s->balance.kind == TDM__BALANCE_GRADNORM) {
+    if (learns && s->balance.kind == TDM__BALANCE_GRADNORM) {
         tdm__gradients_norms(s->gradients, s->row_norms);
         TDM_TRY(tdm__balancer_gradnorm(s->balancer, s->row_norms));
     }
+done:
+    return status;
+}
+
+tdm_status tdm__session_again(tdm__session *s, size_t stream, int64_t count, const tdm__view *views,
+                              int64_t step, double lr)
+{
+    const tdm__step_plan key = {.count = count,
+                                .training = true,
+                                .again = true,
+                                .cached = s->cached.active,
+                                .tasks = s->streams[TDM__FOR_TRAINING].list[stream].tasks};
+    tdm__step_plan *plan;
+    tdm_status status = TDM_OK;
+    if (s->balance.kind != TDM__BALANCE_FAMO) return TDM_OK;
+    TDM_TRY(find_plan(s, &key, &plan));
+    TDM_TRY(tdm__session_run(s, plan, views, step, lr));
+    TDM_TRY(tdm__balancer_famo(s->balancer));
 done:
     return status;
 }

@@ -44,6 +44,7 @@ typedef struct tdm__streams {
 typedef struct tdm__step_plan {
     int64_t count;
     bool training;
+    bool again;        /* as in training, but only for the losses: nothing is changed */
     bool cached;       /* the trunk's features are inputs (feature_cache.h) */
     const bool *tasks; /* a stream's */
     tdm__plan *plan;
@@ -94,6 +95,7 @@ typedef struct tdm__session {
     tdm__streams streams[TDM__PURPOSES];
     tdm__arena *arena;
     tdm__buffer step_buffer;
+    tdm__buffer spare_statistics; /* what plans of steps again write their running statistics to */
     tdm__step_plan *plans;
     size_t n_plans, plans_capacity;
     tdm__meter *meters[2]; /* evaluation, training */
@@ -123,14 +125,19 @@ tdm_status tdm__session_drop_training(tdm__session *session);
 /* Enqueues one batch: views are in the order of session->arrays (empty: not bound). */
 tdm_status tdm__session_run(tdm__session *session, tdm__step_plan *plan, const tdm__view *views,
                             int64_t step, double lr);
+/* After the optimiser changed the parameters, with the arguments of the batch that it did it by:
+ * the losses of the same batch again (with the same dropout), from which FAMO moves the weights.
+ * Other methods need nothing of it, and nothing is done. */
+tdm_status tdm__session_again(tdm__session *session, size_t stream, int64_t count,
+                              const tdm__view *views, int64_t step, double lr);
 
 /* Fills a report about the tasks of a pass from a meter's snapshot (which it reads). Arrays are the
  * caller's: n_tasks tasks, n_tasks * TDM__TASK_METRICS metric values. */
 tdm_status tdm__session_report(tdm__session *session, tdm__purpose purpose, tdm_task_report *tasks,
                                tdm_metric_value *metrics, tdm_epoch_report *out);
 
-/* balancing.c: the factor of a task's loss in the total, and of its gradient, on the epoch's average,
- * where these are combined. */
+/* balancing.c: the factor of a task's loss in the total, and of its gradient, on the epoch's
+ * average, where these are combined. */
 tdm_status tdm__session_weight(tdm__session *session, size_t task, double *out);
 /* Fills what training knows of the tasks' balance into n reports about them and the epoch's. */
 void tdm__session_tell_balance(tdm__session *session, tdm_task_report *tasks, size_t n,

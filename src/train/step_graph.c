@@ -284,6 +284,15 @@ static void store_gradients(step_graph *b, const learnt *l, const tdm_value *gra
     }
 }
 
+/* What the balancer reads of a step. */
+static void store_balance(step_graph *b)
+{
+    const tdm__view losses = tdm__balancer_losses(b->s->balancer);
+    if (b->total.factors >= 0)
+        tdm__graph_store(b->net.graph, b->total.factors, tdm__balancer_factors(b->s->balancer));
+    if (losses.buffer) tdm__graph_store(b->net.graph, b->total.losses, losses);
+}
+
 /* The last shared layer's gradients by one task, from the feature's. */
 static tdm_status build_rows(step_graph *b, const learnt *last, size_t task, tdm_value dfeature,
                              tdm_value *gradients, bool *has_gradient)
@@ -329,8 +338,7 @@ static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
         TDM_TRY(
             tdm__graph_gradients_from(g, &b->net.feature, &sum, 1, below.wrt, below.n, gradients));
     if (sum >= 0) store_gradients(b, &below, gradients, has_gradient);
-    tdm__graph_store(g, b->total.factors, tdm__balancer_factors(b->s->balancer));
-    tdm__graph_store(g, b->total.losses, tdm__balancer_losses(b->s->balancer));
+    store_balance(b);
     status = tdm_graph_status(g);
 done:
     learnt_free(&all);
@@ -367,8 +375,7 @@ static tdm_status build_backward(step_graph *b, bool *has_gradient)
                                       : tdm__flat_gradient_view(s->flat, segment));
         has_gradient[segment] = true;
     }
-    if (b->total.factors >= 0)
-        tdm__graph_store(b->net.graph, b->total.factors, tdm__balancer_factors(s->balancer));
+    store_balance(b);
     status = tdm_graph_status(b->net.graph);
 done:
     learnt_free(&l);
@@ -403,11 +410,16 @@ done:
     return status;
 }
 
-static void place_variables(step_graph *b)
+/* keep_statistics: running statistics go to where nobody reads them. */
+static void place_variables(step_graph *b, bool keep_statistics)
 {
-    for (size_t i = 0; i < b->net.n_variables; i++)
+    for (size_t i = 0; i < b->net.n_variables; i++) {
+        const size_t segment = b->net.variables[i].segment;
+        const bool changes = tdm__flat_segment(b->s->flat, segment)->kind != TDM__SEGMENT_PARAM;
         tdm__graph_place(b->net.graph, b->net.variables[i].value,
-                         tdm__flat_value_view(b->s->flat, b->net.variables[i].segment));
+                         keep_statistics && changes ? (tdm__view){&b->s->spare_statistics, 0}
+                                                    : tdm__flat_value_view(b->s->flat, segment));
+    }
 }
 
 /* The graph of a plan's step. */
@@ -417,10 +429,12 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     TDM_TRY(step_graph_begin(b, s, plan->count, plan->training));
     b->tasks = plan->tasks;
     b->cached = plan->cached;
-    b->meter = s->meters[plan->training];
+    b->meter = plan->again ? NULL : s->meters[plan->training];
     TDM_TRY(build_forward(b));
-    place_variables(b);
-    if (plan->training) {
+    place_variables(b, plan->again);
+    if (plan->again) {
+        tdm__graph_store(b->net.graph, b->total.losses, tdm__balancer_losses_after(s->balancer));
+    } else if (plan->training) {
         TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
                                 &plan->has_gradient));
         TDM_TRY(s->balance.kind == TDM__BALANCE_GRADNORM
@@ -486,7 +500,7 @@ tdm_status tdm__step_build_prediction(tdm__session *s, int64_t count, tdm__plan 
     }
     TDM_TRY(tdm_graph_status(g));
     for (size_t t = 0; t < s->n_tasks; t++) descs[t] = *tdm_graph_desc(g, outputs[t]);
-    place_variables(&b);
+    place_variables(&b, false);
     TDM_TRY(tdm__plan_create(g, &spec, plan));
 done:
     step_graph_free(&b);
@@ -533,7 +547,7 @@ tdm_status tdm__step_build_trunk(tdm__session *s, int64_t count, tdm__plan **pla
         if (s->cached.used[f])
             tdm__graph_store(b.net.graph, values[f], (tdm__view){&s->cached.staging[f], 0});
     *input = b.inputs[s->input];
-    place_variables(&b);
+    place_variables(&b, false);
     TDM_TRY(tdm__plan_create(b.net.graph, &spec, plan));
 done:
     step_graph_free(&b);

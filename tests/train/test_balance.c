@@ -102,14 +102,17 @@ static const struct {
 } rules[] = {{"gls", "seed=0"},
              {"si", "seed=0"},
              {"stch", "balance.stch_warmup=1"},
-             {"uw-so", "balance.uw_so_temperature=2"}};
+             {"uw-so", "balance.uw_so_temperature=2"},
+             {"famo", "seed=0"}};
+enum { RULES = sizeof rules / sizeof *rules };
 
 static double expected_weight(int rule, const double *loss, int task)
 {
     const double other = loss[1 - task], mine = loss[task];
     if (rule == 0) return sqrt(mine * other) / (2 * mine);
     if (rule == 3) return 2 / (1 + exp(1 / (2 * other) - 1 / (2 * mine)));
-    return 1 / mine; /* stch: warming up */
+    if (rule == 4) return 2 * other / (mine + other); /* all logits are 0 */
+    return 1 / mine;                                  /* stch: warming up */
 }
 
 START_TEST(a_step_by_rule_is_a_step_with_its_weights)
@@ -148,6 +151,31 @@ START_TEST(stch_compares_with_the_last_epoch_of_its_warm_up)
         const double w = 2 / (1 + exp(p[1 - t] - p[t])) / l[t];
         ck_assert_double_eq_tol(logged("a", 2, names[t], "weight"), w, 1e-4 * w);
     }
+}
+END_TEST
+
+/* Without dropout, and with all samples in the batch, the next step's losses are those of this
+ * step's batch after it, but for the sum's order. */
+START_TEST(famo_looks_at_the_same_batch_after_the_step)
+{
+    static const char *const names[] = {"class", "recon"};
+    double logit[2] = {0}, mean[2] = {0}, square[2] = {0}, loss[2][2], delta[2];
+    support_ok(TRAIN(output("a"), "train.epochs=4", "train.batch_size=72", "optim.kind=sgd",
+                     "optim.lr=0.2", "balance.kind=famo", "balance.famo_lr=0.5",
+                     "balance.famo_decay=0.01", "train.test=false",
+                     "tasks.class.layers=[flatten, dense classes]"));
+    for (int epoch = 1; epoch <= 4; epoch++) {
+        for (int t = 0; t < 2; t++) loss[epoch % 2][t] = logged("a", epoch, names[t], "loss");
+        if (epoch > 1) {
+            tdm__weights_famo(logit, loss[(epoch + 1) % 2], loss[epoch % 2], 2, delta);
+            for (int t = 0; t < 2; t++)
+                tdm__weights_adam(&logit[t], &mean[t], &square[t], delta[t], epoch - 1, 0.5, 0.01);
+        }
+        const double *l = loss[epoch % 2], odds = exp(logit[1] - logit[0]) * l[0] / l[1];
+        ck_assert_double_eq_tol(logged("a", epoch, "class", "weight"), 2 / (1 + odds), 1e-4);
+        ck_assert_double_eq_tol(logged("a", epoch, "recon", "weight"), 2 * odds / (1 + odds), 1e-4);
+    }
+    ck_assert_double_gt(fabs(logit[0]), 0.1);
 }
 END_TEST
 
@@ -331,8 +359,8 @@ END_TEST
 /* ---- runs --------------------------------------------------------------------------------------
  */
 
-static const char *const all_kinds[] = {"dwa",  "rlw",   "dtp",    "gls",     "si",
-                                        "stch", "uw-so", "imtl-l", "gradnorm"};
+static const char *const all_kinds[] = {"dwa",  "rlw",   "dtp",    "gls",      "si",
+                                        "stch", "uw-so", "imtl-l", "gradnorm", "famo"};
 enum { ALL_KINDS = sizeof all_kinds / sizeof *all_kinds };
 
 /* Stopped after three of six epochs and taken up again, and with the step as it is in between. */
@@ -371,8 +399,9 @@ int main(void)
     TCase *tc = tcase_create("balance");
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_loop_test(tc, a_step_by_rule_is_a_step_with_its_weights, 0, 4);
+    tcase_add_loop_test(tc, a_step_by_rule_is_a_step_with_its_weights, 0, RULES);
     tcase_add_test(tc, stch_compares_with_the_last_epoch_of_its_warm_up);
+    tcase_add_test(tc, famo_looks_at_the_same_batch_after_the_step);
     tcase_add_test(tc, dwa_follows_the_last_two_epochs);
     tcase_add_test(tc, rlw_draws_each_step_anew);
     tcase_add_test(tc, imtl_l_scales_losses_to_one);

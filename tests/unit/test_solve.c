@@ -596,6 +596,31 @@ START_TEST(gradnorm)
 }
 END_TEST
 
+/* METHODS' numbers; descent lowers the logit of the task that fell most. */
+START_TEST(famo)
+{
+    static const double logits[] = {.1, -.2, .05}, before[] = {1.2, .5, .3},
+                        after[] = {1.1, .49, .31};
+    static const double golden[] = {0.022554, -0.001677, -0.020877};
+    double delta[3], x = .5, mean = 0, square = 0, reference = .5, m = 0, v = 0;
+    tdm__weights_famo(logits, before, after, 3, delta);
+    near_each(delta, golden, 3, 1e-6, "famo");
+    ck_assert(fabs(delta[0] + delta[1] + delta[2]) < 1e-15);
+    tdm__weights_famo(logits, before, after, 1, delta);
+    ck_assert(delta[0] == 0);
+    /* Adam as in PyTorch's documentation, with its L2 decay */
+    for (int t = 1; t <= 5; t++) {
+        const double g = sin(t), with_decay = g + 0.1 * reference;
+        m = m + (with_decay - m) * (1 - 0.9);
+        v = 0.999 * v + 0.001 * with_decay * with_decay;
+        reference -= 0.02 / (1 - pow(0.9, t)) * m / (sqrt(v) / sqrt(1 - pow(0.999, t)) + 1e-8);
+        tdm__weights_adam(&x, &mean, &square, g, t, 0.02, 0.1);
+        ck_assert(fabs(x - reference) < 1e-14);
+    }
+    ck_assert(x < .5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("solve");
@@ -624,6 +649,7 @@ int main(void)
     tcase_add_test(tc, dtp);
     tcase_add_test(tc, rlw);
     tcase_add_test(tc, gradnorm);
+    tcase_add_test(tc, famo);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }
