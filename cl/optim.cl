@@ -2,7 +2,9 @@
 // segment. Every block of a chunk is in `blocks`, four ulongs each:
 //   element offset in the flat buffers, element offset in the state, elements, segment row.
 // rows holds ROW floats per learnt segment, written anew each step:
-//   flags (bits: 1 takes part, 2 first step), learning rate, decay, step size, sqrt of bias correction 2.
+//   flags (bits: 1 takes part, 2 first step, 4 decays to its anchor), learning rate, decay, step size,
+//   sqrt of bias correction 2.
+// anchor: lies as the state does; what weights decay to (L2-SP) in place of 0.
 // Blocks of segments that do not take part only write a zero to the norm's partial sums.
 //
 // result: the gradients' norm, the clip factor. partial[2][blocks]: sums of squares (two-float).
@@ -10,6 +12,7 @@
 #define ROW 8
 #define TAKES_PART 1
 #define FIRST_STEP 2
+#define ANCHORED 4
 
 typedef struct {
     ulong flat, state;
@@ -114,17 +117,26 @@ static inline floatl read_gradient(global const float *from, int left, float sca
     return g;
 }
 
-// torch.optim.SGD: g += decay p; buf = first ? g : momentum buf + (1 - dampening) g;
+// What weights decay to.
+static inline floatl anchor_of(work w, global const float *anchor, int i)
+{
+    if (!(w.flags & ANCHORED)) return 0.0f;
+    return team_load(anchor + w.state + i, w.n - i, 0.0f);
+}
+
+// torch.optim.SGD: g += decay (p - anchor); buf = first ? g : momentum buf + (1 - dampening) g;
 // g = nesterov ? g + momentum buf : buf; p -= lr g. Without momentum buf is not touched.
 TEAM_KERNEL void optim_sgd(ARG(const float, grad), ARG(float, param), ARG(float, buf),
-                           ARG(const ulong, blocks), ARG(const float, rows), ARG(const float, result),
-                           ARG(float, partial), const int first, const int total, const int summed,
-                           const float scale, const float clip_value, const float momentum,
-                           const float dampened, const int nesterov)
+                           ARG(const float, anchor), ARG(const ulong, blocks), ARG(const float, rows),
+                           ARG(const float, result), ARG(float, partial), const int first,
+                           const int total, const int summed, const float scale,
+                           const float clip_value, const float momentum, const float dampened,
+                           const int nesterov)
 {
     VIEW(grad);
     VIEW(param);
     VIEW(buf);
+    VIEW(anchor);
     VIEW(blocks);
     VIEW(rows);
     VIEW(result);
@@ -139,7 +151,7 @@ TEAM_KERNEL void optim_sgd(ARG(const float, grad), ARG(float, param), ARG(float,
     for (int i = 0; i < n; i += TEAM) {
         floatl g = read_gradient(from + i, n - i, scale, factor, clip_value, &squares);
         const floatl value = team_load(p + i, n - i, 0.0f);
-        g += decay * value;
+        g += decay * (value - anchor_of(w, anchor, i));
         if (momentum != 0.0f) {
             floatl v = g;
             if (!(w.flags & FIRST_STEP)) v = momentum * team_load(b + i, n - i, 0.0f) + dampened * g;
@@ -155,12 +167,12 @@ TEAM_KERNEL void optim_sgd(ARG(const float, grad), ARG(float, param), ARG(float,
 }
 
 // torch.optim.Adam (Kingma, Ba, ICLR 2015), AdamW (Loshchilov, Hutter, ICLR 2019) when decoupled:
-// p *= decay (1 - lr weight decay); otherwise g += decay p. Then
+// p = anchor + decay (p - anchor), decay = 1 - lr weight decay; otherwise g += decay (p - anchor). Then
 // m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2; p -= step m / (sqrt(v) / root + eps).
 TEAM_KERNEL void optim_adam(ARG(const float, grad), ARG(float, param), ARG(float, mean),
-                            ARG(float, square), ARG(const ulong, blocks), ARG(const float, rows),
-                            ARG(const float, result), ARG(float, partial), const int first,
-                            const int total, const int summed, const float scale,
+                            ARG(float, square), ARG(const float, anchor), ARG(const ulong, blocks),
+                            ARG(const float, rows), ARG(const float, result), ARG(float, partial),
+                            const int first, const int total, const int summed, const float scale,
                             const float clip_value, const float beta1, const float rest1,
                             const float beta2, const float rest2, const float eps,
                             const int decoupled)
@@ -169,6 +181,7 @@ TEAM_KERNEL void optim_adam(ARG(const float, grad), ARG(float, param), ARG(float
     VIEW(param);
     VIEW(mean);
     VIEW(square);
+    VIEW(anchor);
     VIEW(blocks);
     VIEW(rows);
     VIEW(result);
@@ -184,10 +197,11 @@ TEAM_KERNEL void optim_adam(ARG(const float, grad), ARG(float, param), ARG(float
         floatl g = read_gradient(from + i, n - i, scale, factor, clip_value, &squares);
         floatl value = team_load(p + i, n - i, 0.0f);
         floatl m = team_load(ms + i, n - i, 0.0f), v = team_load(vs + i, n - i, 0.0f);
+        const floatl start = anchor_of(w, anchor, i);
         if (decoupled)
-            value *= decay;
+            value = start + decay * (value - start);
         else
-            g += decay * value;
+            g += decay * (value - start);
         // As torch's lerp: from the nearer end.
         if (rest1 < 0.5f)
             m += rest1 * (g - m);

@@ -1,9 +1,9 @@
 /* optim/optim.h: optimisers over the flat buffers, and learning-rate schedules.
  *
- * A step is a few flat kernels driven by a work list on the device: segments that are frozen or have
- * no gradient this step stay untouched (no decay, no momentum, no step count), as with PyTorch's
- * grad None. Formulas, order of operations and defaults are PyTorch's. State exists only for
- * segments that are learnt.
+ * A step is a few flat kernels driven by a work list on the device: segments that are frozen or
+ * have no gradient this step stay untouched (no decay, no momentum, no step count), as with
+ * PyTorch's grad None. Formulas, order of operations and defaults are PyTorch's. State exists only
+ * for segments that are learnt.
  */
 #ifndef OPTIM_OPTIM_H
 #define OPTIM_OPTIM_H
@@ -19,7 +19,9 @@ typedef struct tdm__optim_spec {
     double lr, momentum, dampening, beta1, beta2, eps, weight_decay;
     bool nesterov;
     double clip_norm, clip_value; /* 0: off */
-    int accumulate;               /* micro-batches per step, >= 1; gradients are averaged */
+    /* L2-SP: weights decay towards the values they were loaded with, new ones towards 0. */
+    double l2_sp, l2_sp_new;
+    int accumulate; /* micro-batches per step, >= 1; gradients are averaged */
 } tdm__optim_spec;
 tdm_status tdm__optim_spec_read(const tdm_config *config, tdm__optim_spec *out);
 
@@ -32,23 +34,29 @@ void tdm__optimizer_destroy(tdm__optimizer **optimizer);
 uint64_t tdm__optimizer_bytes(const tdm__optimizer *optimizer);
 /* Learning-rate factor of the segments of a parameter group (tdm__segment.group); 1 at first. */
 tdm_status tdm__optimizer_set_group_factor(tdm__optimizer *optimizer, int group, double factor);
+/* L2-SP (Li, Grandvalet, Davoine, ICML 2018): Omega = l2_sp / 2 |w_S - w0_S|^2 + l2_sp_new / 2
+ * |w_new|^2, over what weight decay applies to. The values that the marked segments have now are
+ * w0, kept on the device; its gradient is added in the update itself, after clipping; with adamw it
+ * is decoupled, as its weight decay is. loaded: per segment. Without l2_sp nothing is kept. */
+tdm_status tdm__optimizer_anchor(tdm__optimizer *optimizer, const bool *loaded);
 
-/* After a batch's gradients are in the flat gradient buffer (segments' has_gradient flags say which).
- * With accumulate > 1 only every accumulate-th call changes parameters; *stepped tells. lr already
- * includes the schedule. Enqueues only; never waits for the device. */
+/* After a batch's gradients are in the flat gradient buffer (segments' has_gradient flags say
+ * which). With accumulate > 1 only every accumulate-th call changes parameters; *stepped tells. lr
+ * already includes the schedule. Enqueues only; never waits for the device. */
 tdm_status tdm__optimizer_step(tdm__optimizer *optimizer, double lr, bool *stepped);
 /* Ends an epoch early: applies what has been accumulated (averaged over the calls made). */
 tdm_status tdm__optimizer_flush(tdm__optimizer *optimizer, double lr, bool *stepped);
-/* The global gradient norm of the latest step before clipping (waits for the device). NaN or infinite
- * when a gradient was. */
+/* The global gradient norm of the latest step before clipping (waits for the device). NaN or
+ * infinite when a gradient was. */
 tdm_status tdm__optimizer_norm(tdm__optimizer *optimizer, double *out);
 
 /* Arithmetic, memory traffic and launches of a step in which every segment has a gradient. */
 void tdm__optimizer_cost(const tdm__optimizer *optimizer, double *flops, double *bytes,
                          double *launches);
 
-/* State for an exact resume: tensors "optimizer.<segment>.<exp_avg|exp_avg_sq|momentum_buffer|step>"
- * as floats in disk order (step: 1 float). Number and sizes are fixed after create. */
+/* State for an exact resume: tensors
+ * "optimizer.<segment>.<exp_avg|exp_avg_sq|momentum_buffer|step>" as floats in disk order (step: 1
+ * float), then "optimizer.<segment>.anchor". Number and sizes are fixed after create and anchor. */
 size_t tdm__optimizer_state_count(const tdm__optimizer *optimizer);
 void tdm__optimizer_state_info(const tdm__optimizer *optimizer, size_t i, const char **name,
                                uint64_t *count);

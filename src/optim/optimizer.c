@@ -20,7 +20,8 @@ enum {
     MAX_KINDS = 2, /* state arrays per element */
     STAGED = 4096, /* bytes that tdm__view_write_async copies at once */
     TAKES_PART = 1,
-    FIRST_STEP = 2
+    FIRST_STEP = 2,
+    ANCHORED = 4
 };
 
 typedef struct row {
@@ -28,13 +29,15 @@ typedef struct row {
     uint64_t state;             /* element offset in the chunk's state buffers */
     uint64_t steps;             /* PyTorch's `step` */
     bool in_sum;                /* its sum over micro-batches has begun */
+    bool loaded;                /* tdm__optimizer_anchor marked it */
+    char *anchor_name;          /* of the state tensor; NULL: it has no anchor */
     char *names[MAX_KINDS + 1]; /* "optimizer.<segment>.<kind>", last one "step" */
 } row;
 
 typedef struct chunk {
     uint64_t state_elements;
     size_t n_blocks, first_block;
-    tdm__buffer blocks, state[MAX_KINDS], sum;
+    tdm__buffer blocks, state[MAX_KINDS], sum, anchor;
     tdm__launch accumulate, norm, update;
     cl_uint norm_scale, update_scale; /* positions of the `scale` argument */
 } chunk;
@@ -52,6 +55,8 @@ struct tdm__optimizer {
     size_t n_chunks, n_blocks;
     tdm__buffer table_buffer, partial, result, spare;
     tdm__launch finish;
+    size_t *anchored; /* rows that have an anchor */
+    size_t n_anchored;
     double *factors; /* learning-rate factors by group */
     size_t n_factors;
     int summed; /* micro-batches in the sums */
@@ -202,7 +207,7 @@ done:
 
 static tdm_status prepare_update(tdm__optimizer *o, chunk *c, tdm__view gradients, tdm__view values)
 {
-    const bool sgd = o->spec.kind == TDM__OPTIM_SGD;
+    const bool sgd = o->spec.kind == TDM__OPTIM_SGD, pulls = o->spec.l2_sp > 0;
     tdm__launch *l = &c->update;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(o->device, "optim.cl", "", sgd ? "optim_sgd" : "optim_adam", l));
@@ -211,6 +216,7 @@ static tdm_status prepare_update(tdm__optimizer *o, chunk *c, tdm__view gradient
     for (int k = 0; k < (sgd ? 1 : 2); k++)
         TDM_TRY(tdm__launch_view(l, tdm__view_of(k < o->n_kinds ? &c->state[k] : &o->spare),
                                  sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(pulls ? &c->anchor : &o->spare), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, tdm__view_of(&c->blocks), sizeof(uint64_t)));
     TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->table_buffer), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, tdm__view_of(&o->result), sizeof(float)));
@@ -219,7 +225,7 @@ static tdm_status prepare_update(tdm__optimizer *o, chunk *c, tdm__view gradient
     TDM_TRY(add_common(o, l, first, &c->update_scale));
     TDM_TRY(add_rule(o, l));
     TDM_TRY(tdm__launch_teams(o->device, l, c->n_blocks));
-    l->bytes = (12.0 + 8.0 * o->n_kinds) * (double)c->state_elements;
+    l->bytes = (12.0 + 8.0 * o->n_kinds + (pulls ? 4.0 : 0)) * (double)c->state_elements;
     l->flops = 8.0 * (double)c->state_elements;
 done:
     return status;
@@ -238,6 +244,8 @@ static tdm_status prepare_chunk(tdm__optimizer *o, size_t index)
     TDM_TRY(write_blocks(o, index));
     for (int k = 0; k < o->n_kinds; k++)
         TDM_TRY(tdm__buffer_create(o->device, bytes, true, "optimiser state", &c->state[k]));
+    if (o->spec.l2_sp > 0)
+        TDM_TRY(tdm__buffer_create(o->device, bytes, true, "loaded weights", &c->anchor));
     if (o->spec.accumulate > 1) {
         TDM_TRY(tdm__buffer_create(o->device, bytes, true, "gradient sums", &c->sum));
         TDM_TRY(prepare_accumulate(o, c, gradients));
@@ -311,6 +319,7 @@ void tdm__optimizer_destroy(tdm__optimizer **optimizer)
         tdm__launch_destroy(&c->update);
         tdm__buffer_destroy(o->device, &c->blocks);
         tdm__buffer_destroy(o->device, &c->sum);
+        tdm__buffer_destroy(o->device, &c->anchor);
         for (int k = 0; k < MAX_KINDS; k++) tdm__buffer_destroy(o->device, &c->state[k]);
     }
     tdm__launch_destroy(&o->finish);
@@ -318,9 +327,12 @@ void tdm__optimizer_destroy(tdm__optimizer **optimizer)
     tdm__buffer_destroy(o->device, &o->partial);
     tdm__buffer_destroy(o->device, &o->result);
     tdm__buffer_destroy(o->device, &o->spare);
-    for (size_t r = 0; r < o->n_rows; r++)
+    for (size_t r = 0; r < o->n_rows; r++) {
         for (int k = 0; k <= MAX_KINDS; k++) free(o->rows[r].names[k]);
+        free(o->rows[r].anchor_name);
+    }
     free(o->rows);
+    free(o->anchored);
     free(o->chunks);
     free(o->table);
     free(o->factors);
@@ -332,7 +344,7 @@ uint64_t tdm__optimizer_bytes(const tdm__optimizer *o)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < o->n_chunks; i++) {
-        bytes += o->chunks[i].sum.bytes;
+        bytes += o->chunks[i].sum.bytes + o->chunks[i].anchor.bytes;
         for (int k = 0; k < o->n_kinds; k++) bytes += o->chunks[i].state[k].bytes;
     }
     return bytes;
@@ -352,6 +364,38 @@ tdm_status tdm__optimizer_set_group_factor(tdm__optimizer *o, int group, double 
     }
     o->factors[group] = factor;
 done:
+    return status;
+}
+
+/* ---- anchors --------------------------------------------------------------------------------- */
+
+static tdm__view anchor_view(const tdm__optimizer *o, const row *r)
+{
+    const tdm__segment *s = tdm__flat_segment(o->flat, r->segment);
+    return (tdm__view){&o->chunks[s->chunk].anchor, r->state * sizeof(float)};
+}
+
+tdm_status tdm__optimizer_anchor(tdm__optimizer *o, const bool *loaded)
+{
+    tdm_status status = TDM_OK;
+    tdm__str name = {0};
+    if (o->anchored) return tdm__fail(TDM_ERR_STATE, "optimiser: anchored twice");
+    TDM_TRY(tdm__calloc_try(o->n_rows + 1, sizeof *o->anchored, &o->anchored));
+    for (size_t i = 0; i < o->n_rows; i++) {
+        row *r = &o->rows[i];
+        const tdm__segment *s = tdm__flat_segment(o->flat, r->segment);
+        r->loaded = loaded[r->segment];
+        if (!r->loaded || !s->decay || !(o->spec.l2_sp > 0)) continue;
+        TDM_TRY(tdm__view_copy(o->device, tdm__flat_value_view(o->flat, r->segment),
+                               anchor_view(o, r), s->count * sizeof(float)));
+        tdm__str_addf(&name, "optimizer.%s.anchor", s->name);
+        TDM_TRY(tdm__str_status(&name));
+        r->anchor_name = name.text;
+        name = (tdm__str){0};
+        o->anchored[o->n_anchored++] = i;
+    }
+done:
+    tdm__str_free(&name);
     return status;
 }
 
@@ -395,6 +439,13 @@ done:
     return status;
 }
 
+/* The coefficient that draws a segment to 0, or to its anchor. */
+static double decay_of(const tdm__optim_spec *s, const row *r, const tdm__segment *segment)
+{
+    if (!segment->decay) return 0;
+    return s->weight_decay + (r->loaded ? s->l2_sp : s->l2_sp_new); /* one of them is 0 */
+}
+
 /* One segment's row for this step; advances its step count. Scalars are computed in double, as by
  * PyTorch's Python code. */
 static void fill_row(tdm__optimizer *o, row *r, double lr, float *to)
@@ -402,11 +453,12 @@ static void fill_row(tdm__optimizer *o, row *r, double lr, float *to)
     const tdm__optim_spec *s = &o->spec;
     const tdm__segment *segment = tdm__flat_segment(o->flat, r->segment);
     const size_t group = (size_t)segment->group;
-    const double decay = segment->decay ? s->weight_decay : 0;
+    const double decay = decay_of(s, r, segment);
     memset(to, 0, ROW * sizeof *to);
     if (!(o->spec.accumulate > 1 ? r->in_sum : is_active(o, r))) return;
     if (segment->group >= 0 && group < o->n_factors) lr *= o->factors[group];
-    to[0] = (float)(TAKES_PART | (r->steps == 0 ? FIRST_STEP : 0));
+    to[0] =
+        (float)(TAKES_PART | (r->steps == 0 ? FIRST_STEP : 0) | (r->anchor_name ? ANCHORED : 0));
     to[1] = (float)lr;
     to[2] = (float)(s->kind == TDM__OPTIM_ADAMW ? 1 - lr * decay : decay);
     r->steps++;
@@ -502,46 +554,54 @@ void tdm__optimizer_cost(const tdm__optimizer *o, double *flops, double *bytes, 
 
 size_t tdm__optimizer_state_count(const tdm__optimizer *o)
 {
-    return o->n_rows * (size_t)(o->n_kinds + 1);
+    return o->n_rows * (size_t)(o->n_kinds + 1) + o->n_anchored;
 }
 
-/* State tensor i is array `kind` of a row; the last kind is the step count. */
-static row *state_row(const tdm__optimizer *o, size_t i, int *kind)
+/* One tensor of the state. */
+typedef struct part {
+    row *row;
+    const char *name;
+    uint64_t count;
+    bool is_step;   /* the step count, which the host has */
+    tdm__view view; /* of the others */
+} part;
+
+/* Rows' arrays come first, each row's followed by its step count; then the anchors. */
+static part state_part(const tdm__optimizer *o, size_t i)
 {
-    size_t per_row = (size_t)(o->n_kinds + 1);
-    *kind = (int)(i % per_row);
-    return &o->rows[i / per_row];
+    const size_t per_row = (size_t)(o->n_kinds + 1), kind = i % per_row;
+    const bool anchor = i >= o->n_rows * per_row;
+    row *r = &o->rows[anchor ? o->anchored[i - o->n_rows * per_row] : i / per_row];
+    const tdm__segment *s = tdm__flat_segment(o->flat, r->segment);
+    if (anchor) return (part){r, r->anchor_name, s->count, false, anchor_view(o, r)};
+    part p = {r, r->names[kind], s->count, kind == (size_t)o->n_kinds, {0}};
+    if (p.is_step)
+        p.count = 1;
+    else
+        p.view = (tdm__view){&o->chunks[s->chunk].state[kind], r->state * sizeof(float)};
+    return p;
 }
 
 void tdm__optimizer_state_info(const tdm__optimizer *o, size_t i, const char **name,
                                uint64_t *count)
 {
-    int kind;
-    const row *r = state_row(o, i, &kind);
-    *name = r->names[kind];
-    *count = kind == o->n_kinds ? 1 : tdm__flat_segment(o->flat, r->segment)->count;
-}
-
-static tdm__view state_view(const tdm__optimizer *o, const row *r, int kind)
-{
-    const tdm__segment *s = tdm__flat_segment(o->flat, r->segment);
-    return (tdm__view){&o->chunks[s->chunk].state[kind], r->state * sizeof(float)};
+    const part p = state_part(o, i);
+    *name = p.name;
+    *count = p.count;
 }
 
 tdm_status tdm__optimizer_state_get(tdm__optimizer *o, size_t i, float *out)
 {
-    int kind;
-    const row *r = state_row(o, i, &kind);
-    const tdm__segment *s = tdm__flat_segment(o->flat, r->segment);
+    const part p = state_part(o, i);
     float *device = NULL;
     tdm_status status = TDM_OK;
-    if (kind == o->n_kinds) {
-        *out = (float)r->steps;
+    if (p.is_step) {
+        *out = (float)p.row->steps;
         return TDM_OK;
     }
-    TDM_TRY(tdm__calloc_try(s->count, sizeof *device, &device));
-    TDM_TRY(tdm__view_read(o->device, state_view(o, r, kind), device, s->count * sizeof *device));
-    tdm__segment_to_disk(s, device, out);
+    TDM_TRY(tdm__calloc_try(p.count, sizeof *device, &device));
+    TDM_TRY(tdm__view_read(o->device, p.view, device, p.count * sizeof *device));
+    tdm__segment_to_disk(tdm__flat_segment(o->flat, p.row->segment), device, out);
 done:
     free(device);
     return status;
@@ -549,21 +609,19 @@ done:
 
 tdm_status tdm__optimizer_state_set(tdm__optimizer *o, size_t i, const float *values)
 {
-    int kind;
-    row *r = state_row(o, i, &kind);
-    const tdm__segment *s = tdm__flat_segment(o->flat, r->segment);
+    const part p = state_part(o, i);
     float *device = NULL;
     tdm_status status = TDM_OK;
-    if (kind == o->n_kinds) {
+    if (p.is_step) {
         if (!(values[0] >= 0 && values[0] <= 16777216.0f && values[0] == floorf(values[0])))
-            return tdm__fail(TDM_ERR_DATA, "%s = %g: must be a whole number of steps",
-                             r->names[kind], (double)values[0]);
-        r->steps = (uint64_t)values[0];
+            return tdm__fail(TDM_ERR_DATA, "%s = %g: must be a whole number of steps", p.name,
+                             (double)values[0]);
+        p.row->steps = (uint64_t)values[0];
         return TDM_OK;
     }
-    TDM_TRY(tdm__calloc_try(s->count, sizeof *device, &device));
-    tdm__segment_to_device(s, values, device);
-    TDM_TRY(tdm__view_write(o->device, state_view(o, r, kind), device, s->count * sizeof *device));
+    TDM_TRY(tdm__calloc_try(p.count, sizeof *device, &device));
+    tdm__segment_to_device(tdm__flat_segment(o->flat, p.row->segment), values, device);
+    TDM_TRY(tdm__view_write(o->device, p.view, device, p.count * sizeof *device));
 done:
     free(device);
     return status;

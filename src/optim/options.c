@@ -1,6 +1,7 @@
 /* optim/options.c: the options of optimisers and schedules, and how they are read. */
 #include <string.h>
 
+#include "base/error.h"
 #include "optim/optim.h"
 
 static const tdm_opt_spec optim_specs[] = {
@@ -19,6 +20,11 @@ static const tdm_opt_spec optim_specs[] = {
      .help = "adam, adamw: added to the root of the mean square"},
     {"optim.weight_decay", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "0 to 1e-1",
      .help = "of weights (not of biases, norms, log-variances); decoupled for adamw"},
+    {"optim.l2_sp", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "1e-3 to 1e-1",
+     .help = "pull of loaded weights towards the values they were loaded with, in place of "
+             "weight_decay (L2-SP)"},
+    {"optim.l2_sp_new", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "1e-2",
+     .help = "with l2_sp: decay of the weights that were not loaded"},
     {"optim.clip_norm", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "1 to 10",
      .help = "largest norm of all gradients together; 0: no limit"},
     {"optim.clip_value", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0,
@@ -86,6 +92,8 @@ tdm_status tdm__optim_spec_read(const tdm_config *config, tdm__optim_spec *out)
     TDM_TRY(tdm_config_floats(config, "optim.betas", &betas, &n_betas));
     TDM_TRY(tdm_config_float(config, "optim.eps", &out->eps));
     TDM_TRY(tdm_config_float(config, "optim.weight_decay", &out->weight_decay));
+    TDM_TRY(tdm_config_float(config, "optim.l2_sp", &out->l2_sp));
+    TDM_TRY(tdm_config_float(config, "optim.l2_sp_new", &out->l2_sp_new));
     TDM_TRY(tdm_config_float(config, "optim.clip_norm", &out->clip_norm));
     TDM_TRY(tdm_config_float(config, "optim.clip_value", &out->clip_value));
     TDM_TRY(tdm_config_int(config, "optim.accumulate", &accumulate));
@@ -96,6 +104,10 @@ tdm_status tdm__optim_spec_read(const tdm_config *config, tdm__optim_spec *out)
     out->beta2 = betas[1];
     if (out->nesterov && (out->momentum == 0 || out->dampening != 0))
         TDM_TRY(tdm_config_reject(config, "optim.nesterov", "needs a momentum and no dampening"));
+    if (out->weight_decay > 0 && (out->l2_sp > 0 || out->l2_sp_new > 0))
+        TDM_TRY(tdm__hint(
+            tdm_config_reject(config, "optim.weight_decay", "optim.l2_sp takes its place"),
+            "optim.l2_sp_new is the decay of weights that were not loaded"));
 done:
     return status;
 }

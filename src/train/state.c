@@ -265,7 +265,7 @@ tdm_status tdm__load_weights(tdm__session *s, const char *path)
     return status;
 }
 
-tdm_status tdm__transfer_weights(tdm__session *s, const char *path)
+tdm_status tdm__transfer_weights(tdm__session *s, const char *path, bool *loaded)
 {
     tdm_status status = TDM_OK;
     tdm__transfer transfer = {0};
@@ -275,6 +275,7 @@ tdm_status tdm__transfer_weights(tdm__session *s, const char *path)
     TDM_TRY(tdm__transfer_plan(s->config, s->flat, st, not_parameters, &transfer));
     TDM_TRY(tdm__transfer_apply(s->flat, st, &transfer));
     TDM_TRY(tdm__transfer_table(s->flat, st, &transfer, &table));
+    for (size_t i = 0; i < transfer.n; i++) loaded[i] = transfer.sources[i] != SIZE_MAX;
     tdm__log(TDM_LOG_INFO, "weights from %s:\n%s", tdm__st_path(st), tdm__str_text(&table));
 done:
     tdm__str_free(&table);

@@ -26,7 +26,8 @@ tdm_status tdm__load_state(tdm__session *session, tdm__optimizer *optimizer,
 /* Loads all parameters from a checkpoint file, or a run folder's best (else last). */
 tdm_status tdm__load_weights(tdm__session *session, const char *path);
 /* The first weights of a run: what load.* takes from a checkpoint (or run folder), of a model that
- * may be another one. What became of each layer is logged. */
-tdm_status tdm__transfer_weights(tdm__session *session, const char *path);
+ * may be another one. What became of each layer is logged. loaded: per segment, whether it got a
+ * tensor. */
+tdm_status tdm__transfer_weights(tdm__session *session, const char *path, bool *loaded);
 
 #endif

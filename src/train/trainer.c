@@ -87,13 +87,25 @@ done:
     return status;
 }
 
+/* The first weights, and the optimiser that may pull towards them. */
 static tdm_status init_weights(tdm_trainer *t)
 {
     const char *path;
-    tdm_status status = tdm_config_string(t->config, "train.init_from", &path);
-    if (status || !*path) return status;
-    status = tdm__transfer_weights(&t->session, path);
-    return status ? tdm__context(status, "train.init_from") : TDM_OK;
+    bool *loaded = NULL;
+    tdm__flat *flat = t->session.flat;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_string(t->config, "train.init_from", &path));
+    TDM_TRY(tdm__calloc_try(tdm__flat_count(flat), sizeof *loaded, &loaded));
+    if (*path && (status = tdm__transfer_weights(&t->session, path, loaded))) {
+        tdm__context(status, "train.init_from");
+        goto done;
+    }
+    TDM_TRY(tdm__optimizer_create(t->session.device, flat, &t->optim, &t->optimizer));
+    TDM_TRY(tdm__optimizer_anchor(t->optimizer, loaded));
+    TDM_TRY(tdm__rate_factors(t->config, flat, t->optimizer));
+done:
+    free(loaded);
+    return status;
 }
 
 tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *events,
@@ -116,8 +128,6 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     TDM_TRY(open_feeds(t));
     TDM_TRY(tdm__feature_cache_create(&t->session, t->splits, &t->cache));
     TDM_TRY(init_weights(t));
-    TDM_TRY(tdm__optimizer_create(t->session.device, t->session.flat, &t->optim, &t->optimizer));
-    TDM_TRY(tdm__rate_factors(t->config, t->session.flat, t->optimizer));
     const size_t n = t->session.n_tasks;
     TDM_TRY(tdm__calloc_try(2 * n, sizeof *t->task_reports, &t->task_reports));
     TDM_TRY(
@@ -384,12 +394,24 @@ static tdm_status tell_memory(tdm_trainer *t)
     return TDM_OK;
 }
 
+/* Not when it is created: a stage is described before there are weights to begin with. */
+static tdm_status check_anchors(tdm_trainer *t)
+{
+    const char *path;
+    const tdm_status status = tdm_config_string(t->config, "train.init_from", &path);
+    if (status || *path || !(t->optim.l2_sp > 0)) return status;
+    return tdm__hint(
+        tdm_config_reject(t->config, "optim.l2_sp", "there are no loaded weights to pull towards"),
+        "train.init_from, or for one stage stages.NAME.optim.l2_sp");
+}
+
 tdm_status tdm_trainer_run(tdm_trainer *t)
 {
     tdm_status status = TDM_OK;
     tdm_epoch_report test = {0};
     bool tested = false;
     t->started = tdm__now();
+    TDM_TRY(check_anchors(t));
     tdm__git_start(&t->git);
     /* What can fail for lack of memory or a broken kernel does so before anything is written. */
     TDM_TRY(tdm__session_plan_training(&t->session));

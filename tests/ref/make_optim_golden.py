@@ -3,7 +3,8 @@
 rates of its schedulers. Needs torch; the tests need only the header.
 
 Three parameters: a weight (weight decay applies), a bias (it does not) and a head that has a gradient
-at the steps 1 and 3 only. Values and gradients follow from formulas that the test repeats.
+at the steps 1 and 3 only. With L2-SP weight and bias are loaded ones, the head is new. Values and
+gradients follow from formulas that the test repeats.
 """
 import math
 import pathlib
@@ -13,18 +14,23 @@ import torch
 COUNTS = {"weight": 11, "bias": 3, "head": 5}
 STEPS = 5
 RULES = [
-    # name, kind, lr, momentum, dampening, nesterov, weight_decay, clip_norm, clip_value
-    ("sgd", "SGD", 0.1, 0, 0, False, 0, 0, 0),
-    ("sgd_decay", "SGD", 0.1, 0, 0, False, 0.05, 0, 0),
-    ("sgd_momentum", "SGD", 0.05, 0.9, 0, False, 0.01, 0, 0),
-    ("sgd_dampening", "SGD", 0.05, 0.9, 0.3, False, 0, 0, 0),
-    ("sgd_nesterov", "SGD", 0.05, 0.8, 0, True, 0.01, 0, 0),
-    ("adam", "ADAM", 0.01, 0, 0, False, 0, 0, 0),
-    ("adam_decay", "ADAM", 0.01, 0, 0, False, 0.1, 0, 0),
-    ("adam_clip", "ADAM", 0.01, 0, 0, False, 0, 0.5, 0),
-    ("sgd_clip", "SGD", 0.1, 0, 0, False, 0, 0.5, 0),
-    ("sgd_clip_value", "SGD", 0.1, 0, 0, False, 0, 1.5, 0.25),
-    ("adamw", "ADAMW", 0.01, 0, 0, False, 0.1, 0, 0),
+    # name, kind, lr, momentum, dampening, nesterov, weight_decay, clip_norm, clip_value, l2_sp, l2_sp_new
+    ("sgd", "SGD", 0.1, 0, 0, False, 0, 0, 0, 0, 0),
+    ("sgd_decay", "SGD", 0.1, 0, 0, False, 0.05, 0, 0, 0, 0),
+    ("sgd_momentum", "SGD", 0.05, 0.9, 0, False, 0.01, 0, 0, 0, 0),
+    ("sgd_dampening", "SGD", 0.05, 0.9, 0.3, False, 0, 0, 0, 0, 0),
+    ("sgd_nesterov", "SGD", 0.05, 0.8, 0, True, 0.01, 0, 0, 0, 0),
+    ("adam", "ADAM", 0.01, 0, 0, False, 0, 0, 0, 0, 0),
+    ("adam_decay", "ADAM", 0.01, 0, 0, False, 0.1, 0, 0, 0, 0),
+    ("adam_clip", "ADAM", 0.01, 0, 0, False, 0, 0.5, 0, 0, 0),
+    ("sgd_clip", "SGD", 0.1, 0, 0, False, 0, 0.5, 0, 0, 0),
+    ("sgd_clip_value", "SGD", 0.1, 0, 0, False, 0, 1.5, 0.25, 0, 0),
+    ("adamw", "ADAMW", 0.01, 0, 0, False, 0.1, 0, 0, 0, 0),
+    ("sgd_l2_sp", "SGD", 0.1, 0, 0, False, 0, 0, 0, 0.3, 0),
+    ("sgd_momentum_l2_sp", "SGD", 0.05, 0.9, 0, False, 0, 0.5, 0, 0.4, 0.05),
+    ("adam_l2_sp", "ADAM", 0.01, 0, 0, False, 0, 0, 0, 0.5, 0.2),
+    ("adamw_l2_sp", "ADAMW", 0.01, 0, 0, False, 0, 0, 0, 6.0, 0.2),
+    ("sgd_l2_sp_new", "SGD", 0.1, 0, 0, False, 0, 0, 0, 0, 0.3),
 ]
 
 
@@ -36,8 +42,21 @@ def slope(k, i, t):
     return math.cos(0.3 + 2.0 * k + 0.7 * i + 1.1 * t) * (1.0 + 0.1 * i)
 
 
+def pull(params, anchors, kind, lr, sp, sp_new):
+    """Adds what L2-SP does to an update: Omega's gradient, or its decoupled form."""
+    weight, _, head = params
+    with torch.no_grad():
+        for p, start, factor in ((weight, anchors[0], sp), (head, torch.zeros_like(head), sp_new)):
+            if p.grad is None:
+                continue
+            if kind == "ADAMW":
+                p.sub_(lr * factor * (p - start))
+            else:
+                p.grad.add_(factor * (p - start))
+
+
 def run(rule):
-    name, kind, lr, momentum, dampening, nesterov, decay, clip_norm, clip_value = rule
+    name, kind, lr, momentum, dampening, nesterov, decay, clip_norm, clip_value, sp, sp_new = rule
     params = [torch.nn.Parameter(torch.tensor([start(k, i) for i in range(n)]))
               for k, n in enumerate(COUNTS.values())]
     groups = [{"params": [params[0], params[2]], "weight_decay": decay},
@@ -48,6 +67,7 @@ def run(rule):
     else:
         cls = torch.optim.Adam if kind == "ADAM" else torch.optim.AdamW
         opt = cls(groups, lr=lr, betas=(0.9, 0.99), eps=1e-6, foreach=False)
+    anchors = [p.detach().clone() for p in params[:1]]
     norm = 0.0
     for t in range(STEPS):
         opt.zero_grad(set_to_none=True)
@@ -57,6 +77,7 @@ def run(rule):
         norm = torch.nn.utils.clip_grad_norm_(params, clip_norm or math.inf).item()
         if clip_value:
             torch.nn.utils.clip_grad_value_(params, clip_value)
+        pull(params, anchors, kind, lr, sp, sp_new)
         opt.step()
     return norm, [v for p in params for v in p.tolist()]
 
@@ -80,7 +101,7 @@ def main():
            "    tdm__optim_kind kind;",
            "    double lr, momentum, dampening;",
            "    bool nesterov;",
-           "    double weight_decay, clip_norm, clip_value, norm;",
+           "    double weight_decay, clip_norm, clip_value, l2_sp, l2_sp_new, norm;",
            f"    float values[{sum(COUNTS.values())}];",
            "} golden_rules[] = {"]
     for rule in RULES:
