@@ -120,6 +120,23 @@ tdm_status small_train(const char *folder, const char *const *assignments, size_
     return status;
 }
 
+float *small_tensor(const char *run, const char *file, const char *name, uint64_t *n)
+{
+    char *path = support_path(run, file);
+    tdm__st *st = NULL;
+    float *values = NULL;
+    support_ok(tdm__st_open(path, &st));
+    const tdm__st_tensor *t = tdm__st_find(st, name);
+    *n = t ? t->count : 0;
+    if (t) {
+        values = malloc(t->count * sizeof *values);
+        support_ok(tdm__st_read(st, t, 0, t->count, TDM__TO_F32, values));
+    }
+    tdm__st_close(&st);
+    free(path);
+    return values;
+}
+
 void small_hash(const char *run, const char *file, char hex[33])
 {
     tdm__st *st = NULL;

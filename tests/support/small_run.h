@@ -26,6 +26,8 @@ tdm_status small_train(const char *folder, const char *const *assignments, size_
 /* "train.output=<folder>/<name>", and the folder alone; a text lives until eight more are made. */
 const char *small_output(const char *folder, const char *name);
 const char *small_run_path(const char *folder, const char *name);
+/* A tensor of a run's file; *n = 0 and NULL: the file has none of that name. free() it. */
+float *small_tensor(const char *run, const char *file, const char *name, uint64_t *n);
 /* Hash of a checkpoint's tensors (names and bytes, not its metadata). */
 void small_hash(const char *run, const char *file, char hex[33]);
 

@@ -34,22 +34,9 @@ static const char *run_path(const char *name)
     small_train(folder, (const char *const[]){__VA_ARGS__},                                        \
                 sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), result)
 
-/* A tensor of a run's file; 0 values: the file has none of that name. */
 static float *tensor(const char *run, const char *file, const char *name, uint64_t *n)
 {
-    char *path = support_path(run_path(run), file);
-    tdm__st *st = NULL;
-    float *values = NULL;
-    support_ok(tdm__st_open(path, &st));
-    const tdm__st_tensor *t = tdm__st_find(st, name);
-    *n = t ? t->count : 0;
-    if (t) {
-        values = malloc(t->count * sizeof *values);
-        support_ok(tdm__st_read(st, t, 0, t->count, TDM__TO_F32, values));
-    }
-    tdm__st_close(&st);
-    free(path);
-    return values;
+    return small_tensor(run_path(run), file, name, n);
 }
 
 static bool same_tensor(const char *a, const char *b, const char *file, const char *name)
