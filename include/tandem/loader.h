@@ -63,6 +63,11 @@ typedef struct tdm_split_spec {
      * put in ascending order; all arrays use the same. 0: all. More than there are: TDM_ERR_CONFIG.
      */
     uint64_t num_samples;
+    /* The same as a share of them; 0 or 1: all. Drawn so that a smaller fraction is part of every
+     * larger one, and stratified by an array of classes: NULL or "": the first there is; "none". At
+     * most one of the two. */
+    double fraction;
+    const char *stratify;
     uint64_t seed; /* of these draws; independent of the order within epochs */
     /* Where reading one sample fetches far more than it (chunks that cut across samples), read a
      * copy in the cache folder, made at the first use. The values are the same. */

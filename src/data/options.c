@@ -16,10 +16,14 @@ static const tdm_opt_spec specs[] = {
      "the same as a number of samples"},
     {"data.num_samples", TDM_OPT_INT, "0", TDM_OPT_MIN, 0, 0, NULL, NULL,
      "use only so many samples of train, drawn without replacement; 0: all"},
+    {"data.fraction", TDM_OPT_FLOAT, "1", TDM_OPT_MIN_OPEN | TDM_OPT_MAX, 0, 1, NULL, "0.01 to 1",
+     "the same as a share of train, stratified; a smaller one is part of every larger one"},
+    {"data.stratify", TDM_OPT_STRING, "", 0, 0, 0, NULL, "labels",
+     "the array of classes that data.fraction keeps in proportion; empty: the first; none"},
     {"data.where.*", TDM_OPT_INTS, "", 0, 0, 0, NULL, "alphabet: [0, 1, 2]",
      "of every split use only the samples whose class in this array is one of these"},
     {"data.split_seed", TDM_OPT_INT, "0", TDM_OPT_MIN, 0, 0, NULL, NULL,
-     "seed of drawn splits and of num_samples; the training seed does not change them"},
+     "seed of drawn splits, num_samples and fraction; the training seed does not change them"},
     {"data.shuffle", TDM_OPT_BOOL, "true", 0, 0, 0, NULL, NULL,
      "a new order of the training samples in every epoch"},
     {"data.transforms", TDM_OPT_STRINGS, "[]", 0, 0, 0, NULL, "[flip 0.5, crop 224, resize 128]",
@@ -83,6 +87,8 @@ tdm_status tdm_split_spec_read(const tdm_config *config, tdm_split_spec *out)
     TDM_TRY(read_count(config, "data.val_count", &out->val_count));
     TDM_TRY(read_count(config, "data.test_count", &out->test_count));
     TDM_TRY(read_count(config, "data.num_samples", &out->num_samples));
+    TDM_TRY(tdm_config_float(config, "data.fraction", &out->fraction));
+    TDM_TRY(tdm_config_string(config, "data.stratify", &out->stratify));
     TDM_TRY(read_count(config, "data.split_seed", &out->seed));
     TDM_TRY(tdm_config_bool(config, "data.cache", &out->cache));
     TDM_TRY(read_where(config, out));

@@ -3,8 +3,8 @@
  * Conditions (data.where) come first: what follows is about the rows that satisfy them.
  * Drawing: a permutation of train's rows (stream "data.split"); the first ones are val, the next
  * test, the rest train; each in ascending order. num_samples: the first ones of a permutation of
- * that rest (stream "data.subset"), in ascending order. So the three parts are disjoint and exact,
- * and train's subset does not move val or test.
+ * that rest (stream "data.subset"), in ascending order; fraction: see subset.h. So the three parts
+ * are disjoint and exact, and train's subset does not move val or test.
  */
 #include <tandem/loader.h>
 
@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "data/repack.h"
 #include "data/sampler.h"
+#include "data/subset.h"
 #include "data/where.h"
 
 struct tdm_split {
@@ -108,16 +109,32 @@ static void keep_chosen(tdm_split *split, uint64_t *chosen, uint64_t n)
     split->length = n;
 }
 
-static tdm_status take_subset(tdm_split *split, const tdm_split_spec *spec)
+static tdm_status take_samples(tdm_split *split, const tdm_split_spec *spec)
 {
     uint64_t *chosen = NULL;
-    if (!spec->num_samples) return TDM_OK;
     if (spec->num_samples > split->length)
         return tdm__fail(TDM_ERR_CONFIG, "data.num_samples = %llu: train has only %llu samples",
                          (unsigned long long)spec->num_samples, (unsigned long long)split->length);
     tdm_status status =
         draw(spec->seed, "data.subset", split->length, 0, spec->num_samples, &chosen);
     if (!status) keep_chosen(split, chosen, spec->num_samples);
+    return status;
+}
+
+static tdm_status take_subset(tdm_split *split, const tdm_split_spec *spec)
+{
+    const bool some = spec->fraction > 0 && spec->fraction < 1;
+    uint64_t *chosen = NULL, n;
+    if (!(spec->fraction >= 0 && spec->fraction <= 1))
+        return tdm__fail(TDM_ERR_CONFIG, "data.fraction = %g: must be in (0, 1]", spec->fraction);
+    if (some && spec->num_samples)
+        return tdm__fail(TDM_ERR_CONFIG,
+                         "data.fraction and data.num_samples: only one of the two may be given");
+    if (spec->num_samples) return take_samples(split, spec);
+    if (!some) return TDM_OK;
+    const tdm_status status = tdm__subset_draw(
+        split, spec->fraction, spec->stratify ? spec->stratify : "", spec->seed, &chosen, &n);
+    if (!status) keep_chosen(split, chosen, n);
     return status;
 }
 

@@ -1,4 +1,5 @@
 /* Which rows make up a split; repacked data sets; the data.* options. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,6 +87,102 @@ START_TEST(a_number_of_samples_is_drawn_without_replacement_and_sorted)
     spec.num_samples = 90;
     support_ok(tdm_split_open(&spec, "train", &split));
     ck_assert_uint_eq(tdm_split_length(split), 90);
+    tdm_split_destroy(&split);
+    support_temp_remove(folder);
+}
+END_TEST
+
+/* Samples of each class among the chosen; in_split marks them. */
+static uint64_t draw_fraction(const tdm_split_spec *spec, const float *labels, bool *in_split,
+                              uint64_t counts[CLASSES])
+{
+    tdm_split *split = NULL;
+    support_ok(tdm_split_open(spec, "train", &split));
+    const uint64_t n = tdm_split_length(split);
+    memset(counts, 0, CLASSES * sizeof *counts);
+    for (uint64_t i = 0; i < n; i++) {
+        const uint64_t row = tdm_split_row(split, i);
+        if (i) ck_assert_uint_lt(tdm_split_row(split, i - 1), row);
+        in_split[row] = true;
+        counts[(int)labels[row]]++;
+    }
+    tdm_split_destroy(&split);
+    return n;
+}
+
+START_TEST(fractions_are_nested_and_stratified)
+{
+    enum { ROWS = 500 };
+    static const double fractions[] = {0.02, 0.1, 0.25, 0.5, 0.9, 1};
+    char *folder = support_temp_create();
+    free(support_set_write(folder, "train.h5", ROWS, STORED, &support_no_flaw));
+    tdm_split_spec spec = {.path = folder, .seed = 3};
+    float labels[ROWS];
+    bool before[ROWS] = {false}, again[ROWS] = {false}, other[ROWS] = {false};
+    uint64_t rows[ROWS], all[CLASSES], counts[CLASSES];
+    tdm_dataset *data = NULL;
+    size_t array;
+    support_ok(tdm_dataset_open(folder, "train", &data));
+    support_ok(tdm_dataset_find(data, "labels", &array));
+    for (uint64_t i = 0; i < ROWS; i++) rows[i] = i;
+    support_ok(tdm_dataset_read(data, array, rows, ROWS, labels));
+    tdm_dataset_destroy(&data);
+    draw_fraction(&spec, labels, again, all);
+    for (size_t f = 0; f < sizeof fractions / sizeof *fractions; f++) {
+        bool chosen[ROWS] = {false};
+        spec.fraction = fractions[f];
+        const uint64_t n = draw_fraction(&spec, labels, chosen, counts);
+        ck_assert_uint_eq(n, (uint64_t)(fractions[f] * ROWS + 0.5));
+        for (int i = 0; i < ROWS; i++) ck_assert(chosen[i] || !before[i]);
+        memcpy(before, chosen, sizeof before);
+        for (int c = 0; c < CLASSES; c++) {
+            const double share = fractions[f] * (double)all[c];
+            ck_assert_msg(fabs((double)counts[c] - share) <= 1.5, "%g: class %d: %d of %d",
+                          fractions[f], c, (int)counts[c], (int)all[c]);
+        }
+    }
+    /* the same again; other rows by another seed; without classes, in no such proportion */
+    double worst = 0;
+    bool plain[ROWS] = {false}, half[ROWS] = {false};
+    spec.fraction = 0.5;
+    memset(again, 0, sizeof again);
+    draw_fraction(&spec, labels, half, counts);
+    draw_fraction(&spec, labels, again, counts);
+    ck_assert_mem_eq(half, again, sizeof half);
+    spec.seed = 4;
+    draw_fraction(&spec, labels, other, counts);
+    ck_assert_mem_ne(half, other, sizeof half);
+    spec.stratify = "none";
+    draw_fraction(&spec, labels, plain, counts);
+    for (int c = 0; c < CLASSES; c++)
+        worst = fmax(worst, fabs((double)counts[c] - 0.5 * (double)all[c]));
+    ck_assert_double_gt(worst, 1.5);
+    support_temp_remove(folder);
+}
+END_TEST
+
+START_TEST(fractions_that_cannot_be)
+{
+    char *folder = support_temp_create();
+    free(support_set_write(folder, "train.h5", 40, STORED, &support_no_flaw));
+    free(support_set_write(folder, "val.h5", 20, STORED, &support_no_flaw));
+    tdm_split *split = NULL;
+    tdm_split_spec spec = {.path = folder, .fraction = 0.01};
+    support_fails(tdm_split_open(&spec, "train", &split), TDM_ERR_CONFIG, "of 40 samples is none");
+    spec.fraction = 1.5;
+    support_fails(tdm_split_open(&spec, "train", &split), TDM_ERR_CONFIG, "must be in (0, 1]");
+    spec.fraction = 0.5;
+    spec.num_samples = 3;
+    support_fails(tdm_split_open(&spec, "train", &split), TDM_ERR_CONFIG, "only one of the two");
+    spec.num_samples = 0;
+    spec.stratify = "depth";
+    support_fails(tdm_split_open(&spec, "train", &split), TDM_ERR_CONFIG, "must be of classes");
+    spec.stratify = "label";
+    support_fails(tdm_split_open(&spec, "train", &split), TDM_ERR_CONFIG, "labels");
+    /* val is what it was */
+    spec.stratify = "labels";
+    support_ok(tdm_split_open(&spec, "val", &split));
+    ck_assert_uint_eq(tdm_split_length(split), 20);
     tdm_split_destroy(&split);
     support_temp_remove(folder);
 }
@@ -319,6 +416,8 @@ int main(void)
     TCase *tc = tcase_create("split");
     tcase_add_test(tc, drawn_splits_are_exact_disjoint_and_repeatable);
     tcase_add_test(tc, a_number_of_samples_is_drawn_without_replacement_and_sorted);
+    tcase_add_test(tc, fractions_are_nested_and_stratified);
+    tcase_add_test(tc, fractions_that_cannot_be);
     tcase_add_test(tc, the_data_sets_own_splits_come_first);
     tcase_add_test(tc, cut_chunks_are_repacked_once);
     tcase_add_test(tc, the_pets_files_load_aligned);
