@@ -17,6 +17,7 @@
 #include <tandem/predict.h>
 #include <tandem/report.h>
 #include <tandem/runs.h>
+#include <tandem/samples.h>
 #include <tandem/status.h>
 #include <tandem/task.h>
 #include <tandem/train.h>

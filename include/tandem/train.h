@@ -47,8 +47,8 @@ typedef struct tdm_task_report {
     const char *name;
     double loss, weight; /* weight: factor in the total now; loss: NaN when samples is 0 */
     uint64_t samples;    /* of the task's batches */
-    /* Training: loss over that of the first epoch; mean (root of the mean square) norm of its gradient
-     * of the shared parameters, where balancing combines gradients. NaN: not known. */
+    /* Training: loss over that of the first epoch; mean (root of the mean square) norm of its
+     * gradient of the shared parameters, where balancing combines gradients. NaN: not known. */
     double loss_ratio, gradient_norm;
     size_t n_metrics;
     const tdm_metric_value *metrics;
@@ -64,8 +64,8 @@ typedef struct tdm_task_report {
 
 /* How the tasks' gradients of the shared parameters went together, means over an epoch's steps. */
 typedef struct tdm_balance_report {
-    const double *cosines; /* n_tasks * n_tasks, by position in the epoch's report */
-    double conflict_share; /* of the pairs of tasks, steps together: negative cosine */
+    const double *cosines;   /* n_tasks * n_tasks, by position in the epoch's report */
+    double conflict_share;   /* of the pairs of tasks, steps together: negative cosine */
     double condition_log10;  /* of the condition number of the gradients' Gram matrix; at most 16 */
     double stationary_share; /* of the steps: the method had no solution */
 } tdm_balance_report;
@@ -98,10 +98,23 @@ typedef struct tdm_progress {
     const double *losses;
 } tdm_progress;
 
+/* One sample of an evaluated split, measured by itself: loss and metrics as far as they mean
+ * something for one sample. NaN: nothing of it counts. */
+typedef struct tdm_sample_report {
+    uint64_t index, row; /* in the split; of the data set's arrays */
+    size_t n_tasks;      /* that have this sample */
+    const tdm_task_report *tasks;
+} tdm_sample_report;
+
 typedef struct tdm_train_events {
     void *user;
     void (*progress)(void *user, const tdm_progress *progress); /* at most a few times a second */
     void (*epoch)(void *user, const tdm_epoch_report *report);
+    /* tdm_evaluate only: every sample, in the order of the split (one group of tasks after the
+     * other where these have samples of their own). What it returns other than TDM_OK ends the
+     * evaluation. NULL: samples are not measured by themselves, which takes longer. */
+    tdm_status (*sample)(void *sample_user, const tdm_sample_report *sample);
+    void *sample_user;
 } tdm_train_events;
 
 /* ---- training -------------------------------------------------------------------------------- */
@@ -175,13 +188,13 @@ tdm_status tdm_bench_step(const tdm_config *config, bool json, char **out);
 tdm_status tdm_bench_ops(const tdm_config *config, const char *filter, bool json, char **out);
 /* Convolutions: each direction by each algorithm, with its error against double precision. shape:
  * "N,H,W,C,K[,R,S,stride,padding[,dilation]]", NULL: some typical ones. filter: part of
- * "direction/algorithm/shape", NULL: all. default_only: the algorithm that training takes, no other.
- * gflops counts the direct sums. */
+ * "direction/algorithm/shape", NULL: all. default_only: the algorithm that training takes, no
+ * other. gflops counts the direct sums. */
 tdm_status tdm_bench_conv(const tdm_config *config, const char *shape, const char *filter,
                           bool default_only, bool json, char **out);
 /* Measures every algorithm of every node that the configuration's training and validation hold
- * (typical: of the convolutions of tdm_bench_conv instead) and writes the fastest into the tuning file of this device (path NULL: in the cache
- * folder), beside what it holds from before. */
+ * (typical: of the convolutions of tdm_bench_conv instead) and writes the fastest into the tuning
+ * file of this device (path NULL: in the cache folder), beside what it holds from before. */
 tdm_status tdm_bench_tune(const tdm_config *config, bool typical, const char *path, bool json,
                           char **out);
 /* Reading the training split: batches of every array into host memory, as data.* and

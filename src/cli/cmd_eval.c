@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tandem/samples.h>
+
 static const cli_option options[] = {
     {"split", "S", "train, val or test (the default)"},
     {"baseline", "TASK=RUN",
      "compare a task with the run that learns it alone, on the same split: the relative gains and "
      "Delta m; may be given for each task; --set and the other flags change that run's "
      "configuration too"},
+    {"per-sample", "FILE",
+     "also measure every sample by itself, into FILE.csv (a line for each sample, task and metric) "
+     "or FILE.json"},
     {"json", NULL, "one JSON object on stdout, instead of the table"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
@@ -275,11 +280,18 @@ static int evaluate(const cli_args *args, char **assignments, size_t n)
 {
     cli_progress progress;
     tdm_evaluation *evaluation = NULL;
+    tdm_sample_file *samples = NULL;
     baselines b = {0};
     cli_progress_start(&progress, "auto", false);
-    const tdm_train_events events = cli_progress_events(&progress);
-    tdm_status status = tdm_evaluate(cli_positional(args, 0), cli_value(args, "split"),
-                                     (const char *const *)assignments, n, &events, &evaluation);
+    tdm_train_events events = cli_progress_events(&progress);
+    const char *file = cli_value(args, "per-sample");
+    tdm_status status = file ? tdm_sample_file_open(file, &samples) : TDM_OK;
+    events.sample = samples ? tdm_sample_file_add : NULL;
+    events.sample_user = samples;
+    if (!status)
+        status = tdm_evaluate(cli_positional(args, 0), cli_value(args, "split"),
+                              (const char *const *)assignments, n, &events, &evaluation);
+    status = tdm_sample_file_close(&samples, status);
     cli_bar("");
     int code = status ? cli_fail(args->command, status) : -1;
     if (code < 0)

@@ -217,3 +217,10 @@ const tdm__metric *tdm__metric_find(const char *name)
         if (!strcmp(m->name, name)) return m;
     return NULL;
 }
+
+bool tdm__metric_of_sample(const tdm__metric *m, bool single)
+{
+    /* of classes there is one label, right or wrong: means over classes say nothing more */
+    const bool of_classes = m->meter == TDM__METER_CONFUSION && m->value != pixel_accuracy;
+    return !m->baseline && !(single && of_classes);
+}

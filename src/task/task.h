@@ -51,6 +51,9 @@ const tdm__metric *tdm__metric_find(const char *name);
 /* All metrics; ends with a NULL name. */
 extern const tdm__metric tdm__metrics[];
 
+/* Whether the metric says something of one sample; single: its truth is one label. */
+bool tdm__metric_of_sample(const tdm__metric *metric, bool single);
+
 /* What the confusion matrix m[label * n + prediction] says about class c; NaN where it says
  * nothing.
  */

@@ -11,6 +11,7 @@ struct tdm_evaluation {
     tdm_split *splits[TDM__SPLITS];
     tdm__session session;
     tdm__feed *feed;
+    tdm__per_sample *samples; /* NULL: only the split */
     tdm_task_report *tasks;
     tdm_metric_value *metrics;
     const char **names;
@@ -154,11 +155,14 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
     TDM_TRY(read_config(file, assignments, n_assignments, &e->config));
     TDM_TRY(open_split(e, split, &chosen));
     TDM_TRY(create_session(e, chosen));
+    if (events && events->sample)
+        TDM_TRY(tdm__per_sample_create(&e->session, chosen, events, &e->samples));
     TDM_TRY(tdm__load_weights(&e->session, file));
     TDM_TRY(tdm__session_feed(&e->session, chosen, TDM__FOR_TEST, false, &e->feed));
     TDM_TRY(tdm_config_int(e->config, "train.epochs", &e->report.epochs));
     const tdm__eval_spec spec = {.session = &e->session,
                                  .feed = e->feed,
+                                 .samples = e->samples,
                                  .purpose = TDM__FOR_TEST,
                                  .split = split,
                                  .events = events,
@@ -182,6 +186,7 @@ void tdm_evaluation_destroy(tdm_evaluation **evaluation)
     tdm_evaluation *e = *evaluation;
     if (!e) return;
     tdm__feed_destroy(&e->feed);
+    tdm__per_sample_destroy(&e->samples);
     tdm__session_destroy(&e->session);
     for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&e->splits[i]);
     tdm_config_destroy(&e->config);

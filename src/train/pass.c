@@ -249,8 +249,10 @@ tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *repo
     TDM_TRY(tdm__feed_seek(p.feed, 0, 0));
     pass_begin(&p);
     for (int64_t step = 0; step < p.steps; step++) {
+        if (spec->samples) TDM_TRY(tdm__per_sample_reset(spec->samples));
         TDM_TRY(run_batch(&p, step, 0, &batch));
         if (!batch) break;
+        if (spec->samples) TDM_TRY(tdm__per_sample_tell(spec->samples, spec->purpose, batch));
         TDM_TRY(tdm__feed_release(p.feed));
         TDM_TRY(tdm__compute_flush(spec->session->device));
         TDM_TRY(show(&p, step + 1));

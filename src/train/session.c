@@ -336,6 +336,8 @@ void tdm__session_destroy(tdm__session *s)
     free(s->plans);
     for (int p = 0; p < TDM__PURPOSES; p++) tdm__streams_free(&s->streams[p]);
     for (int mode = 0; mode < 2; mode++) tdm__meter_destroy(&s->meters[mode]);
+    for (size_t i = 0; i < s->n_places; i++) tdm__meter_destroy(&s->places[i]);
+    free(s->places);
     tdm__balancer_destroy(&s->balancer);
     tdm__gradients_destroy(&s->gradients);
     free(s->task_names);
@@ -494,6 +496,28 @@ static bool takes_part(const tdm__streams *streams, size_t task)
     return false;
 }
 
+tdm_status tdm__session_report_task(tdm__session *s, tdm__meter *meter, size_t t,
+                                    tdm_metric_value *values, tdm_task_report *out)
+{
+    const tdm__task *task = &s->tasks[t];
+    double weight = 1;
+    const tdm_status status = tdm__session_weight(s, t, &weight);
+    for (size_t m = 0; m < task->n_metrics; m++)
+        values[m] = (tdm_metric_value){
+            task->metrics[m]->name, tdm__meter_metric(meter, t, task->metrics[m]),
+            task->metrics[m]->higher_is_better, task->metrics[m]->baseline};
+    *out = (tdm_task_report){.name = task->name,
+                             .loss = tdm__meter_loss(meter, t),
+                             .weight = weight,
+                             .loss_ratio = NAN,
+                             .gradient_norm = NAN,
+                             .samples = (uint64_t)tdm__meter_samples(meter, t),
+                             .n_metrics = task->n_metrics,
+                             .metrics = values};
+    out->parts = tdm__meter_parts(meter, t, &out->n_parts);
+    return status;
+}
+
 tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_report *tasks,
                                tdm_metric_value *metrics, tdm_epoch_report *out)
 {
@@ -503,25 +527,9 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
     TDM_TRY(tdm__meter_read(meter));
     TDM_TRY(tdm__balancer_read(s->balancer));
     for (size_t t = 0; t < s->n_tasks; t++) {
-        const tdm__task *task = &s->tasks[t];
-        tdm_metric_value *values = metrics + t * TDM__TASK_METRICS;
-        double weight = 1;
         if (!takes_part(&s->streams[purpose], t)) continue;
-        TDM_TRY(tdm__session_weight(s, t, &weight));
-        for (size_t m = 0; m < task->n_metrics; m++)
-            values[m] = (tdm_metric_value){
-                task->metrics[m]->name, tdm__meter_metric(meter, t, task->metrics[m]),
-                task->metrics[m]->higher_is_better, task->metrics[m]->baseline};
-        tdm_task_report *report = &tasks[n++];
-        *report = (tdm_task_report){.name = task->name,
-                                    .loss = tdm__meter_loss(meter, t),
-                                    .weight = weight,
-                                    .loss_ratio = NAN,
-                                    .gradient_norm = NAN,
-                                    .samples = (uint64_t)tdm__meter_samples(meter, t),
-                                    .n_metrics = task->n_metrics,
-                                    .metrics = values};
-        report->parts = tdm__meter_parts(meter, t, &report->n_parts);
+        TDM_TRY(tdm__session_report_task(s, meter, t, metrics + t * TDM__TASK_METRICS, &tasks[n]));
+        n++;
     }
     if (purpose == TDM__FOR_TRAINING) tdm__session_tell_balance(s, tasks, n, out);
     out->total = tdm__meter_total_loss(meter);

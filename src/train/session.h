@@ -99,6 +99,8 @@ typedef struct tdm__session {
     tdm__step_plan *plans;
     size_t n_plans, plans_capacity;
     tdm__meter *meters[2]; /* evaluation, training */
+    tdm__meter **places;   /* per_sample.h: of each place of a batch alone; NULL: of none */
+    size_t n_places;
 } tdm__session;
 
 /* What is known of the arrays of the data (or of made-up data), before data.transforms. */
@@ -142,6 +144,10 @@ tdm_status tdm__session_weight(tdm__session *session, size_t task, double *out);
 /* Fills what training knows of the tasks' balance into n reports about them and the epoch's. */
 void tdm__session_tell_balance(tdm__session *session, tdm_task_report *tasks, size_t n,
                                tdm_epoch_report *out);
+
+/* The same about one task, from a snapshot that was read. values: TDM__TASK_METRICS. */
+tdm_status tdm__session_report_task(tdm__session *session, tdm__meter *meter, size_t task,
+                                    tdm_metric_value *values, tdm_task_report *out);
 
 /* Opens the splits of data.path, with NULL for those that do not exist. */
 tdm_status tdm__open_splits(const tdm_config *config, tdm_split *splits[TDM__SPLITS]);

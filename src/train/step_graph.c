@@ -3,6 +3,7 @@
  * and builds the plans. */
 #include "train/step_graph.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,9 +13,10 @@ typedef struct step_graph {
     tdm__session *s;
     tdm__net net;
     int64_t count;
-    const bool *tasks; /* that take part; NULL: all */
-    tdm__meter *meter; /* NULL while declaring */
-    tdm_value *inputs; /* per session array */
+    const bool *tasks;   /* that take part; NULL: all */
+    tdm__meter *meter;   /* NULL while declaring */
+    tdm__meter **places; /* NULL: samples are not measured by themselves */
+    tdm_value *inputs;   /* per session array */
     bool cached;
     tdm_value features[2]; /* cached: by tdm__feature */
     tdm_value *predictions;
@@ -85,6 +87,22 @@ static void learn_classes(step_graph *b, size_t t)
     task->classes = last;
 }
 
+/* The loss and metrics of each place of the batch by itself. */
+static void meter_places(step_graph *b, size_t t, tdm_value target)
+{
+    tdm_graph *g = b->net.graph;
+    for (int64_t i = 0; i < b->count; i++) {
+        char place[32];
+        snprintf(place, sizeof place, "place%lld", (long long)i);
+        tdm_graph_push(g, place);
+        const tdm_value answer = tdm_slice(g, b->predictions[t], 0, i, i + 1);
+        const tdm_value truth = tdm_slice(g, target, 0, i, i + 1);
+        const tdm__loss_value loss = tdm__task_loss(&b->s->tasks[t], g, answer, truth);
+        tdm__meter_task(b->places[i], g, t, answer, truth, loss, 1);
+        tdm_graph_pop(g);
+    }
+}
+
 static void build_task(step_graph *b, size_t t)
 {
     tdm__session *s = b->s;
@@ -98,6 +116,7 @@ static void build_task(step_graph *b, size_t t)
     b->losses[t] = tdm__task_loss(task, g, b->predictions[t], target);
     if (b->meter)
         tdm__meter_task(b->meter, g, t, b->predictions[t], target, b->losses[t], b->count);
+    if (b->places) meter_places(b, t, target);
     tdm_graph_pop(g);
 }
 
@@ -430,6 +449,7 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     b->tasks = plan->tasks;
     b->cached = plan->cached;
     b->meter = plan->again ? NULL : s->meters[plan->training];
+    b->places = plan->training ? NULL : s->places;
     TDM_TRY(build_forward(b));
     place_variables(b, plan->again);
     if (plan->again) {

@@ -6,6 +6,7 @@
 
 #include "train/git_state.h"
 #include "train/feature_cache.h"
+#include "train/per_sample.h"
 #include "train/select.h"
 #include "train/state.h"
 
@@ -76,6 +77,7 @@ typedef struct tdm__eval_spec {
     tdm__session *session;
     tdm__feed *feed;
     tdm__feature_cache *cache; /* NULL: none */
+    tdm__per_sample *samples;  /* NULL: they are not measured by themselves */
     tdm__purpose purpose;
     const char *split;
     int64_t limit;

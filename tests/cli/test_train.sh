@@ -85,6 +85,20 @@ err "nowhere"
 run 2 eval run --set optim.lrr=1
 err "did you mean optim.lr?"
 
+# every sample by itself: a line for each task and number, the same table beside it
+run 0 eval run --quiet --per-sample samples.csv
+cmp -s .out test.txt || fail "measuring samples changes the results of the split"
+same "$(head -1 samples.csv)" $'index,row,task,metric,value\r'
+same "$(grep -c ',class,accuracy,[01]'$'\r''$' samples.csv)" "$(grep -c ',copy,loss,' samples.csv)"
+run 0 eval run --quiet --per-sample samples.json
+same "$(grep -c '^{"index":' samples.json)" "$(grep -c ',copy,loss,' samples.csv)"
+run 2 eval run --per-sample samples.txt
+err "must end with .csv or .json"
+run 3 eval nowhere --per-sample none.csv
+absent none.csv
+TANDEM_TEST_FAIL_WRITE=100 run 1 eval run --per-sample none.csv
+absent none.csv
+
 # each class, and the gain over runs of one task
 run 0 eval run --quiet
 out "precision"

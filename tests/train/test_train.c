@@ -1,5 +1,6 @@
 /* The run as a whole, on a small made-up data set: learning, determinism, exact resume, freezing,
  * selection, divergence, failing writes. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -374,6 +375,105 @@ START_TEST(evaluates_a_run_by_its_checkpoint_alone)
 }
 END_TEST
 
+enum { TEST_SAMPLES = 24 };
+
+/* What an evaluation says of each sample: the losses of both tasks, then their first metrics. */
+typedef struct sample_log {
+    size_t n, stop_at;
+    double values[TEST_SAMPLES][4];
+} sample_log;
+
+static tdm_status log_sample(void *user, const tdm_sample_report *sample)
+{
+    sample_log *log = user;
+    ck_assert_uint_lt(log->n, TEST_SAMPLES);
+    ck_assert_uint_eq(sample->index, log->n);
+    ck_assert_uint_eq(sample->row, log->n);
+    ck_assert_uint_eq(sample->n_tasks, 2);
+    double *values = log->values[log->n++];
+    for (size_t t = 0; t < 2; t++) {
+        const tdm_task_report *task = &sample->tasks[t];
+        for (size_t m = 0; m < task->n_metrics; m++) /* of one label they say nothing */
+            ck_assert_str_ne(task->metrics[m].name, "balanced_accuracy");
+        values[t] = task->loss;
+        values[2 + t] = task->metrics[0].value;
+    }
+    return log->n == log->stop_at ? tdm__fail(TDM_ERR_INTERRUPTED, "enough") : TDM_OK;
+}
+
+static void evaluate_samples(const char *const *set, size_t n, sample_log *log,
+                             tdm_evaluation **out)
+{
+    const tdm_train_events events = {.sample = log_sample, .sample_user = log};
+    support_ok(tdm_evaluate(run_path("a"), "test", set, n, &events, out));
+    ck_assert_uint_eq(log->n, TEST_SAMPLES);
+}
+
+/* The samples' own numbers do not depend on their batches, and together are the split's, which are
+ * those of an evaluation that does not look at samples. */
+START_TEST(samples_by_themselves_sum_to_the_split)
+{
+    const char *const set[] = {"train.batch_size=7",
+                               "tasks.class.metrics=[accuracy, balanced_accuracy, majority]",
+                               "tasks.recon.metrics=[l2]"};
+    const char *const alone[] = {"train.batch_size=1", set[1], set[2]};
+    sample_log seven = {0}, one = {0};
+    tdm_evaluation *whole = NULL, *e = NULL, *f = NULL;
+    double mean[4] = {0};
+    support_ok(TRAIN(NULL, output("a"), "train.epochs=2"));
+    support_ok(tdm_evaluate(run_path("a"), "test", set, 3, NULL, &whole));
+    evaluate_samples(set, 3, &seven, &e);
+    evaluate_samples(alone, 3, &one, &f);
+    const tdm_epoch_report *a = tdm_evaluation_report(whole), *b = tdm_evaluation_report(e);
+    for (size_t i = 0; i < TEST_SAMPLES; i++)
+        for (int k = 0; k < 4; k++) {
+            mean[k] += seven.values[i][k] / TEST_SAMPLES;
+            ck_assert_double_eq_tol(seven.values[i][k], one.values[i][k], 1e-5);
+        }
+    for (size_t t = 0; t < 2; t++) {
+        ck_assert_double_eq(a->tasks[t].loss, b->tasks[t].loss);
+        ck_assert_double_eq_tol(mean[t], a->tasks[t].loss, 1e-6);
+        ck_assert_double_eq(a->tasks[t].metrics[0].value, b->tasks[t].metrics[0].value);
+        ck_assert_double_eq_tol(mean[2 + t], a->tasks[t].metrics[0].value, 1e-6);
+    }
+    ck_assert_double_gt(fabs(seven.values[0][0] - seven.values[1][0]), 1e-4);
+    tdm_evaluation_destroy(&whole);
+    tdm_evaluation_destroy(&e);
+    tdm_evaluation_destroy(&f);
+    seven = (sample_log){.stop_at = 9};
+    const tdm_train_events stopping = {.sample = log_sample, .sample_user = &seven};
+    support_fails(tdm_evaluate(run_path("a"), "test", set, 3, &stopping, &e), TDM_ERR_INTERRUPTED,
+                  "enough");
+    ck_assert_uint_eq(seven.n, 9);
+}
+END_TEST
+
+/* The samples of a task that does not have all of them keep their place in the split. */
+static tdm_status log_index(void *user, const tdm_sample_report *sample)
+{
+    uint64_t *seen = user;
+    for (size_t t = 0; t < sample->n_tasks; t++)
+        seen[!strcmp(sample->tasks[t].name, "recon")] |= (uint64_t)1 << sample->index;
+    return TDM_OK;
+}
+
+START_TEST(samples_of_a_task_keep_their_index)
+{
+    uint64_t seen[2] = {0}; /* class, recon: a bit a sample */
+    const tdm_train_events events = {.sample = log_index, .sample_user = seen};
+    tdm_evaluation *e = NULL;
+    support_ok(TRAIN(NULL, output("a"), "tasks.class.where.labels=1,3", "train.sampling=uniform",
+                     "train.epochs=1"));
+    support_ok(tdm_evaluate(run_path("a"), "test", NULL, 0, &events, &e));
+    const tdm_epoch_report *report = tdm_evaluation_report(e);
+    ck_assert_uint_eq(seen[1], ((uint64_t)1 << TEST_SAMPLES) - 1);
+    ck_assert_uint_eq(report->tasks[0].samples, TEST_SAMPLES / 2);
+    /* labels of the made-up data go round the four classes */
+    ck_assert_uint_eq(seen[0], 0xaaaaaa);
+    tdm_evaluation_destroy(&e);
+}
+END_TEST
+
 START_TEST(labels_and_shapes_are_checked)
 {
     support_fails(TRAIN(NULL, output("a"), "tasks.class.target=lables"), TDM_ERR_CONFIG,
@@ -429,6 +529,8 @@ int main(void)
     tcase_add_test(tc, a_failing_write_keeps_the_old_checkpoint);
     tcase_add_loop_test(tc, overfits_one_batch, 0, sizeof losses / sizeof *losses);
     tcase_add_test(tc, evaluates_a_run_by_its_checkpoint_alone);
+    tcase_add_test(tc, samples_by_themselves_sum_to_the_split);
+    tcase_add_test(tc, samples_of_a_task_keep_their_index);
     tcase_add_test(tc, labels_and_shapes_are_checked);
     tcase_add_test(tc, accumulated_gradients_equal_a_larger_batch);
     suite_add_tcase(suite, tc);
