@@ -17,7 +17,7 @@ static const cli_option options[] = {
      "image-by-image tests, example pictures (html, json)"},
     {"examples", "N",
      "with --predict: compare, and choose examples from, the first N test images; 0: matrices only "
-     "(nothing given: 200)"},
+     "(nothing given: all)"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
 static const cli_group group = {"options", options, CLI_COUNT(options)};
@@ -91,7 +91,7 @@ static int run(const cli_args *args)
                             .baseline = cli_value(args, "baseline"),
                             .title = cli_value(args, "title"),
                             .predict = cli_has(args, "predict"),
-                            .pool = 200,
+                            .pool = UINT64_MAX,
                             .progress = on_progress};
     if (!read_format(args, out, &spec.format)) return 2;
     if (examples) {

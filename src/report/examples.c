@@ -1,5 +1,5 @@
-/* report/examples.c: see examples.h. Predictions go through <tandem/predict.h> into a folder of
- * their own, which is removed again. */
+/* report/examples.c: see examples.h. Pictures go through <tandem/predict.h> into a folder of their
+ * own, which is removed again. */
 #include "report/examples.h"
 
 #include <math.h>
@@ -10,7 +10,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "format/json.h"
 #include "report/report.h"
 
 enum { ARMS_MOST = 12, CLASSES_MOST = 24, FILE_LIMIT = 1 << 28, ROWS = 3 };
@@ -30,18 +29,13 @@ void tdm__examples_free(tdm__examples *e)
         free(e->matrices[i].counts);
         free(e->matrices[i].task);
     }
-    for (size_t i = 0; i < e->n_scores; i++) {
-        free(e->scores[i].task);
-        free(e->scores[i].what);
-        free(e->scores[i].list);
-    }
     for (size_t i = 0; i < e->n; i++) {
         for (size_t k = 0; e->list[i].pictures && k < e->n_arms; k++) free(e->list[i].pictures[k]);
         free(e->list[i].pictures);
         free(e->list[i].task);
     }
     free(e->matrices);
-    free(e->scores);
+    tdm__score_list_free(&e->scores);
     free(e->list);
     *e = (tdm__examples){0};
 }
@@ -93,111 +87,16 @@ done:
     return status;
 }
 
-static tdm_status evaluate(const tdm_report_spec *spec, const tdm__report_run *run, size_t arm,
-                           tdm__examples *e)
-{
-    tdm_status status = TDM_OK;
-    tdm_evaluation *evaluation = NULL;
-    TDM_TRY(tdm_evaluate(run->folder, "test", spec->assignments, spec->n_assignments, NULL,
-                         &evaluation));
-    const tdm_epoch_report *report = tdm_evaluation_report(evaluation);
-    for (size_t t = 0; t < report->n_tasks; t++) TDM_TRY(add_matrix(e, arm, &report->tasks[t]));
-done:
-    tdm_evaluation_destroy(&evaluation);
-    return status;
-}
-
-/* ---- scores of single images -------------------------------------------------------------------
- */
-
-/* What a task's entry of predictions.jsonl says of its quality; false: no truth was there. */
-static bool read_score(const json_t *entry, const char **what, tdm__score *out)
-{
-    static const char *const measures[] = {"iou", "miou", "l1"};
-    const json_t *class = json_object_get(entry, "class"), *truth = json_object_get(entry, "truth");
-    if (json_is_integer(class) && json_is_integer(truth)) {
-        const double p = json_number_value(json_object_get(entry, "probability"));
-        *what = "correct";
-        out->score = json_integer_value(class) == json_integer_value(truth);
-        out->rank = out->score > 0 ? p : -p;
-        return true;
-    }
-    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
-        const json_t *value = json_object_get(entry, measures[i]);
-        if (!json_is_number(value)) continue;
-        *what = measures[i];
-        out->score = json_number_value(value);
-        out->rank = tdm__streq(measures[i], "l1") ? -out->score : out->score;
-        return true;
-    }
-    return false;
-}
-
-static tdm_status add_score(tdm__examples *e, size_t arm, int64_t seed, const char *task,
-                            const char *what, const tdm__score *score)
-{
-    tdm_status status = TDM_OK;
-    tdm__scores *s = NULL;
-    for (size_t i = 0; i < e->n_scores && !s; i++)
-        if (e->scores[i].arm == arm && tdm__streq(e->scores[i].task, task)) s = &e->scores[i];
-    if (!s) {
-        TDM_TRY(tdm__grow(&e->scores, &e->scores_capacity, e->n_scores + 1, sizeof *e->scores));
-        s = &e->scores[e->n_scores++];
-        *s = (tdm__scores){.arm = arm, .seed = seed};
-        TDM_TRY(keep(task, &s->task));
-        TDM_TRY(keep(what, &s->what));
-    }
-    TDM_TRY(tdm__grow(&s->list, &s->capacity, s->n + 1, sizeof *s->list));
-    s->list[s->n++] = *score;
-done:
-    return status;
-}
-
-static tdm_status read_line(const char *text, size_t n, const char *name, size_t arm, int64_t seed,
-                            tdm__examples *e)
-{
-    tdm_status status = TDM_OK;
-    json_t *root = NULL, *entry;
-    const char *task, *what;
-    TDM_TRY(tdm__json_parse(text, n, name, &root));
-    const json_t *row = json_object_get(root, "row");
-    json_object_foreach(json_object_get(root, "tasks"), task, entry)
-    {
-        tdm__score score = {.row = (uint64_t)json_integer_value(row)};
-        if (json_is_integer(row) && read_score(entry, &what, &score))
-            TDM_TRY(add_score(e, arm, seed, task, what, &score));
-    }
-done:
-    json_decref(root);
-    return status;
-}
-
-static tdm_status read_scores(const char *folder, size_t arm, int64_t seed, tdm__examples *e)
-{
-    tdm_status status = TDM_OK;
-    char *path = NULL, *text = NULL;
-    size_t size;
-    TDM_TRY(tdm__path_join(folder, "predictions.jsonl", &path));
-    TDM_TRY(tdm__read_file(path, FILE_LIMIT, &text, &size));
-    for (const char *line = text; *line;) {
-        const size_t n = strcspn(line, "\n");
-        if (n) TDM_TRY(read_line(line, n, path, arm, seed, e));
-        line += n + (line[n] == '\n');
-    }
-done:
-    free(path);
-    free(text);
-    return status;
-}
-
 /* ---- images that stand out ---------------------------------------------------------------------
  */
 
+/* Best first; among equals, such as all that were told right, the least loss. */
 static int by_rank(const void *a, const void *b)
 {
     const tdm__score *x = a, *y = b;
-    if (x->rank != y->rank) return x->rank > y->rank ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    if (x->loss != y->loss) return x->loss < y->loss ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
 }
 
 /* Best, median and worst by the first arm that has the task. */
@@ -209,12 +108,13 @@ static tdm_status choose(tdm__examples *e, const tdm__scores *s)
     if (s->n < ROWS) return TDM_OK;
     TDM_TRY(tdm__calloc_try(s->n, sizeof *sorted, &sorted));
     memcpy(sorted, s->list, s->n * sizeof *sorted);
+    for (size_t i = 0; i < s->n && !s->higher_is_better; i++) sorted[i].score = -sorted[i].score;
     qsort(sorted, s->n, sizeof *sorted, by_rank);
     const size_t at[ROWS] = {0, s->n / 2, s->n - 1};
     for (int i = 0; i < ROWS; i++) {
         TDM_TRY(tdm__grow(&e->list, &e->capacity, e->n + 1, sizeof *e->list));
         tdm__example *x = &e->list[e->n++];
-        *x = (tdm__example){.which = which[i], .row = sorted[at[i]].row};
+        *x = (tdm__example){.which = which[i], .index = sorted[at[i]].index};
         TDM_TRY(keep(s->task, &x->task));
         TDM_TRY(tdm__calloc_try(e->n_arms, sizeof *x->pictures, &x->pictures));
     }
@@ -226,10 +126,11 @@ done:
 static tdm_status choose_examples(tdm__examples *e)
 {
     tdm_status status = TDM_OK;
-    for (size_t i = 0; i < e->n_scores; i++) {
+    const tdm__scores *list = e->scores.list;
+    for (size_t i = 0; i < e->scores.n; i++) {
         bool first = true;
-        for (size_t k = 0; k < i; k++) first &= !tdm__streq(e->scores[k].task, e->scores[i].task);
-        if (first) TDM_TRY(choose(e, &e->scores[i]));
+        for (size_t k = 0; k < i; k++) first &= !tdm__streq(list[k].task, list[i].task);
+        if (first) TDM_TRY(choose(e, &list[i]));
     }
 done:
     return status;
@@ -238,6 +139,7 @@ done:
 /* ---- predicting --------------------------------------------------------------------------------
  */
 
+/* Pictures of some images of the test split by one checkpoint. */
 static tdm_status predict(const tdm_report_spec *spec, const tdm__report_run *run, const char *out,
                           const uint64_t *rows, size_t n_rows)
 {
@@ -250,8 +152,6 @@ static tdm_status predict(const tdm_report_spec *spec, const tdm__report_run *ru
                                            .out = out,
                                            .rows = rows,
                                            .n_rows = n_rows,
-                                           .limit = rows ? 0 : spec->pool,
-                                           .no_pictures = !rows,
                                            .assignments = spec->assignments,
                                            .n_assignments = spec->n_assignments},
                        NULL);
@@ -274,14 +174,14 @@ static tdm_status draw(const tdm_report_spec *spec, const tdm__report_run *run, 
     TDM_TRY(tdm__calloc_try(e->n, sizeof *rows, &rows));
     for (size_t i = 0; i < e->n; i++) {
         bool seen = false;
-        for (size_t k = 0; k < n; k++) seen |= rows[k] == e->list[i].row;
-        if (!seen) rows[n++] = e->list[i].row;
+        for (size_t k = 0; k < n; k++) seen |= rows[k] == e->list[i].index;
+        if (!seen) rows[n++] = e->list[i].index;
     }
     qsort(rows, n, sizeof *rows, by_row);
     TDM_TRY(predict(spec, run, out, rows, n));
     for (size_t i = 0; i < e->n; i++) {
         char name[48];
-        snprintf(name, sizeof name, "test-%06llu.png", (unsigned long long)e->list[i].row);
+        snprintf(name, sizeof name, "test-%06llu.png", (unsigned long long)e->list[i].index);
         TDM_TRY(tdm__path_join(out, name, &path));
         if (tdm__path_exists(path)) { /* inputs that are no pictures have none */
             TDM_TRY(tdm__read_file(path, FILE_LIMIT, &bytes, &size));
@@ -317,14 +217,23 @@ typedef tdm_status step(const tdm_report_spec *spec, const tdm__report_run *run,
                         size_t arm, tdm__examples *out);
 
 static tdm_status measure(const tdm_report_spec *spec, const tdm__report_run *run,
-                          const char *folder, size_t arm, tdm__examples *out)
+                          const char *folder, size_t arm, tdm__examples *e)
 {
     tdm_status status = TDM_OK;
-    TDM_TRY(evaluate(spec, run, arm, out));
-    if (!spec->pool) goto done;
-    TDM_TRY(predict(spec, run, folder, NULL, 0));
-    TDM_TRY(read_scores(folder, arm, run->seed, out));
+    tdm_evaluation *evaluation = NULL;
+    (void)folder;
+    TDM_TRY(tdm__samples_measure(&(tdm__samples_spec){.run = run->folder,
+                                                      .arm = arm,
+                                                      .seed = run->seed,
+                                                      .limit = spec->pool,
+                                                      .first_only = true,
+                                                      .assignments = spec->assignments,
+                                                      .n_assignments = spec->n_assignments},
+                                 &e->scores, &evaluation));
+    const tdm_epoch_report *report = tdm_evaluation_report(evaluation);
+    for (size_t t = 0; t < report->n_tasks; t++) TDM_TRY(add_matrix(e, arm, &report->tasks[t]));
 done:
+    tdm_evaluation_destroy(&evaluation);
     return status;
 }
 

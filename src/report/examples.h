@@ -5,7 +5,7 @@
 
 #include <tandem/report.h>
 
-#include "report/statistics.h"
+#include "report/samples.h"
 
 struct tdm__report;
 
@@ -16,25 +16,11 @@ typedef struct tdm__matrix {
     double *counts; /* n * n, a row a label */
 } tdm__matrix;
 
-/* One image's score in one task by one arm; higher is better in `rank`. */
-typedef struct tdm__score {
-    uint64_t row;
-    double score, rank;
-} tdm__score;
-
-/* The scores of one task by one arm, by row. */
-typedef struct tdm__scores {
-    size_t arm, n, capacity;
-    int64_t seed;
-    char *task, *what; /* what: "correct", "iou", "miou", "l1" */
-    tdm__score *list;
-} tdm__scores;
-
 /* An image that stands out by what the first arm with the task says about it. */
 typedef struct tdm__example {
     const char *which; /* best, median, worst */
     char *task;
-    uint64_t row;
+    uint64_t index;  /* in the test split */
     char **pictures; /* per arm: a PNG in base64, or NULL */
 } tdm__example;
 
@@ -42,8 +28,7 @@ typedef struct tdm__examples {
     size_t n_arms;
     tdm__matrix *matrices;
     size_t n_matrices, matrices_capacity;
-    tdm__scores *scores;
-    size_t n_scores, scores_capacity;
+    tdm__score_list scores; /* of each task its first metric */
     tdm__example *list;
     size_t n, capacity;
 } tdm__examples;

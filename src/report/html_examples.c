@@ -66,52 +66,19 @@ done:
 /* ---- image by image ----------------------------------------------------------------------------
  */
 
-enum { RESAMPLES = 10000, SEED = 1 };
-
 /* An arm against the baseline on the same images. */
 typedef struct pairing {
     const tdm__scores *scores;
-    tdm__summary difference;
-    tdm__interval interval;
-    double p;
+    tdm__pairing of;
 } pairing;
-
-static tdm_status pair_up(const tdm__scores *a, const tdm__scores *b, pairing *out)
-{
-    tdm_status status = TDM_OK;
-    double *x = NULL;
-    tdm__test test;
-    size_t n = 0;
-    const size_t most = a->n < b->n ? a->n : b->n;
-    TDM_TRY(tdm__calloc_try(2 * most, sizeof *x, &x));
-    double *y = x + most;
-    for (size_t i = 0, k = 0; i < a->n && k < b->n;) { /* both are in the order of rows */
-        if (a->list[i].row == b->list[k].row) {
-            x[n] = a->list[i++].score;
-            y[n++] = b->list[k++].score;
-        } else if (a->list[i].row < b->list[k].row) {
-            i++;
-        } else {
-            k++;
-        }
-    }
-    TDM_TRY(tdm__permutation(x, y, n, RESAMPLES, SEED, &test));
-    for (size_t i = 0; i < n; i++) x[i] -= y[i];
-    *out = (pairing){.scores = a, .p = test.p};
-    TDM_TRY(tdm__summarise(x, n, &out->difference));
-    TDM_TRY(tdm__bootstrap_mean(x, n, 0.95, RESAMPLES, SEED, &out->interval));
-done:
-    free(x);
-    return status;
-}
 
 /* The same for all rows of a table: two digits of the widest interval's standard error. */
 static int decimals_of(const pairing *pairs, size_t n)
 {
     double widest = 0, size = 0;
     for (size_t i = 0; i < n; i++) {
-        widest = fmax(widest, (pairs[i].interval.high - pairs[i].interval.low) / 4);
-        size = fmax(size, fabs(pairs[i].difference.mean));
+        widest = fmax(widest, (pairs[i].of.interval.high - pairs[i].of.interval.low) / 4);
+        size = fmax(size, fabs(pairs[i].of.difference.mean));
     }
     return tdm__number_decimals(widest, size);
 }
@@ -121,14 +88,14 @@ static void add_pairing(const tdm__report *r, const pairing *p, int decimals, td
     char text[TDM__NUMBER_TEXT], high[TDM__NUMBER_TEXT];
     tdm__str_add(out, "<tr>");
     tdm__html_cell(out, NULL, r->arms[p->scores->arm].label, false);
-    snprintf(text, sizeof text, "%zu", p->difference.n);
+    snprintf(text, sizeof text, "%zu", p->of.difference.n);
     tdm__html_cell(out, "images", text, true);
-    tdm__number_signed(p->difference.mean, decimals, text);
+    tdm__number_signed(p->of.difference.mean, decimals, text);
     tdm__html_cell(out, "difference", text, true);
-    tdm__number_signed(p->interval.low, decimals, text);
-    tdm__number_signed(p->interval.high, decimals, high);
+    tdm__number_signed(p->of.interval.low, decimals, text);
+    tdm__number_signed(p->of.interval.high, decimals, high);
     tdm__str_addf(out, "<td class=\"r\" data-l=\"its 95 %% interval\">%s to %s</td>", text, high);
-    tdm__p_text(p->p, text);
+    tdm__p_text(p->of.p, text);
     tdm__html_cell(out, "p (Holm)", text, true);
     tdm__str_add(out, "</tr>\n");
 }
@@ -141,13 +108,14 @@ static tdm_status add_task(const tdm__report *r, const tdm__scores *base, tdm__s
     pairing *pairs = NULL;
     double *p = NULL;
     size_t n = 0;
-    TDM_TRY(tdm__calloc_try(e->n_scores, sizeof *pairs, &pairs));
-    TDM_TRY(tdm__calloc_try(e->n_scores, sizeof *p, &p));
-    for (size_t i = 0; i < e->n_scores; i++) {
-        const tdm__scores *s = &e->scores[i];
-        if (s == base || !tdm__streq(s->task, base->task) || s->seed != base->seed) continue;
-        TDM_TRY(pair_up(s, base, &pairs[n]));
-        p[n] = pairs[n].p;
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *pairs, &pairs));
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *p, &p));
+    for (size_t arm = 0; arm < r->n_arms; arm++) {
+        const tdm__scores *s = tdm__scores_like(&e->scores, base, arm);
+        if (!s || s == base) continue;
+        pairs[n].scores = s;
+        TDM_TRY(tdm__scores_pair(s, base, &pairs[n].of));
+        p[n] = pairs[n].of.p;
         n++;
     }
     if (!n) goto done;
@@ -166,7 +134,7 @@ static tdm_status add_task(const tdm__report *r, const tdm__scores *base, tdm__s
                   (long long)base->seed);
     const int decimals = decimals_of(pairs, n);
     for (size_t i = 0; i < n; i++) {
-        pairs[i].p = p[i];
+        pairs[i].of.p = p[i];
         add_pairing(r, &pairs[i], decimals, out);
     }
     tdm__str_add(out, "</tbody></table></div>\n");
@@ -181,8 +149,8 @@ static tdm_status add_pairings(const tdm__report *r, tdm__str *out)
     tdm_status status = TDM_OK;
     const tdm__examples *e = &r->examples;
     tdm__str tables = {0};
-    for (size_t i = 0; i < e->n_scores; i++)
-        if (e->scores[i].arm == r->baseline) TDM_TRY(add_task(r, &e->scores[i], &tables));
+    for (size_t i = 0; i < e->scores.n; i++)
+        if (e->scores.list[i].arm == r->baseline) TDM_TRY(add_task(r, &e->scores.list[i], &tables));
     TDM_TRY(tdm__str_status(&tables));
     if (tables.length) {
         tdm__html_paragraph(
@@ -208,7 +176,7 @@ static void add_example(const tdm__report *r, const tdm__example *x, tdm__str *o
     tdm__str_add(out, "<h3>");
     tdm__markup_text(out, x->task);
     tdm__str_addf(out, ": %s <small>test image %llu</small></h3>\n<div class=\"examples\">",
-                  x->which, (unsigned long long)x->row);
+                  x->which, (unsigned long long)x->index);
     for (size_t a = 0; a < r->n_arms; a++) {
         if (!x->pictures[a]) continue;
         tdm__str_add(out, "<figure><figcaption>");
@@ -225,7 +193,7 @@ tdm_status tdm__html_examples(const tdm__report *r, tdm__str *out)
 {
     tdm_status status = TDM_OK;
     const tdm__examples *e = &r->examples;
-    if (!e->n_scores) return TDM_OK;
+    if (!e->scores.n) return TDM_OK;
     tdm__html_section(out, "examples", "Image by image");
     TDM_TRY(add_pairings(r, out));
     if (e->n)

@@ -219,15 +219,15 @@ static void add_examples(const tdm__report *r, tdm__json *j)
     }
     tdm__json_close(j, ']');
     tdm__json_key(j, "images"), tdm__json_open(j, '[');
-    for (size_t i = 0; i < e->n_scores; i++) {
-        const tdm__scores *s = &e->scores[i];
+    for (size_t i = 0; i < e->scores.n; i++) {
+        const tdm__scores *s = &e->scores.list[i];
         tdm__json_open(j, '{');
         text_member(j, "arm", r->arms[s->arm].name);
         tdm__json_key(j, "seed"), tdm__json_int(j, s->seed);
         text_member(j, "task", s->task);
         text_member(j, "score", s->what);
         tdm__json_key(j, "rows"), tdm__json_open(j, '[');
-        for (size_t k = 0; k < s->n; k++) tdm__json_uint(j, s->list[k].row);
+        for (size_t k = 0; k < s->n; k++) tdm__json_uint(j, s->list[k].index);
         tdm__json_close(j, ']');
         tdm__json_key(j, "values"), tdm__json_open(j, '[');
         for (size_t k = 0; k < s->n; k++) tdm__json_number(j, s->list[k].score);

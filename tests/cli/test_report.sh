@@ -78,7 +78,7 @@ done
 same "$(grep -o 'data:image/png' predicted.html | wc -l)" 18
 run 0 report trained --predict --examples 2 --out - --format json
 out '"confusion": [{"arm": "one", "task": "class", "classes": ['
-out '"score": "correct", "rows": [0, 1], "values": ['
+out '"score": "accuracy", "rows": [0, 1], "values": ['
 run 0 report trained --predict --examples 0 --out few.html
 grep -q 'id="matrices"' few.html || fail "no matrices"
 ! grep -q 'id="examples"' few.html || fail "examples that were not asked for"
