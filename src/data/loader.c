@@ -299,8 +299,9 @@ void tdm_loader_destroy(tdm_loader **handle)
 {
     tdm_loader *loader = *handle;
     if (!loader) return;
+    /* first: its threads use all the rest, the hooks' the handle too */
+    tdm__ring_destroy(&loader->ring);
     *handle = NULL;
-    tdm__ring_destroy(&loader->ring); /* first: its threads use all the rest */
     for (size_t i = 0; loader->slots && i < loader->n_slots; i++) {
         slot *s = &loader->slots[i];
         free(s->indices);
