@@ -77,6 +77,9 @@ uint64_t tdm_make_classes(const tdm_make *make);
 /* As many names ("90 degrees"), or NULL. Static storage. */
 const char *const *tdm_make_class_names(const tdm_make *make);
 
+/* How such a class looks, as an array of this name. */
+tdm_array_info tdm_make_label(const tdm_make *make, const char *name);
+
 /* How what is made looks; `picture` as it is after the transforms. out->name is the picture's.
  * TDM_ERR_CONFIG: no picture, or one of which this cannot be made. */
 tdm_status tdm_make_shape(const tdm_make *make, tdm_make_part part, const tdm_array_info *picture,

@@ -113,24 +113,28 @@ static tdm_status check_picture(const tdm_make *make, const tdm_array_info *pict
     return TDM_OK;
 }
 
+tdm_array_info tdm_make_label(const tdm_make *make, const char *name)
+{
+    return (tdm_array_info){.name = name,
+                            .kind = TDM_ARRAY_CLASS,
+                            .dtype = "i32",
+                            .elems = 1,
+                            .classes = tdm_make_classes(make),
+                            .class_names = tdm_make_class_names(make)};
+}
+
 tdm_status tdm_make_shape(const tdm_make *make, tdm_make_part part, const tdm_array_info *picture,
                           tdm_array_info *out)
 {
-    const uint64_t classes = tdm_make_classes(make);
     tdm_status status = check_values(make);
     if (!status) status = check_picture(make, picture);
     if (status) return status;
     *out = *picture;
     if (part == TDM_MAKE_INPUT) return TDM_OK;
-    if (!classes)
+    if (!tdm_make_classes(make))
         return tdm__fail(TDM_ERR_CONFIG, "%s: its target is the picture, not a class",
                          tdm_make_name(make->kind));
-    *out = (tdm_array_info){.name = picture->name,
-                            .kind = TDM_ARRAY_CLASS,
-                            .dtype = "i32",
-                            .elems = 1,
-                            .classes = classes,
-                            .class_names = tdm_make_class_names(make)};
+    *out = tdm_make_label(make, picture->name);
     return TDM_OK;
 }
 

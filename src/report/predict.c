@@ -278,6 +278,7 @@ static tdm_status create_loader(const job *j, const tdm_split *split, tdm_loader
     TDM_TRY(tdm_loader_spec_read(j->predictor->config, &spec));
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *arrays, &arrays));
     for (size_t i = 0; i < s->n_arrays; i++) {
+        if (s->arrays[i].load.make) continue; /* the network is shown the samples as they are */
         /* targets may be missing, the input not */
         if (tdm_dataset_find(data, s->arrays[i].load.name, &index)) {
             if (i == s->input) {

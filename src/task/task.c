@@ -18,8 +18,24 @@ static const tdm_opt_spec specs[] = {
     {"tasks.*.loss", TDM_OPT_ENUM, NULL, TDM_OPT_REQUIRED,
      .choices = "cross-entropy|nll|bce|l1|l2|huber|dice|cross-entropy+dice|bce+dice",
      .help = "what is minimised"},
-    {"tasks.*.target", TDM_OPT_STRING, NULL, TDM_OPT_REQUIRED,
-     .help = "array that holds the labels or target values"},
+    {"tasks.*.target", TDM_OPT_STRING, "",
+     .help = "array that holds the labels or target values; must be given unless `make` is"},
+    {"tasks.*.make", TDM_OPT_ENUM, "none",
+     .choices = "none|autoencoding|denoising|rotation|flip|vflip|jigsaw|colourisation",
+     .help =
+         "in place of `target`: what the loader makes of the input, without labels (the task has "
+         "batches of its own where that changes the input)"},
+    {"tasks.*.noise", TDM_OPT_ENUM, "gaussian", .choices = "gaussian|salt-and-pepper",
+     .help = "make: denoising: which noise"},
+    {"tasks.*.noise_sigma", TDM_OPT_FLOAT, "0.1", TDM_OPT_MIN_OPEN, 0, .hint = "0.05 to 0.5",
+     .help = "standard deviation of gaussian noise, the range of pixels being 1"},
+    {"tasks.*.noise_share", TDM_OPT_FLOAT, "0.1", TDM_OPT_MIN_OPEN | TDM_OPT_MAX, 0, 1,
+     .hint = "0.05 to 0.5", .help = "part of the pixels that salt-and-pepper makes black or white"},
+    {"tasks.*.permutations", TDM_OPT_INT, "30", TDM_OPT_MIN | TDM_OPT_MAX, 2, TDM_MAKE_PERMUTATIONS,
+     .hint = "10 to 100", .help = "make: jigsaw: orders of the tiles to tell apart"},
+    {"tasks.*.tile_gap", TDM_OPT_INT, "2", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1 << 20,
+     .hint = "a tenth of a tile",
+     .help = "make: jigsaw: pixels by which a tile is smaller than its place"},
     {"tasks.*.mask", TDM_OPT_STRING, "",
      .help = "array whose zeros mark elements that do not count"},
     {"tasks.*.invalid", TDM_OPT_FLOATS, "[]",
@@ -280,6 +296,8 @@ done:
 
 bool tdm__same_samples(const tdm__task *a, const tdm__task *b)
 {
+    if (a == b) return true;
+    if (tdm_make_changes_input(a->make.kind) || tdm_make_changes_input(b->make.kind)) return false;
     if (a->n_where != b->n_where) return false;
     for (size_t i = 0; i < a->n_where; i++) {
         const tdm_split_where *x = &a->where[i], *y = &b->where[i];
@@ -288,6 +306,96 @@ bool tdm__same_samples(const tdm__task *a, const tdm__task *b)
             return false;
     }
     return true;
+}
+
+/* ---- making ------------------------------------------------------------------------------------
+ */
+
+/* Keys that the maker would not read: given, they are a mistake. */
+static tdm_status refuse_unmade(reader *r, const tdm_make *make)
+{
+    const bool noise = make->kind == TDM_MAKE_DENOISING, jigsaw = make->kind == TDM_MAKE_JIGSAW,
+               salt = noise && make->noise == TDM_MAKE_SALT_AND_PEPPER;
+    const struct {
+        const char *key, *with;
+        bool used;
+    } keys[] = {{"noise", "make: denoising", noise},
+                {"noise_sigma", "make: denoising, noise: gaussian", noise && !salt},
+                {"noise_share", "make: denoising, noise: salt-and-pepper", salt},
+                {"permutations", "make: jigsaw", jigsaw},
+                {"tile_gap", "make: jigsaw", jigsaw}};
+    tdm_status status = r->status;
+    TDM_TRY(status);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!keys[i].used && tdm_config_given(r->config, key_of(r, keys[i].key)))
+            TDM_TRY(tdm_config_reject(r->config, key_of(r, keys[i].key), "goes with %s only",
+                                      keys[i].with));
+done:
+    return status;
+}
+
+static tdm_make_kind make_by_name(const char *name)
+{
+    int kind = TDM_MAKE_NONE;
+    while (strcmp(tdm_make_name((tdm_make_kind)kind), name)) kind++; /* as loss_by_name */
+    return (tdm_make_kind)kind;
+}
+
+/* Whether target, make and loss go together. */
+static tdm_status check_make(reader *r, const tdm__task *t)
+{
+    tdm_status status = r->status;
+    const bool made = t->make.kind != TDM_MAKE_NONE;
+    const char *what = tdm_make_name(t->make.kind);
+    TDM_TRY(status);
+    if (made == (*t->target != 0))
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "target"),
+                                  made ? "is made of the input (hint: give either target or make: "
+                                         "%s)"
+                                       : "must be given: an array of the data",
+                                  what));
+    if (!made) goto done;
+    if (tdm_make_classes(&t->make) && !tdm__loss_takes_labels(t->loss))
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "loss"),
+                                  "make: %s makes classes (hint: cross-entropy)", what));
+    if (!tdm_make_classes(&t->make) && tdm__loss_takes_labels(t->loss))
+        TDM_TRY(tdm_config_reject(r->config, key_of(r, "loss"),
+                                  "make: %s has the picture as its target (hint: l1 or l2)", what));
+done:
+    return status;
+}
+
+static tdm_status name_made(const tdm__task *t, const char *what, char **out)
+{
+    tdm__str name = {0};
+    tdm__str_addf(&name, "%s.%s", t->name, what);
+    *out = name.text;
+    return tdm__str_status(&name);
+}
+
+static tdm_status read_make(reader *r, tdm__task *t)
+{
+    tdm_status status = TDM_OK;
+    int64_t permutations, gap;
+    tdm_make *make = &t->make;
+    make->kind = make_by_name(read_string(r, "make"));
+    make->noise =
+        strcmp(read_string(r, "noise"), "gaussian") ? TDM_MAKE_SALT_AND_PEPPER : TDM_MAKE_GAUSSIAN;
+    make->sigma = read_float(r, "noise_sigma");
+    make->share = read_float(r, "noise_share");
+    TDM_TRY(r->status);
+    TDM_TRY(tdm_config_int(r->config, key_of(r, "permutations"), &permutations));
+    TDM_TRY(tdm_config_int(r->config, key_of(r, "tile_gap"), &gap));
+    make->permutations = (uint32_t)permutations;
+    make->gap = (uint32_t)gap;
+    TDM_TRY(check_make(r, t));
+    TDM_TRY(refuse_unmade(r, make));
+    make->name = t->name;
+    if (tdm_make_changes_input(make->kind)) TDM_TRY(name_made(t, "input", &t->made_input));
+    if (tdm_make_classes(make)) TDM_TRY(name_made(t, "label", &t->made_label));
+    if (t->made_label) t->target = t->made_label;
+done:
+    return status;
 }
 
 /* Keys that the task's loss would not read: given, they are a mistake. */
@@ -337,6 +445,7 @@ static tdm_status read_task(const tdm_config *config, const char *name, tdm__tas
     tdm_status status = r.status;
     TDM_TRY(status);
     t->loss = loss_by_name(loss);
+    TDM_TRY(read_make(&r, t));
     TDM_TRY(tdm_config_int(config, key_of(&r, "ignore_index"), &ignore));
     t->ignore_index = (int32_t)ignore;
     TDM_TRY(tdm_config_floats(config, key_of(&r, "class_weights"), &t->class_weights,
@@ -464,6 +573,8 @@ void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n)
         tdm__task *t = &(*tasks)[i];
         free(t->name);
         free(t->where);
+        free(t->made_input);
+        free(t->made_label);
         if (!device) continue;
         tdm__buffer_destroy(device, &t->weights_buffer);
         tdm__buffer_destroy(device, &t->map_buffer);

@@ -6,6 +6,7 @@
 
 #include <tandem/dataset.h>
 #include <tandem/loader.h>
+#include <tandem/make.h>
 #include <tandem/ops.h>
 #include <tandem/task.h>
 
@@ -75,8 +76,12 @@ typedef enum tdm__parts {
 
 typedef struct tdm__task {
     char *name;
-    const char *target; /* array names; the configuration's */
+    const char *target; /* array names; the configuration's, or made_label */
     const char *mask;   /* NULL: none */
+    /* Not NONE: input and target are made of the network's input. A target that is the picture
+     * itself has no name before the session knows it. */
+    tdm_make make;
+    char *made_input, *made_label; /* names of what is made; NULL: not made */
     tdm__loss_kind loss;
     double weight;
     double label_smoothing, huber_delta, pos_weight, dice_smooth;
@@ -114,7 +119,7 @@ void tdm__task_count_classes(tdm__task *task);
 tdm_status tdm__tasks_upload(tdm_device *device, tdm__task *tasks, size_t n);
 void tdm__tasks_destroy(tdm_device *device, tdm__task **tasks, size_t n);
 
-/* Whether two tasks have the same samples. */
+/* Whether two tasks have the same samples: the same rows, and the network sees the same of them. */
 bool tdm__same_samples(const tdm__task *a, const tdm__task *b);
 
 /* Whether the loss takes whole-number labels (else float targets of the prediction's shape). */

@@ -92,6 +92,9 @@ static tdm_status make_batch(tdm__session *s, tdm__buffer *buffers, tdm__view *v
 {
     tdm_status status = TDM_OK;
     void *bytes = NULL;
+    if (s->n_arrays > TDM__BENCH_ARRAYS)
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "a step has %zu arrays: at most %d can be benchmarked",
+                          s->n_arrays, TDM__BENCH_ARRAYS));
     for (size_t i = 0; i < s->n_arrays; i++) {
         uint64_t count = (uint64_t)(s->batch_size * tdm_desc_count(&s->arrays[i].sample));
         const uint64_t size = count * tdm_dtype_size(s->arrays[i].load.dtype);

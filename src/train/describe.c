@@ -31,8 +31,9 @@ static void add_tasks(tdm__session *s, tdm__str *text)
     tdm__str_add(text, "\ntasks\n");
     for (size_t t = 0; t < s->n_tasks; t++) {
         const tdm__task *task = &s->tasks[t];
-        tdm__str_addf(text, "  %-14s %s on '%s'", task->name, tdm__loss_name(task->loss),
-                      task->target);
+        tdm__str_addf(text, "  %-14s %s on ", task->name, tdm__loss_name(task->loss));
+        if (task->make.kind) tdm__str_addf(text, "%s made of ", tdm_make_name(task->make.kind));
+        tdm__str_addf(text, "'%s'", task->make.kind ? s->arrays[s->input].load.name : task->target);
         if (task->classes) tdm__str_addf(text, ", %" PRId64 " classes", task->classes);
         if (s->balance.kind == TDM__BALANCE_FIXED)
             tdm__str_addf(text, ", weight %g", task->weight);

@@ -108,6 +108,7 @@ static const char *const *class_names(const tdm__task *task, const tdm_split *sp
 {
     const tdm_dataset *data = tdm_split_dataset(split);
     size_t array;
+    if (task->made_label && !task->n_label_map) return tdm_make_class_names(&task->make);
     if (task->n_label_map || tdm_dataset_find(data, task->target, &array)) return NULL;
     const tdm_array_info *info = tdm_dataset_array(data, array);
     return info->classes == n ? info->class_names : NULL;

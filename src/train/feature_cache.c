@@ -68,6 +68,9 @@ static const char *why_not(const tdm__session *s)
     for (size_t i = 0; i < s->transforms.n; i++)
         if (s->transforms.list[i].kind != TDM_TRANSFORM_RESIZE)
             return "data.transforms change the samples at random";
+    for (size_t t = 0; t < s->n_tasks; t++)
+        if (tdm_make_changes_input(s->tasks[t].make.kind))
+            return "a task's input is made anew in every epoch (tasks.NAME.make)";
     return NULL;
 }
 

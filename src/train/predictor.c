@@ -71,7 +71,8 @@ static tdm_status describe_outputs(tdm__predictor *p, const tdm_array_info *info
         tdm__prediction *o = &p->outputs[t];
         uint64_t all;
         o->task = &s->tasks[t];
-        o->target = *find(infos, n, o->task->target);
+        o->target = o->task->made_label ? tdm_make_label(&o->task->make, o->task->target)
+                                        : *find(infos, n, o->task->target);
         o->sample.dtype = TDM_F32;
         o->sample.rank = descs[t].rank - 1;
         for (int i = 1; i < descs[t].rank; i++) o->sample.dim[i - 1] = descs[t].dim[i];

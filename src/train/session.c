@@ -94,6 +94,54 @@ static tdm_status use_input(tdm__session *s, const tdm__array_source *source, co
     return TDM_OK;
 }
 
+/* What the loader makes of the network's input for a task. */
+static tdm_status add_made(tdm__session *s, const tdm__array_source *source, const tdm__task *t,
+                           tdm_make_part part, size_t *index)
+{
+    const tdm__session_array *input = &s->arrays[s->input];
+    tdm_array_info shaped = *find_info(source, input->load.name), made;
+    const bool label = part == TDM_MAKE_LABEL;
+    tdm_status status = tdm_transforms_shape(&s->transforms, s->frame, &shaped);
+    if (!status) status = tdm_make_shape(&t->make, part, &shaped, &made);
+    if (status) return tdm__context(status, "tasks.%s.make", t->name);
+    *index = s->n_arrays++;
+    tdm__session_array *a = &s->arrays[*index];
+    a->load = (tdm_loader_array){.name = label ? t->made_label : t->made_input,
+                                 .dtype = label ? TDM_I32 : input->load.dtype,
+                                 .make = &t->make,
+                                 .part = part,
+                                 .from = input->load.name};
+    a->sample = label ? (tdm_desc){.dtype = TDM_I32} : input->sample;
+    return TDM_OK;
+}
+
+/* What the network sees for the task, and has to tell: in the data, or made. */
+static tdm_status use_target(tdm__session *s, const tdm__array_source *source, size_t task,
+                             tdm_array_info *info)
+{
+    tdm_status status = TDM_OK;
+    tdm__task *t = &s->tasks[task];
+    tdm__str why = {0};
+    const bool labels = tdm__loss_takes_labels(t->loss);
+    s->inputs[task] = s->input;
+    if (t->made_input) TDM_TRY(add_made(s, source, t, TDM_MAKE_INPUT, &s->inputs[task]));
+    if (t->made_label) {
+        TDM_TRY(add_made(s, source, t, TDM_MAKE_LABEL, &s->targets[task]));
+        *info = tdm_make_label(&t->make, t->made_label);
+        goto done;
+    }
+    if (t->make.kind != TDM_MAKE_NONE)
+        TDM_TRY(tdm_config_string(s->config, "model.input", &t->target));
+    tdm__str_addf(&why, "tasks.%s.target", t->name);
+    TDM_TRY(tdm__str_status(&why));
+    TDM_TRY(use_array(s, source, t->target, labels ? TDM_I32 : value_dtype(source, t->target),
+                      tdm__str_text(&why), &s->targets[task]));
+    *info = *find_info(source, t->target);
+done:
+    tdm__str_free(&why);
+    return status;
+}
+
 static int64_t mapped_classes(const tdm__task *t)
 {
     int64_t most = -1;
@@ -114,24 +162,20 @@ static tdm_status use_task(tdm__session *s, const tdm__array_source *source, siz
     tdm_status status = TDM_OK;
     tdm__task *t = &s->tasks[task];
     tdm__str why = {0};
-    const bool labels = tdm__loss_takes_labels(t->loss);
-    tdm__str_addf(&why, "tasks.%s.target", t->name);
-    TDM_TRY(tdm__str_status(&why));
-    TDM_TRY(use_array(s, source, t->target, labels ? TDM_I32 : value_dtype(source, t->target),
-                      tdm__str_text(&why), &s->targets[task]));
+    tdm_array_info info;
+    TDM_TRY(use_target(s, source, task, &info));
     const tdm_desc *sample = &s->arrays[s->targets[task]].sample;
-    const tdm_array_info *info = find_info(source, t->target);
-    TDM_TRY(tdm__task_default_metrics(t, info->kind));
+    TDM_TRY(tdm__task_default_metrics(t, info.kind));
     out->name = t->name;
     out->classes = tdm__loss_is_binary(t->loss) ? 1
                    : t->n_label_map             ? mapped_classes(t)
-                                                : (int64_t)info->classes;
+                                                : (int64_t)info.classes;
     out->target_channels = sample_channels(sample);
-    out->labels = labels;
+    out->labels = tdm__loss_takes_labels(t->loss);
     s->masks[task] = SIZE_MAX;
     if (t->mask) {
-        why.length = 0;
         tdm__str_addf(&why, "tasks.%s.mask", t->name);
+        TDM_TRY(tdm__str_status(&why));
         TDM_TRY(use_array(s, source, t->mask, TDM_F32, tdm__str_text(&why), &s->masks[task]));
         /* what transforms bring in from outside counts for nothing */
         s->arrays[s->masks[task]].load.has_ignore = true;
@@ -171,8 +215,10 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *tasks, &tasks));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->targets, &s->targets));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->masks, &s->masks));
-    TDM_TRY(tdm__calloc_try(1 + 2 * s->n_tasks, sizeof *s->arrays, &s->arrays));
-    TDM_TRY(tdm__calloc_try(1 + 2 * s->n_tasks, sizeof *s->views, &s->views));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->inputs, &s->inputs));
+    const size_t most = 1 + 3 * s->n_tasks; /* an input; for each task another one, target, mask */
+    TDM_TRY(tdm__calloc_try(most, sizeof *s->arrays, &s->arrays));
+    TDM_TRY(tdm__calloc_try(most, sizeof *s->views, &s->views));
     TDM_TRY(tdm_config_string(s->config, "model.input", &input));
     TDM_TRY(use_input(s, source, input));
     for (size_t t = 0; t < s->n_tasks; t++) TDM_TRY(use_task(s, source, t, &tasks[t]));
@@ -187,14 +233,17 @@ done:
     return status;
 }
 
-/* Keeps what the network was built for, to be saved with its weights. */
+/* Keeps what the network was built for, to be saved with its weights. What is made is known from
+ * the configuration. */
 static tdm_status describe_arrays(tdm__session *s, const tdm__array_source *source)
 {
     tdm_status status = TDM_OK;
     tdm_array_info *infos = NULL;
+    size_t n = 0;
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *infos, &infos));
-    for (size_t i = 0; i < s->n_arrays; i++) infos[i] = *find_info(source, s->arrays[i].load.name);
-    TDM_TRY(tdm__arrays_describe(infos, s->n_arrays, &s->described));
+    for (size_t i = 0; i < s->n_arrays; i++)
+        if (!s->arrays[i].load.make) infos[n++] = *find_info(source, s->arrays[i].load.name);
+    TDM_TRY(tdm__arrays_describe(infos, n, &s->described));
 done:
     free(infos);
     return status;
@@ -355,6 +404,7 @@ void tdm__session_destroy(tdm__session *s)
     free(s->described);
     free(s->targets);
     free(s->masks);
+    free(s->inputs);
     tdm__freezing_free(&s->freezing);
     tdm__chooser_close(&s->chooser);
     tdm_device_destroy(&s->device);

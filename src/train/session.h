@@ -86,11 +86,12 @@ typedef struct tdm__session {
     tdm__freezing freezing;
     tdm__cached_features cached;
     tdm__session_array *arrays;
-    size_t n_arrays, input; /* input: index of the network's input */
+    size_t n_arrays, input; /* input: index of the network's input, as the data have it */
     tdm_transforms transforms;
     const tdm_array_info *frame; /* while arrays are added: what the transforms move */
     tdm__view *views;            /* scratch: of a batch, per array */
     size_t *targets, *masks;     /* per task, index into arrays; masks: SIZE_MAX = none */
+    size_t *inputs;              /* per task: what the network sees of its samples */
     char *described;             /* the arrays as JSON, for checkpoints (arrays.h) */
     tdm__streams streams[TDM__PURPOSES];
     tdm__arena *arena;

@@ -136,6 +136,15 @@ static void build_on_features(step_graph *b)
     tdm__model_build_heads(s->model, &b->net, &features, b->tasks, b->predictions);
 }
 
+/* What the network sees: tasks that share a step share their input. */
+static tdm_value step_input(const step_graph *b)
+{
+    const tdm__session *s = b->s;
+    for (size_t t = 0; b->tasks && t < s->n_tasks; t++)
+        if (b->tasks[t]) return b->inputs[s->inputs[t]];
+    return b->inputs[s->input];
+}
+
 static tdm_status build_forward(step_graph *b)
 {
     tdm__session *s = b->s;
@@ -143,7 +152,7 @@ static tdm_status build_forward(step_graph *b)
     if (b->cached)
         build_on_features(b);
     else
-        tdm__model_build(s->model, &b->net, b->inputs[s->input], b->tasks, b->predictions);
+        tdm__model_build(s->model, &b->net, step_input(b), b->tasks, b->predictions);
     for (size_t t = 0; t < s->n_tasks; t++) {
         b->losses[t].loss = TDM_NO_VALUE;
         if (!b->tasks || b->tasks[t]) build_task(b, t);

@@ -3,6 +3,8 @@
  * Training jointly, all tasks learn from every batch. With train.sampling uniform or weighted each
  * step draws one task: its stream is that task alone, so that the plan of the step has neither
  * forward nor backward pass of the other heads, and the optimiser leaves their segments untouched.
+ * A task for which the loader makes another input of the samples (tasks.NAME.make) always has
+ * batches of its own: the others see the samples as they are, with masks and boxes that fit them.
  * Measuring, tasks with the same samples share a pass. */
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,22 @@ static tdm_status add_stream(tdm__streams *streams, size_t first, size_t n_tasks
     s->tasks[first] = true;
     streams->n++;
     return TDM_OK;
+}
+
+/* Why two tasks cannot learn from one batch. */
+static tdm_status no_shared_batch(const tdm_config *config, const tdm__task *a, const tdm__task *b)
+{
+    const tdm__task *made = tdm_make_changes_input(b->make.kind) ? b : a;
+    if (tdm_make_changes_input(made->make.kind))
+        return tdm_config_reject(
+            config, "train.sampling",
+            "make: %s changes the input of task '%s', so it shares no batch with '%s' (hint: "
+            "uniform or weighted)",
+            tdm_make_name(made->make.kind), made->name, made == a ? b->name : a->name);
+    return tdm_config_reject(config, "train.sampling",
+                             "tasks '%s' and '%s' have different samples, so they share no batch "
+                             "(hint: uniform or weighted)",
+                             a->name, b->name);
 }
 
 /* The stream of tasks with the same samples, SIZE_MAX: none yet. */
@@ -56,11 +74,7 @@ static tdm_status check_sampling(const tdm_config *config, const tdm__task *task
     if (!strcmp(sampling, "joint"))
         for (size_t t = 1; t < n; t++)
             if (!tdm__same_samples(&tasks[0], &tasks[t]))
-                TDM_TRY(tdm_config_reject(
-                    config, "train.sampling",
-                    "tasks '%s' and '%s' have different samples, so they share no batch (hint: "
-                    "uniform or weighted)",
-                    tasks[0].name, tasks[t].name));
+                TDM_TRY(no_shared_batch(config, &tasks[0], &tasks[t]));
     if (!has_target(tasks, n))
         TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "every task is auxiliary: one must be a target"));
 done:
@@ -115,6 +129,16 @@ static tdm_status samples_of(const tdm_split *split, const tdm__task *task, uint
 done:
     tdm__str_free(&key);
     return status;
+}
+
+/* Whether a stream's batches carry an array of the session. */
+static bool carries(const tdm__session *s, const tdm__stream *stream, size_t array)
+{
+    for (size_t t = 0; t < s->n_tasks; t++)
+        if (stream->tasks[t] &&
+            (s->inputs[t] == array || s->targets[t] == array || s->masks[t] == array))
+            return true;
+    return false;
 }
 
 static tdm_status make_parts(const tdm__session *s, const tdm_split *split,
@@ -178,16 +202,24 @@ tdm_status tdm__session_feed(tdm__session *s, const tdm_split *split, tdm__purpo
     const tdm__streams *streams = &s->streams[purpose];
     tdm_loader_array *arrays = NULL;
     tdm_loader_part *parts = NULL;
+    bool *carried = NULL, made = false; /* [streams][arrays] */
     tdm_loader_spec spec = {.split = split};
     TDM_TRY(tdm_loader_spec_read(s->config, &spec));
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *arrays, &arrays));
     TDM_TRY(tdm__calloc_try(streams->n, sizeof *parts, &parts));
+    TDM_TRY(tdm__calloc_try(streams->n * s->n_arrays, sizeof *carried, &carried));
     const bool spared = without_input && input_spared(s, split);
-    for (size_t i = 0; i < s->n_arrays; i++)
-        if (!spared || i != s->input) arrays[spec.n_arrays++] = s->arrays[i].load;
     TDM_TRY(make_parts(s, split, streams, parts));
+    for (size_t i = 0; i < s->n_arrays; i++) {
+        if (spared && i == s->input) continue;
+        for (size_t k = 0; k < streams->n; k++)
+            carried[k * s->n_arrays + spec.n_arrays] = carries(s, &streams->list[k], i);
+        made |= s->arrays[i].load.make != NULL;
+        arrays[spec.n_arrays++] = s->arrays[i].load;
+    }
+    for (size_t k = 0; k < streams->n; k++) parts[k].arrays = carried + k * s->n_arrays;
     spec.arrays = arrays;
-    if (streams->n > 1 || parts[0].indices) {
+    if (streams->n > 1 || parts[0].indices || made) {
         spec.parts = parts;
         spec.n_parts = streams->n;
         spec.draw_parts = streams->drawn;
@@ -202,5 +234,6 @@ done:
     for (size_t i = 0; parts && i < streams->n; i++) free((void *)parts[i].indices);
     free(parts);
     free(arrays);
+    free(carried);
     return status;
 }
