@@ -175,7 +175,8 @@ typedef struct tdm_loader_part {
     uint64_t n;
     double share;     /* > 0: how often a batch comes from here, relative to the other parts */
     const char *name; /* for messages; may be NULL */
-    /* Per array of the spec, whether batches from here carry it; NULL: all. Others take no time. */
+    /* Per array of the spec, whether batches from here carry it, at least one; NULL: all. Others
+     * take no time. */
     const bool *arrays;
 } tdm_loader_part;
 

@@ -204,13 +204,15 @@ static tdm_status make_carried(tdm_loader *loader)
     TDM_TRY(tdm__calloc_try(parts * n, sizeof *loader->filled, &loader->filled));
     for (size_t p = 0; p < parts; p++) {
         const bool *wanted = loader->spec.n_parts ? loader->spec.parts[p].arrays : NULL;
-        bool *carried = loader->carried + p * n, *filled = loader->filled + p * n;
+        bool *carried = loader->carried + p * n, *filled = loader->filled + p * n, any = false;
         for (size_t i = 0; i < n; i++) {
             const tdm__decode_array *a = &loader->decoder.arrays[i];
             carried[i] = !wanted || wanted[i];
             filled[i] |= carried[i];
             if (carried[i] && a->made) filled[a->from] = true;
+            any |= carried[i];
         }
+        if (!any) TDM_TRY(tdm__fail(TDM_ERR_USAGE, "part %zu: its batches carry no array", p));
     }
 done:
     return status;

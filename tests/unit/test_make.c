@@ -672,8 +672,13 @@ START_TEST(refuses_to_make_of_what_is_not_loaded)
     arrays[1] = with_made[IMAGES];
     arrays[0].dtype = TDM_U8;
     support_fails(tdm_loader_create(&spec, &loader), TDM_ERR_USAGE, "another type");
-    spec.transforms.n = 0; /* 6 x 5 */
+    const tdm_loader_part idle = {.n = 20, .share = 1, .arrays = (const bool[]){false, false}};
     arrays[0] = with_made[TURN];
+    spec.parts = &idle;
+    spec.n_parts = 1;
+    support_fails(tdm_loader_create(&spec, &loader), TDM_ERR_USAGE, "carry no array");
+    spec.n_parts = 0;
+    spec.transforms.n = 0; /* 6 x 5 */
     support_fails(tdm_loader_create(&spec, &loader), TDM_ERR_CONFIG, "6x5");
     support_set_close(&x);
 }

@@ -161,6 +161,51 @@ START_TEST(a_host_that_runs_ahead_disturbs_nothing)
 }
 END_TEST
 
+/* Batches of two parts, with the images of one and the labels of the other. */
+static void run_parts(unsigned workers, bool shared)
+{
+    static const bool only_images[] = {true, false}, only_labels[] = {false, true};
+    const tdm_loader_part parts[] = {{.n = N, .share = 1, .arrays = only_images},
+                                     {.n = N, .share = 1, .arrays = only_labels}};
+    tdm_loader_spec spec = spec_of(workers);
+    tdm__feed *feed = NULL;
+    const tdm_batch *b = NULL;
+    const tdm__view *views = NULL;
+    uint64_t seen[2] = {0};
+    static uint8_t got_pixels[BATCH * SAMPLE];
+    int32_t got_labels[BATCH];
+    spec.parts = parts;
+    spec.n_parts = 2;
+    spec.draw_parts = true;
+    support_ok(tdm__feed_create_as(cl.device, &spec, shared, &feed));
+    for (;;) {
+        support_ok(tdm__feed_next(feed, &b, &views));
+        if (!b) break;
+        if (b->part == 0)
+            support_ok(tdm__view_read(cl.device, views[0], got_pixels, sizeof got_pixels));
+        else
+            support_ok(tdm__view_read(cl.device, views[1], got_labels, sizeof got_labels));
+        for (uint64_t k = 0; k < b->count; k++)
+            if (b->part == 0)
+                ck_assert_mem_eq(got_pixels + k * SAMPLE, pixels + b->rows[k] * SAMPLE, SAMPLE);
+            else
+                ck_assert_int_eq(got_labels[k], (int)labels[b->rows[k]]);
+        seen[b->part]++;
+    }
+    ck_assert(seen[0] > 1 && seen[1] > 1);
+    tdm__feed_destroy(&feed);
+    ck_assert_uint_eq(tdm__device_bytes(cl.device), 0);
+}
+
+START_TEST(parts_send_what_they_carry)
+{
+    for (unsigned workers = 0; workers < 3; workers++) {
+        run_parts(workers, true);
+        run_parts(workers, false);
+    }
+}
+END_TEST
+
 START_TEST(a_feed_can_be_dropped_with_work_under_way)
 {
     tdm__launch busy;
@@ -241,6 +286,7 @@ int main(void)
     TCase *tc = tcase_create("upload");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_host_that_runs_ahead_disturbs_nothing);
+    tcase_add_test(tc, parts_send_what_they_carry);
     tcase_add_test(tc, a_feed_can_be_dropped_with_work_under_way);
     tcase_add_test(tc, only_a_dry_device_counts_as_waiting);
     tcase_add_test(tc, a_batch_beyond_the_device_is_out_of_memory);
