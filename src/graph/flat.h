@@ -40,6 +40,7 @@ typedef struct tdm__segment {
     tdm_desc device;    /* ours */
     tdm__layout layout;
     int64_t flat_c, flat_h, flat_w; /* DENSE_FLAT */
+    bool transposed;    /* CONV: of a transposed convolution */
     tdm__segment_kind kind;
     bool decay;         /* weight decay applies (weights yes; biases, batch norm, log-variances no) */
     bool frozen;        /* set by freezing; neither learnt nor changed */

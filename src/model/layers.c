@@ -39,14 +39,15 @@ static void set_weight_init(const tdm__net *net, tdm__segment *s, double fan_in,
     }
 }
 
-static tdm_value weight(tdm__net *net, const char *layer, tdm__layout layout, tdm_desc disk,
-                        const int64_t *flat_chw, double fan_in, double fan_out)
+/* s: shape and layout. */
+static tdm_value weight(tdm__net *net, const char *layer, tdm__segment s, double fan_in,
+                        double fan_out)
 {
     char name[64];
     snprintf(name, sizeof name, "%s.weight", layer);
-    tdm__segment s = {.name = name, .disk = disk, .layout = layout, .kind = TDM__SEGMENT_PARAM};
+    s.name = name;
+    s.kind = TDM__SEGMENT_PARAM;
     s.decay = true;
-    if (flat_chw) s.flat_c = flat_chw[0], s.flat_h = flat_chw[1], s.flat_w = flat_chw[2];
     set_weight_init(net, &s, fan_in, fan_out);
     return tdm__net_variable_for(net, &s);
 }
@@ -88,8 +89,8 @@ tdm_value tdm__layer_conv2d(tdm__net *net, const char *name, tdm_value x, int64_
     const int64_t inputs = c / a->groups; /* that an output channel is made of */
     const double taps = (double)a->kernel[0] * a->kernel[1], fan_in = (double)inputs * taps;
     const tdm_desc disk = tdm_desc_4(TDM_F32, out_channels, inputs, a->kernel[0], a->kernel[1]);
-    const tdm_value w =
-        weight(net, name, TDM__LAYOUT_CONV, disk, NULL, fan_in, (double)out_channels * taps);
+    const tdm__segment kernel = {.disk = disk, .layout = TDM__LAYOUT_CONV};
+    const tdm_value w = weight(net, name, kernel, fan_in, (double)out_channels * taps);
     const tdm_value b = with_bias ? bias(net, name, out_channels, fan_in) : TDM_NO_VALUE;
     tdm_graph_push(net->graph, name);
     const tdm_value y = tdm_conv2d(net->graph, x, w, b, a);
@@ -106,8 +107,8 @@ tdm_value tdm__layer_conv_transpose2d(tdm__net *net, const char *name, tdm_value
     const double taps = (double)a->kernel[0] * a->kernel[1];
     const tdm_desc disk = tdm_desc_4(TDM_F32, c, out_channels, a->kernel[0], a->kernel[1]);
     /* PyTorch takes dimension 1 of the weight, here the output channels, as fan_in. */
-    const tdm_value w = weight(net, name, TDM__LAYOUT_CONV, disk, NULL, (double)out_channels * taps,
-                               (double)c * taps);
+    const tdm__segment kernel = {.disk = disk, .layout = TDM__LAYOUT_CONV, .transposed = true};
+    const tdm_value w = weight(net, name, kernel, (double)out_channels * taps, (double)c * taps);
     const tdm_value b =
         with_bias ? bias(net, name, out_channels, (double)out_channels * taps) : TDM_NO_VALUE;
     tdm_graph_push(net->graph, name);
@@ -130,8 +131,12 @@ tdm_value tdm__layer_dense(tdm__net *net, const char *name, tdm_value x, int64_t
     }
     const int64_t c = d->dim[1];
     const tdm_desc disk = tdm_desc_2(TDM_F32, out_features, c);
-    const tdm_value w = weight(net, name, flat_chw ? TDM__LAYOUT_DENSE_FLAT : TDM__LAYOUT_DENSE,
-                               disk, flat_chw, (double)c, (double)out_features);
+    tdm__segment matrix = {.disk = disk, .layout = TDM__LAYOUT_DENSE};
+    if (flat_chw) {
+        matrix.layout = TDM__LAYOUT_DENSE_FLAT;
+        matrix.flat_c = flat_chw[0], matrix.flat_h = flat_chw[1], matrix.flat_w = flat_chw[2];
+    }
+    const tdm_value w = weight(net, name, matrix, (double)c, (double)out_features);
     const tdm_value b = with_bias ? bias(net, name, out_features, (double)c) : TDM_NO_VALUE;
     tdm_graph_push(net->graph, name);
     const tdm_value y = tdm_dense(net->graph, x, w, b);

@@ -11,28 +11,16 @@
 #include "base/str.h"
 #include "model/net.h"
 #include "model/transfer.h"
+#include "train/class_names.h"
 
 /* ---- blocks -----------------------------------------------------------------------------------
  */
 
-/* What the names of a task's head begin with. */
 static tdm_status in_head(const tdm_config *config, const char *name, bool *out)
 {
-    tdm_status status = TDM_OK;
-    const char *const *tasks, *prefix;
-    size_t n;
-    tdm__str key = {0};
-    *out = tdm__starts_with(name, "heads.") || tdm__starts_with(name, "balance.");
-    TDM_TRY(tdm_config_members(config, "tasks", &tasks, &n));
-    for (size_t t = 0; t < n && !*out; t++) {
-        key.length = 0;
-        tdm__str_addf(&key, "tasks.%s.prefix", tasks[t]);
-        TDM_TRY(tdm__str_status(&key));
-        TDM_TRY(tdm_config_string(config, key.text, &prefix));
-        *out = *prefix && tdm__name_matches(prefix, name);
-    }
-done:
-    tdm__str_free(&key);
+    const char *task;
+    const tdm_status status = tdm__head_task(config, name, &task);
+    *out = task || tdm__starts_with(name, "heads.") || tdm__starts_with(name, "balance.");
     return status;
 }
 
@@ -98,6 +86,21 @@ void tdm__blocks_free(tdm__blocks *blocks)
 {
     free(blocks->of);
     *blocks = (tdm__blocks){0};
+}
+
+tdm_status tdm__blocks_beyond(const tdm_config *config, tdm__flat *flat, const char *key,
+                              int64_t count, bool *out)
+{
+    tdm_status status = TDM_OK;
+    tdm__blocks blocks = {0};
+    TDM_TRY(tdm__blocks_find(config, flat, &blocks));
+    if ((uint64_t)count > blocks.n)
+        TDM_TRY(tdm_config_reject(config, key, "the trunk has %zu blocks", blocks.n));
+    for (size_t i = 0; i < tdm__flat_count(flat); i++)
+        out[i] = blocks.of[i] == SIZE_MAX || blocks.of[i] >= (size_t)count;
+done:
+    tdm__blocks_free(&blocks);
+    return status;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------

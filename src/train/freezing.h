@@ -59,5 +59,9 @@ typedef struct tdm__blocks {
 } tdm__blocks;
 tdm_status tdm__blocks_find(const tdm_config *config, tdm__flat *flat, tdm__blocks *out);
 void tdm__blocks_free(tdm__blocks *blocks);
+/* Marks the segments that are not of the trunk's first `count` blocks. TDM_ERR_CONFIG, in the name
+ * of `key`: it has fewer. */
+tdm_status tdm__blocks_beyond(const tdm_config *config, tdm__flat *flat, const char *key,
+                              int64_t count, bool *out);
 
 #endif

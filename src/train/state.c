@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "model/transfer.h"
+#include "train/class_names.h"
 
 static const char meter_name[] = "metrics.train", balancer_name[] = "balancing.state",
                   gradients_name[] = "balancing.gradients";
@@ -265,21 +266,62 @@ tdm_status tdm__load_weights(tdm__session *s, const char *path)
     return status;
 }
 
+/* What is known of the classes on both sides of a transfer. */
+typedef struct two_models {
+    const tdm_config *config;
+    tdm__arrays arrays;
+    tdm__class_source source;
+} two_models;
+
+static tdm__class_list classes_of(void *user, bool model, const char *name)
+{
+    const two_models *m = user;
+    return model ? tdm__classes_of(m->config, &m->arrays, name)
+                 : tdm__classes_of(m->source.config, &m->source.arrays, name);
+}
+
+static tdm_status plan_transfer(tdm__session *s, const tdm__st *st, two_models *models,
+                                tdm__transfer *out)
+{
+    tdm_status status = TDM_OK;
+    bool *fresh = NULL;
+    int64_t blocks;
+    TDM_TRY(tdm_config_int(s->config, "load.blocks", &blocks));
+    TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *fresh, &fresh));
+    if (blocks >= 0) TDM_TRY(tdm__blocks_beyond(s->config, s->flat, "load.blocks", blocks, fresh));
+    models->config = s->config;
+    TDM_TRY(tdm__arrays_parse(s->described, "the data", &models->arrays));
+    TDM_TRY(tdm__class_source_read(st, &models->source));
+    const tdm__transfer_spec spec = {.config = s->config,
+                                     .st = st,
+                                     .ignore = not_parameters,
+                                     .fresh = blocks >= 0 ? fresh : NULL,
+                                     .classes = classes_of,
+                                     .user = models};
+    TDM_TRY(tdm__transfer_plan(&spec, s->flat, out));
+done:
+    free(fresh);
+    return status;
+}
+
 tdm_status tdm__transfer_weights(tdm__session *s, const char *path, bool *loaded)
 {
     tdm_status status = TDM_OK;
     tdm__transfer transfer = {0};
+    two_models models = {0};
     tdm__st *st = NULL;
     tdm__str table = {0};
     TDM_TRY(open_checkpoint(path, &st));
-    TDM_TRY(tdm__transfer_plan(s->config, s->flat, st, not_parameters, &transfer));
-    TDM_TRY(tdm__transfer_apply(s->flat, st, &transfer));
+    TDM_TRY(plan_transfer(s, st, &models, &transfer));
+    TDM_TRY(tdm__transfer_apply(s->flat, st, &transfer, s->seed));
     TDM_TRY(tdm__transfer_table(s->flat, st, &transfer, &table));
     for (size_t i = 0; i < transfer.n; i++) loaded[i] = transfer.sources[i] != SIZE_MAX;
     tdm__log(TDM_LOG_INFO, "weights from %s:\n%s", tdm__st_path(st), tdm__str_text(&table));
 done:
     tdm__str_free(&table);
     tdm__transfer_free(&transfer);
+    tdm__arrays_free(&models.arrays);
+    tdm__class_source_free(&models.source);
     tdm__st_close(&st);
     return status;
 }

@@ -18,7 +18,12 @@ static uint8_t pixel_of(int label, int i, tdm__rng *rng)
     return (uint8_t)((quadrant == label ? 160 : 0) + tdm__rng_below(rng, 80));
 }
 
-static void write_split(const char *folder, const char *name, int n, uint64_t seed)
+typedef struct classes {
+    const char *const *names; /* NULL: none */
+    int n;
+} classes;
+
+static void write_split(const char *folder, const char *name, int n, uint64_t seed, classes of)
 {
     tdm__h5_writer *w = NULL;
     size_t set;
@@ -30,7 +35,7 @@ static void write_split(const char *folder, const char *name, int n, uint64_t se
     tdm__rng rng = tdm__rng_make(seed, 1);
     for (int i = 0; i < n; i++) {
         double sum = 0;
-        labels[i] = (uint8_t)(i % CLASSES);
+        labels[i] = (uint8_t)(i % of.n);
         for (int p = 0; p < PIXELS; p++)
             sum += pixels[i * PIXELS + p] = pixel_of(labels[i], p, &rng);
         values[i] = (float)(sum / PIXELS / 255);
@@ -51,7 +56,8 @@ static void write_split(const char *folder, const char *name, int n, uint64_t se
     }
     support_ok(tdm__h5_writer_text(w, 0, "kind", "image"));
     support_ok(tdm__h5_writer_text(w, 1, "kind", "class"));
-    support_ok(tdm__h5_writer_number(w, 1, "classes", CLASSES));
+    support_ok(tdm__h5_writer_number(w, 1, "classes", of.n));
+    if (of.names) support_ok(tdm__h5_writer_texts(w, 1, "class_names", of.names, (size_t)of.n));
     support_ok(tdm__h5_writer_commit(w));
     tdm__h5_writer_destroy(&w);
     free(pixels);
@@ -60,11 +66,21 @@ static void write_split(const char *folder, const char *name, int n, uint64_t se
     free(path);
 }
 
+static void write_splits(const char *folder, classes of)
+{
+    write_split(folder, "train", 72, 1, of);
+    write_split(folder, "val", 24, 2, of);
+    write_split(folder, "test", 24, 3, of);
+}
+
 void small_data(const char *folder)
 {
-    write_split(folder, "train", 72, 1);
-    write_split(folder, "val", 24, 2);
-    write_split(folder, "test", 24, 3);
+    write_splits(folder, (classes){NULL, CLASSES});
+}
+
+void small_data_named(const char *folder, const char *const *names, size_t n)
+{
+    write_splits(folder, (classes){names, (int)n});
 }
 
 static const char text[] =

@@ -1,7 +1,9 @@
-/* What decides how much of a source's weights a target keeps: L2-SP. */
+/* What a target takes from a source's weights and how it keeps it: layers edited on load, blocks,
+ * L2-SP. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "support/small_run.h"
 
@@ -116,6 +118,154 @@ START_TEST(a_pulled_run_resumes_to_the_same_bits)
 }
 END_TEST
 
+/* ---- editing -----------------------------------------------------------------------------------
+ */
+
+static const char *const source_names[] = {"cat", "dog", "bird", "fish"};
+static const char *const target_names[] = {"fish", "cow", "cat", "dog", "bird"};
+
+/* A source trained on four named classes, and data of five in another folder. */
+static char *two_data_sets(void)
+{
+    char *target = support_path(folder, "target");
+    ck_assert_int_eq(mkdir(target, 0777), 0);
+    small_data_named(folder, source_names, 4);
+    small_data_named(target, target_names, 5);
+    support_ok(TRAIN(NULL, output("source"), ALONE));
+    return target;
+}
+
+#define TAKE(result, target, run, ...)                                                             \
+    small_train(target,                                                                            \
+                (const char *const[]){output(run), init_from("source"), ALONE,                     \
+                                      "train.freeze=[\"*\"]", "train.epochs=1", __VA_ARGS__},      \
+                6 + sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), result)
+
+/* Row i of the run's classifier is row from[i] of the source's; -1: neither that nor zero. */
+static void check_rows(const char *run, const char *name, const int *from, int n, size_t row)
+{
+    uint64_t n_old, n_new;
+    float *old = small_tensor(run_path("source"), "best.safetensors", name, &n_old);
+    float *new = small_tensor(run_path(run), "last.safetensors", name, &n_new);
+    ck_assert_uint_eq(n_new, (uint64_t)n * row);
+    for (int i = 0; i < n; i++)
+        for (size_t k = 0; k < row; k++) {
+            const float value = new[(size_t)i * row + k];
+            if (from[i] >= 0)
+                ck_assert_float_eq(value, old[(size_t)from[i] * row + k]);
+            else
+                for (uint64_t j = 0; row > 1 && j < n_old; j++) ck_assert(value != old[j]);
+        }
+    free(old);
+    free(new);
+}
+
+START_TEST(a_wider_head_takes_rows_by_name)
+{
+    static const int by_name[] = {3, -1, 0, 1, 2}, by_index[] = {0, 1, 2, 3, -1};
+    const char *weight = "heads.class.4.weight", *widen = "load.widen=[heads.class]";
+    char *target = two_data_sets();
+    support_fails(TAKE(NULL, target, "x", "load.skip=[]"), TDM_ERR_CONFIG,
+                  "heads.class.4.weight: model f32[5,16], checkpoint [4,16]");
+    support_ok(TAKE(NULL, target, "named", widen));
+    check_rows("named", weight, by_name, 5, 16);
+    check_rows("named", "heads.class.4.bias", by_name, 5, 1);
+    check_rows("named", "heads.class.1.weight", (const int[]){0, 1, 2, 3}, 4, 4 * 32);
+    support_ok(TAKE(NULL, target, "drawn", widen, "load.new_rows=statistics"));
+    check_rows("drawn", weight, by_name, 5, 16);
+    ck_assert_double_gt(
+        distance("named", "last.safetensors", "drawn", "last.safetensors", weight, NULL), 0);
+    support_ok(TAKE(NULL, target, "counted", widen, "load.classes=by-index"));
+    check_rows("counted", weight, by_index, 5, 16);
+    free(target);
+}
+END_TEST
+
+/* The same classes in another order, and fewer of them, are moved too; without names they are not.
+ */
+START_TEST(other_orders_and_fewer_classes)
+{
+    static const char *const turned[] = {"fish", "bird", "dog", "cat"},
+                             *const few[] = {"dog", "fish"}, *const strange[] = {"a", "b"};
+    const char *weight = "heads.class.4.weight", *widen = "load.widen=[heads.class]";
+    char *target = two_data_sets();
+    small_data_named(target, turned, 4);
+    support_ok(TAKE(NULL, target, "turned", widen));
+    check_rows("turned", weight, (const int[]){3, 2, 1, 0}, 4, 16);
+    small_data_named(target, few, 2);
+    support_ok(TAKE(NULL, target, "few", widen));
+    check_rows("few", weight, (const int[]){1, 3}, 2, 16);
+    small_data_named(target, strange, 2);
+    support_fails(TAKE(NULL, target, "x", widen), TDM_ERR_CONFIG, "no class has the same name");
+    small_data(target);
+    support_ok(TAKE(NULL, target, "plain", widen));
+    check_rows("plain", weight, (const int[]){0, 1, 2, 3}, 4, 16);
+    support_fails(TAKE(NULL, target, "x", "load.widen=[heads.clas]"), TDM_ERR_CONFIG,
+                  "did you mean heads.class");
+    free(target);
+}
+END_TEST
+
+START_TEST(names_that_are_not_known_are_an_error_where_they_are_wanted)
+{
+    char *target = two_data_sets();
+    support_ok(TRAIN(NULL, output("other"), ALONE, "tasks.class.label_map=[0, 1, 2, 0]"));
+    support_fails(
+        small_train(target,
+                    (const char *const[]){output("x"), init_from("other"), ALONE,
+                                          "load.widen=[heads.class]", "load.classes=by-name"},
+                    6, NULL),
+        TDM_ERR_CONFIG, "the names of the classes are not known of both");
+    free(target);
+}
+END_TEST
+
+START_TEST(only_the_first_blocks_are_loaded)
+{
+    const char *last = "last.safetensors", *best = "best.safetensors";
+    support_ok(TRAIN(NULL, output("source"), ALONE));
+    support_ok(TAKE(NULL, folder, "one", "load.blocks=1"));
+    ck_assert(distance("source", best, "one", last, "encoder.0.weight", NULL) == 0);
+    ck_assert(distance("source", best, "one", last, "encoder.3.weight", NULL) > 0);
+    ck_assert(distance("source", best, "one", last, "heads.class.1.weight", NULL) > 0);
+    support_ok(TAKE(NULL, folder, "two", "load.blocks=2"));
+    ck_assert(distance("source", best, "two", last, "encoder.3.weight", NULL) == 0);
+    ck_assert(distance("source", best, "two", last, "encoder.4.weight", NULL) == 0);
+    ck_assert(distance("source", best, "two", last, "heads.class.1.weight", NULL) > 0);
+    support_ok(TAKE(NULL, folder, "none", "load.blocks=0"));
+    ck_assert(distance("source", best, "none", last, "encoder.0.weight", NULL) > 0);
+    ck_assert(distance("one", last, "none", last, "encoder.3.weight", NULL) == 0);
+    support_fails(TAKE(NULL, folder, "x", "load.blocks=3"), TDM_ERR_CONFIG,
+                  "the trunk has 2 blocks");
+}
+END_TEST
+
+/* Another input: the kernels of the first layer take the mean of the old ones. */
+START_TEST(other_input_channels)
+{
+    uint64_t n, m;
+    support_ok(
+        TRAIN(NULL, output("source"), ALONE,
+              "model.layers=[conv 8 k3 p1, relu, max-pool 2, conv 8 k3 p1, relu, max-pool 2]"));
+    const char *wider =
+        "model.layers=[conv 2 k1, conv 8 k3 p1, relu, max-pool 2, conv 8 k3 p1, relu, max-pool 2]";
+    const char *rename = "load.rename=[encoder.0 -> encoder.1, encoder.3 -> encoder.4]";
+    /* a layer that was put in is new; the one after it has other inputs */
+    support_fails(TAKE(NULL, folder, "x", wider, rename), TDM_ERR_CONFIG,
+                  "encoder.1.weight: model f32[8,2,3,3], checkpoint [8,1,3,3]");
+    support_ok(TAKE(NULL, folder, "put", wider, rename, "load.channels=mean"));
+    float *old = small_tensor(run_path("source"), "best.safetensors", "encoder.0.weight", &n);
+    float *new = small_tensor(run_path("put"), "last.safetensors", "encoder.1.weight", &m);
+    ck_assert(n == 8 * 9 && m == 2 * n);
+    for (uint64_t o = 0; o < 8; o++)
+        for (uint64_t c = 0; c < 2; c++)
+            for (uint64_t k = 0; k < 9; k++)
+                ck_assert_float_eq(new[(o * 2 + c) * 9 + k], old[o * 9 + k] / 2);
+    free(old);
+    free(new);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("transfer");
@@ -123,6 +273,14 @@ int main(void)
     tcase_add_checked_fixture(pull, setup, teardown);
     tcase_add_test(pull, loaded_weights_are_pulled_to_where_they_began);
     tcase_add_test(pull, a_pulled_run_resumes_to_the_same_bits);
+    TCase *edit = tcase_create("editing");
+    tcase_add_checked_fixture(edit, setup, teardown);
+    tcase_add_test(edit, a_wider_head_takes_rows_by_name);
+    tcase_add_test(edit, other_orders_and_fewer_classes);
+    tcase_add_test(edit, names_that_are_not_known_are_an_error_where_they_are_wanted);
+    tcase_add_test(edit, only_the_first_blocks_are_loaded);
+    tcase_add_test(edit, other_input_channels);
+    suite_add_tcase(suite, edit);
     suite_add_tcase(suite, pull);
     return support_run(suite);
 }
