@@ -18,7 +18,7 @@ enum { GROUP_CHANNELS = 64 };
  * filter is transformed by the only work item that needs it, for all tiles: it never leaves the
  * cache, while otherwise it goes through memory for each block. The tiles' transforms are shared
  * then. */
-enum { FEW_TILES = 256, FEW_FLOATS = 2 << 20, INPUT_TILES = 4 };
+enum { FEW_TILES = 512, FEW_FLOATS = 2 << 20, INPUT_TILES = 4 };
 /* Panels whose products are in the cache together. */
 enum { CHUNK_PANELS = 2 };
 
