@@ -156,7 +156,14 @@ done:
     return status;
 }
 
-static tdm_status parse_or(parser *p, int depth, size_t *out);
+/* `or` binds least, then `and`. */
+static const struct {
+    const char *word;
+    node_kind kind;
+} joins[] = {{"or", NODE_OR}, {"and", NODE_AND}};
+enum { JOINS = sizeof joins / sizeof *joins };
+
+static tdm_status parse_joined(parser *p, int level, int depth, size_t *out);
 
 static tdm_status parse_not(parser *p, int depth, size_t *out)
 {
@@ -171,36 +178,24 @@ static tdm_status parse_not(parser *p, int depth, size_t *out)
     }
     if (p->token != TOKEN_OPEN) return parse_comparison(p, out);
     next(p);
-    TDM_TRY(parse_or(p, depth + 1, out));
+    TDM_TRY(parse_joined(p, 0, depth + 1, out));
     if (p->token != TOKEN_CLOSE) return fail_here(p, "a )");
     next(p);
 done:
     return status;
 }
 
-static tdm_status parse_and(parser *p, int depth, size_t *out)
+/* Operands of one word and of those that bind more, from the left. */
+static tdm_status parse_joined(parser *p, int level, int depth, size_t *out)
 {
     tdm_status status = TDM_OK;
     size_t right;
-    TDM_TRY(parse_not(p, depth, out));
-    while (is_word(p, "and")) {
+    if (level == JOINS) return parse_not(p, depth, out);
+    TDM_TRY(parse_joined(p, level + 1, depth, out));
+    while (is_word(p, joins[level].word)) {
         next(p);
-        TDM_TRY(parse_not(p, depth, &right));
-        TDM_TRY(add_node(p, (node){.kind = NODE_AND, .a = *out, .b = right}, out));
-    }
-done:
-    return status;
-}
-
-static tdm_status parse_or(parser *p, int depth, size_t *out)
-{
-    tdm_status status = TDM_OK;
-    size_t right;
-    TDM_TRY(parse_and(p, depth, out));
-    while (is_word(p, "or")) {
-        next(p);
-        TDM_TRY(parse_and(p, depth, &right));
-        TDM_TRY(add_node(p, (node){.kind = NODE_OR, .a = *out, .b = right}, out));
+        TDM_TRY(parse_joined(p, level + 1, depth, &right));
+        TDM_TRY(add_node(p, (node){.kind = joins[level].kind, .a = *out, .b = right}, out));
     }
 done:
     return status;
@@ -215,7 +210,7 @@ tdm_status tdm__where_parse(const char *text, tdm__where **out)
     TDM_TRY(tdm__calloc_try(1, sizeof *where, &where));
     parser p = {.text = text, .at = text, .out = where};
     next(&p);
-    TDM_TRY(parse_or(&p, 0, &where->root));
+    TDM_TRY(parse_joined(&p, 0, 0, &where->root));
     if (p.token != TOKEN_END) TDM_TRY(fail_here(&p, "`and` or `or`"));
     TDM_TRY(tdm__calloc_try(where->n, sizeof *where->held, &where->held));
     *out = where;
