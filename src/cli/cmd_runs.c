@@ -22,6 +22,8 @@ static const cli_option show_options[] = {
 };
 static const cli_option compare_options[] = {
     {"baseline", "NAME", "the arm that the others are compared with (nothing given: the first)"},
+    {"per-sample", NULL,
+     "run the checkpoints: within each seed, compare the arms sample by sample of the test split"},
     WHERE,
     {"json", NULL, "a JSON array on stdout"},
 };
@@ -35,7 +37,8 @@ static const cli_group compare_group = {"options", compare_options, CLI_COUNT(co
 static const cli_group rm_group = {"options", rm_options, CLI_COUNT(rm_options)};
 static const cli_group *const list_groups[] = {&list_group, NULL};
 static const cli_group *const show_groups[] = {&show_group, NULL};
-static const cli_group *const compare_groups[] = {&compare_group, NULL};
+static const cli_group *const compare_groups[] = {&compare_group, &cli_set_group, &cli_device_group,
+                                                  NULL};
 static const cli_group *const rm_groups[] = {&rm_group, NULL};
 static const char *const list_positionals[] = {"[FOLDER]", NULL};
 static const char *const run_positionals[] = {"RUN...", NULL};
@@ -49,7 +52,9 @@ static const char compare_details[] =
     "Runs, or folders of runs. Runs with the same `name` are an arm; arms are compared on the test "
     "split, in pairs of equal seeds: the mean difference with a bootstrap interval, an exact "
     "sign-flip test (p adjusted by Holm for the number of arms), Student's t, the effect size, and "
-    "a sentence that says when there are too few runs to tell.";
+    "a sentence that says when there are too few runs to tell. With --per-sample the pairs are the "
+    "samples of the test split instead, one seed at a time: that tells two networks apart, but not "
+    "what another seed would give; --set and the device flags are for the checkpoints.";
 
 /* The runs of the command line for which --where holds. */
 static tdm_status open_runs(const cli_args *args, const char *const *paths, size_t n,
@@ -96,11 +101,21 @@ static int run_show(const cli_args *args)
 static int run_compare(const cli_args *args)
 {
     tdm_runs *runs = NULL;
-    char *text = NULL;
+    char *text = NULL, **assignments = NULL;
+    const char *baseline = cli_value(args, "baseline");
+    const bool json = cli_has(args, "json");
+    size_t n = 0;
+    int code = cli_assignments(args, &assignments, &n);
+    if (code >= 0) return code;
     tdm_status status = open_runs(args, args->positionals, args->n_positionals, &runs);
-    if (!status)
-        status = tdm_runs_compare(runs, cli_value(args, "baseline"), cli_has(args, "json"), &text);
-    return finish(args, runs, status, text);
+    if (!status && cli_has(args, "per-sample"))
+        status = tdm_runs_compare_samples(runs, baseline, (const char *const *)assignments, n, json,
+                                          &text);
+    else if (!status)
+        status = tdm_runs_compare(runs, baseline, json, &text);
+    code = finish(args, runs, status, text);
+    cli_assignments_free(assignments, n);
+    return code;
 }
 
 static int run_rm(const cli_args *args)

@@ -52,6 +52,10 @@ const tdm__cell *tdm__comparison_cell(const tdm__comparison *c, size_t metric, s
 size_t tdm__comparison_arm(const tdm__comparison *c, const char *name);
 /* What the comparison of arm k > 0 with the baseline shows, and what it cannot show. */
 void tdm__comparison_sentence(const tdm__comparison *c, size_t metric, size_t arm, tdm__str *out);
+/* Parts of tables and of JSON objects that hold comparisons. */
+void tdm__number_column(tdm__str *out, double value); /* ten wide; NaN: a dash */
+void tdm__summary_json(const tdm__summary *summary, const tdm__interval *interval, tdm__json *j);
+void tdm__test_json(const char *name, const tdm__test *test, tdm__json *j);
 /* An array with an object for each metric and arm. */
 void tdm__comparison_json(const tdm__comparison *c, tdm__json *j);
 

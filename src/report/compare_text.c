@@ -4,7 +4,7 @@
 
 #include "report/compare.h"
 
-static void add_json_test(tdm__json *j, const char *name, const tdm__test *t)
+void tdm__test_json(const char *name, const tdm__test *t, tdm__json *j)
 {
     tdm__json_key(j, name);
     tdm__json_open(j, '{');
@@ -14,7 +14,7 @@ static void add_json_test(tdm__json *j, const char *name, const tdm__test *t)
     tdm__json_close(j, '}');
 }
 
-static void add_json_summary(tdm__json *j, const tdm__summary *s, const tdm__interval *i)
+void tdm__summary_json(const tdm__summary *s, const tdm__interval *i, tdm__json *j)
 {
     tdm__json_key(j, "n"), tdm__json_uint(j, s->n);
     tdm__json_key(j, "mean"), tdm__json_number(j, s->mean);
@@ -30,17 +30,17 @@ static void add_json_cell(const tdm__comparison *c, size_t m, size_t k, tdm__jso
     tdm__json_open(j, '{');
     tdm__json_key(j, "metric"), tdm__json_string(j, c->metrics[m]);
     tdm__json_key(j, "arm"), tdm__json_string(j, c->arms[k].name);
-    add_json_summary(j, &one->all, &one->interval);
+    tdm__summary_json(&one->all, &one->interval, j);
     if (k) {
         tdm__str sentence = {0};
         tdm__comparison_sentence(c, m, k, &sentence);
         tdm__json_key(j, "against"), tdm__json_string(j, c->arms[0].name);
         tdm__json_key(j, "difference"), tdm__json_open(j, '{');
-        add_json_summary(j, &one->difference, &one->difference_interval);
+        tdm__summary_json(&one->difference, &one->difference_interval, j);
         tdm__json_key(j, "effect_size"), tdm__json_number(j, one->effect);
-        add_json_test(j, "permutation", &one->flips);
-        add_json_test(j, "wilcoxon", &one->ranks);
-        add_json_test(j, "paired_t", &one->t);
+        tdm__test_json("permutation", &one->flips, j);
+        tdm__test_json("wilcoxon", &one->ranks, j);
+        tdm__test_json("paired_t", &one->t, j);
         tdm__json_key(j, "p_adjusted"), tdm__json_number(j, one->p);
         tdm__json_key(j, "sentence"), tdm__json_string(j, tdm__str_text(&sentence));
         tdm__json_close(j, '}');
@@ -49,7 +49,7 @@ static void add_json_cell(const tdm__comparison *c, size_t m, size_t k, tdm__jso
     tdm__json_close(j, '}');
 }
 
-static void add_number(tdm__str *out, double value)
+void tdm__number_column(tdm__str *out, double value)
 {
     if (isnan(value))
         tdm__str_addf(out, " %9s", "-");
@@ -61,15 +61,15 @@ static void add_line(const tdm__comparison *c, size_t m, size_t k, tdm__str *out
 {
     const tdm__cell *one = tdm__comparison_cell(c, m, k);
     tdm__str_addf(out, "%-28s %-24s %3zu", k ? "" : c->metrics[m], c->arms[k].name, one->all.n);
-    add_number(out, one->all.mean);
-    add_number(out, one->all.sd);
-    add_number(out, one->interval.low);
-    add_number(out, one->interval.high);
+    tdm__number_column(out, one->all.mean);
+    tdm__number_column(out, one->all.sd);
+    tdm__number_column(out, one->interval.low);
+    tdm__number_column(out, one->interval.high);
     if (k) {
-        add_number(out, one->difference.mean);
-        add_number(out, one->p);
-        add_number(out, one->t.p);
-        add_number(out, one->effect);
+        tdm__number_column(out, one->difference.mean);
+        tdm__number_column(out, one->p);
+        tdm__number_column(out, one->t.p);
+        tdm__number_column(out, one->effect);
     }
     tdm__str_add(out, "\n");
 }

@@ -97,6 +97,10 @@ static void add_pairing(const tdm__report *r, const pairing *p, int decimals, td
     tdm__str_addf(out, "<td class=\"r\" data-l=\"its 95 %% interval\">%s to %s</td>", text, high);
     tdm__p_text(p->of.p, text);
     tdm__html_cell(out, "p (Holm)", text, true);
+    tdm__p_text(p->of.ranks.p, text);
+    tdm__html_cell(out, "Wilcoxon", text, true);
+    tdm__p_text(p->of.t.p, text);
+    tdm__html_cell(out, "paired t", text, true);
     tdm__str_add(out, "</tr>\n");
 }
 
@@ -126,12 +130,13 @@ static tdm_status add_task(const tdm__report *r, const tdm__scores *base, tdm__s
     tdm__markup_text(out, base->what);
     tdm__str_add(out, " <small>difference to ");
     tdm__markup_text(out, r->arms[base->arm].label);
-    tdm__str_addf(out,
-                  ", seed %lld</small></h3>\n<div class=\"scroll\"><table class=\"list\"><thead>"
-                  "<tr><th>arm</th><th class=\"r\">images</th><th class=\"r\">difference</th>"
-                  "<th class=\"r\">its 95 %% interval</th><th class=\"r\">p (Holm)</th></tr>"
-                  "</thead><tbody>\n",
-                  (long long)base->seed);
+    tdm__str_addf(
+        out,
+        ", seed %lld</small></h3>\n<div class=\"scroll\"><table class=\"list\"><thead>"
+        "<tr><th>arm</th><th class=\"r\">images</th><th class=\"r\">difference</th>"
+        "<th class=\"r\">its 95 %% interval</th><th class=\"r\">p (Holm)</th>"
+        "<th class=\"r\">Wilcoxon</th><th class=\"r\">paired t</th></tr></thead><tbody>\n",
+        (long long)base->seed);
     const int decimals = decimals_of(pairs, n);
     for (size_t i = 0; i < n; i++) {
         pairs[i].of.p = p[i];
@@ -156,7 +161,8 @@ static tdm_status add_pairings(const tdm__report *r, tdm__str *out)
         tdm__html_paragraph(
             out, "muted",
             "Two trained networks on the same images of the test split: a sign-flip "
-            "test over images. It says whether these networks differ on such images, "
+            "test over images (p), and p of Wilcoxon's and of Student's test. It says whether "
+            "these networks differ on such images, "
             "not whether another seed would show the same.");
         tdm__str_add(out, tdm__str_text(&tables));
     }

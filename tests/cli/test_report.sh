@@ -68,6 +68,17 @@ for name in one two; do
     run 0 train a.yaml --output "trained/$name" --quiet --set "name=$name" --set "optim.lr=0.0${#name}"
 done
 run 0 train a.yaml --output trained/three --quiet --set name=three --epochs 1
+run 0 runs compare trained --baseline one --per-sample
+out "copy.l1, seed 3: "
+out "they can tell these networks apart,"
+grep -qE '^class\.accuracy +two +3 +[0-9]+ ' .out || fail "no line of the samples"
+samples=$(awk '$1 == "class.accuracy" && $2 == "two" { print $4; exit }' .out)
+"$tandem" eval trained/one --per-sample one.csv > /dev/null 2>&1 || fail "eval"
+same "$(grep -c ',class,accuracy,' one.csv)" "$samples"
+run 0 runs compare trained --baseline one --per-sample --json
+out '"against": "one", "seed": 3, "difference": {"n": '"$samples"
+run 3 runs compare trained --where 'arm = one' --per-sample
+err "there are no two arms"
 run 0 report trained --predict --examples 10 --out predicted.html
 err "predicted.html: 3 arms, 3 of 3 runs finished"
 no_err "device"
