@@ -33,6 +33,7 @@ typedef enum tdm__stale {
 typedef struct tdm__trial {
     size_t arm;
     int64_t seed, epoch, epochs;
+    bool staged;                /* a pipeline: the folder holds one for each stage */
     char *folder, *path;        /* below the experiment's folder; with it */
     char hash[TDM__HASH_HEX];   /* of what the run is to be made of */
     char binary[TDM__HASH_HEX]; /* of the program that did it, or began it; "": none */

@@ -66,37 +66,91 @@ done:
     return status;
 }
 
-static tdm_status combine(const char *config, const char *data, char out[TDM__HASH_HEX])
+/* Of the data of a training, or of each stage of a pipeline. */
+typedef struct data_hashes {
+    char (*list)[TDM__HASH_HEX];
+    size_t n, capacity;
+} data_hashes;
+
+static tdm_status add_hash(data_hashes *hashes, const char *hash)
+{
+    const tdm_status status =
+        tdm__grow(&hashes->list, &hashes->capacity, hashes->n + 1, sizeof *hashes->list);
+    if (!status)
+        snprintf(hashes->list[hashes->n++], sizeof *hashes->list, "%.*s", TDM__HASH_HEX - 1, hash);
+    return status;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* A configuration with its data, in whatever order the stages ran. */
+static tdm_status combine(const char *config, data_hashes *data, char out[TDM__HASH_HEX])
 {
     tdm__hash *h = NULL;
     const tdm_status status = tdm__hash_create(&h);
     if (status) return status;
+    if (data->n) qsort(data->list, data->n, sizeof *data->list, by_text);
     tdm__hash_add_text(h, config);
-    tdm__hash_add_text(h, data);
+    for (size_t i = 0; i < data->n; i++) tdm__hash_add_text(h, data->list[i]);
     tdm__hash_hex(h, out);
     tdm__hash_destroy(&h);
     return TDM_OK;
+}
+
+/* Adds the epochs and data of a training. */
+static tdm_status add_training(const tdm_config *config, data_cache *cache, tdm__trial *t,
+                               data_hashes *hashes)
+{
+    tdm_status status = TDM_OK;
+    int64_t epochs;
+    const char *path, *hash;
+    TDM_TRY(tdm_config_int(config, "train.epochs", &epochs));
+    TDM_TRY(tdm_config_string(config, "data.path", &path));
+    if (!*path) TDM_TRY(tdm_config_reject(config, "data.path", "must be given"));
+    TDM_TRY(identify(cache, path, &hash));
+    TDM_TRY(add_hash(hashes, hash));
+    t->epochs += epochs;
+done:
+    return status;
+}
+
+static tdm_status add_stages(const tdm_config *config, data_cache *cache, tdm__trial *t,
+                             data_hashes *hashes)
+{
+    tdm_status status = TDM_OK;
+    const char *const *names;
+    tdm_config *stage = NULL;
+    size_t n;
+    TDM_TRY(tdm_config_members(config, "stages", &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        TDM_TRY(tdm_config_stage(config, names[i], &stage));
+        TDM_TRY(add_training(stage, cache, t, hashes));
+        tdm_config_destroy(&stage);
+    }
+done:
+    tdm_config_destroy(&stage);
+    return status;
 }
 
 static tdm_status hash_trial(const tdm_experiment *e, tdm__trial *t, data_cache *cache)
 {
     tdm_status status = TDM_OK;
     tdm_config *config = NULL;
-    const char *path, *data;
+    data_hashes hashes = {0};
     char hash[33];
     TDM_TRY(tdm__trial_config(e, t, &config));
-    if (tdm_pipeline_is(config))
-        TDM_TRY(tdm__fail(TDM_ERR_CONFIG,
-                          "has stages, which an experiment does not know: its arms are "
-                          "single trainings"));
-    TDM_TRY(tdm_config_int(config, "train.epochs", &t->epochs));
-    TDM_TRY(tdm_config_string(config, "data.path", &path));
-    if (!*path) TDM_TRY(tdm_config_reject(config, "data.path", "must be given"));
+    t->staged = tdm_pipeline_is(config);
+    t->epochs = 0;
+    TDM_TRY(t->staged ? add_stages(config, cache, t, &hashes)
+                      : add_training(config, cache, t, &hashes));
     TDM_TRY(tdm_config_hash(config, hash));
-    TDM_TRY(identify(cache, path, &data));
-    TDM_TRY(combine(hash, data, t->hash));
+    TDM_TRY(combine(hash, &hashes, t->hash));
 done:
     if (status) tdm__context(status, "arm %s", e->arms[t->arm].name);
+    free(hashes.list);
     tdm_config_destroy(&config);
     return status;
 }
@@ -162,29 +216,68 @@ done:
     return status == TDM_ERR_NOMEM ? status : TDM_OK;
 }
 
+/* The data that a summary names: its own, or those of its stages. */
+static tdm_status recorded_data(const json_t *summary, data_hashes *out)
+{
+    tdm_status status = TDM_OK;
+    const json_t *stages = json_object_get(summary, "stages");
+    const size_t n = json_is_array(stages) ? json_array_size(stages) : 1;
+    for (size_t i = 0; i < n && !status; i++) {
+        const json_t *of = json_is_array(stages) ? json_array_get(stages, i) : summary;
+        status = add_hash(out, text_or_empty(json_object_get(json_object_get(of, "data"), "hash")));
+    }
+    return status;
+}
+
+/* Whether the summary is of what the trial is to be made of. */
+static tdm_status check_inputs(const tdm__trial *t, const json_t *summary, bool *same)
+{
+    tdm_status status = TDM_OK;
+    data_hashes data = {0};
+    char hash[TDM__HASH_HEX], config[33];
+    TDM_TRY(recorded_data(summary, &data));
+    TDM_TRY(combine(text_or_empty(json_object_get(summary, "config_hash")), &data, hash));
+    *same = tdm__streq(hash, t->hash);
+    if (*same) goto done;
+    TDM_TRY(rehash(t, config));
+    TDM_TRY(combine(config, &data, hash));
+    *same = tdm__streq(hash, t->hash);
+done:
+    free(data.list);
+    return status;
+}
+
+/* Of all stages, or of the one training. */
+static int64_t epochs_done(const json_t *summary)
+{
+    const json_t *stages = json_object_get(summary, "stages"), *stage;
+    int64_t sum = 0;
+    size_t i;
+    json_array_foreach(stages, i, stage) sum +=
+        json_integer_value(json_object_get(stage, "epochs_done"));
+    return json_is_array(stages) ? sum
+                                 : json_integer_value(json_object_get(summary, "epochs_done"));
+}
+
 tdm_status tdm__survey_summary(const tdm_experiment *e, tdm__trial *t)
 {
     tdm_status status = TDM_OK;
-    char *text = NULL, hash[TDM__HASH_HEX], config[33];
+    char *text = NULL;
     size_t size;
+    bool same;
     json_t *root = NULL;
     TDM_TRY(read_in(t, "summary.json", &text, &size));
     /* A damaged summary is that of no finished run. */
     if (!text || tdm__json_parse(text, size, t->folder, &root)) goto done;
     if (!is_final(json_string_value(json_object_get(root, "stop_reason")))) goto done;
-    const char *data = text_or_empty(json_object_get(json_object_get(root, "data"), "hash"));
-    TDM_TRY(combine(text_or_empty(json_object_get(root, "config_hash")), data, hash));
-    if (!tdm__streq(hash, t->hash)) {
-        TDM_TRY(rehash(t, config));
-        TDM_TRY(combine(config, data, hash));
-    }
+    TDM_TRY(check_inputs(t, root, &same));
     snprintf(t->binary, sizeof t->binary, "%s", text_or_empty(json_object_get(root, "binary")));
-    t->stale = !tdm__streq(hash, t->hash)          ? TDM__STALE_INPUT
+    t->stale = !same                               ? TDM__STALE_INPUT
                : !tdm__streq(t->binary, e->binary) ? TDM__STALE_BUILD
                                                    : TDM__STALE_NO;
     t->state = TDM_RUN_DONE;
     t->exit = 0;
-    t->epoch = json_integer_value(json_object_get(root, "epochs_done"));
+    t->epoch = epochs_done(root);
     if (!(t->seconds > 0)) t->seconds = json_number_value(json_object_get(root, "seconds"));
     free(t->error);
     free(t->result);
@@ -196,17 +289,41 @@ done:
     return status;
 }
 
-tdm_status tdm__survey_progress(tdm__trial *t)
+static tdm_status add_progress(tdm__trial *t, const char *file)
 {
     static const char mark[] = "\"split\": \"train\"";
     char *text;
     size_t size;
-    const tdm_status status = read_in(t, "metrics.jsonl", &text, &size);
+    const tdm_status status = read_in(t, file, &text, &size);
     if (status || !text) return status;
-    t->epoch = 0;
     for (const char *p = text; (p = strstr(p, mark)); p += sizeof mark - 1) t->epoch++;
     free(text);
     return TDM_OK;
+}
+
+/* The stages' own folders: what the pipeline's holds is a copy of one of them. */
+static tdm_status add_stages_progress(tdm__trial *t)
+{
+    tdm_status status = TDM_OK;
+    char **names = NULL, *file = NULL;
+    size_t n = 0;
+    if (!tdm__is_folder(t->path)) return TDM_OK;
+    TDM_TRY(tdm__list_folder(t->path, &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        free(file);
+        TDM_TRY(tdm__path_join(names[i], "metrics.jsonl", &file));
+        TDM_TRY(add_progress(t, file));
+    }
+done:
+    free(file);
+    tdm__names_free(names, n);
+    return status;
+}
+
+tdm_status tdm__survey_progress(tdm__trial *t)
+{
+    t->epoch = 0;
+    return t->staged ? add_stages_progress(t) : add_progress(t, "metrics.jsonl");
 }
 
 /* What only the manifest knows. */
@@ -226,7 +343,7 @@ static tdm_status apply_note(const tdm_experiment *e, tdm__trial *t, const tdm__
         t->error = tdm__strdup(*note->error ? note->error : "diverged");
         return t->error ? TDM_OK : tdm__fail(TDM_ERR_NOMEM, "out of memory");
     }
-    TDM_TRY(tdm__path_join(t->path, "state.safetensors", &state));
+    TDM_TRY(tdm__path_join(t->path, t->staged ? "pipeline.json" : "state.safetensors", &state));
     t->resumable = tdm__path_exists(state);
     if (t->resumable) {
         t->state = TDM_RUN_STOPPED;

@@ -143,7 +143,9 @@ done:
 static tdm_status predict(const tdm_report_spec *spec, const tdm__report_run *run, const char *out,
                           const uint64_t *rows, size_t n_rows)
 {
-    const char *data = tdm__pairs_find(&run->config, "data.path");
+    /* what the training read: of a pipeline, its target stage */
+    const char *data = tdm__pairs_find(&run->facts, "data.path");
+    if (!data || !*data) data = tdm__pairs_find(&run->config, "data.path");
     if (!data || !*data)
         return tdm__fail(TDM_ERR_DATA, "%s: its configuration names no data set", run->folder);
     return tdm_predict(&(tdm_predict_spec){.checkpoint = run->folder,

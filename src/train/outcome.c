@@ -69,11 +69,12 @@ static json_t *tasks_of(const json_t *summary)
     return json_object_get(json_object_get(summary, "test"), "tasks");
 }
 
-/* Adds "stages": [{"name", "from", "epochs_done", "steps", "seconds", "test"}], in their order. */
+/* Adds "stages": [{"name", "from", "epochs_done", "steps", "seconds", "data", "test"}], in their
+ * order. */
 static tdm_status add_stages(const tdm_pipeline *p, json_t *to, double *seconds)
 {
-    static const char *const kept[] = {"stop_reason", "epochs_done", "steps",
-                                       "seconds",     "frozen",      "test"};
+    static const char *const kept[] = {"stop_reason", "epochs_done", "steps", "seconds",
+                                       "frozen",      "data",        "test"};
     tdm_status status = TDM_OK;
     json_t *list = json_array(), *summary = NULL;
     *seconds = 0;
@@ -116,14 +117,17 @@ done:
     return status ? tdm__context(status, "pipeline.baseline") : TDM_OK;
 }
 
-/* The target's summary, with the whole pipeline's time, stages and baseline. */
+/* The target's summary, with the whole pipeline's configuration, time, stages and baseline. */
 static tdm_status write_summary(tdm_pipeline *p)
 {
     tdm_status status = TDM_OK;
     json_t *summary = NULL;
     char *path = NULL, *text = NULL;
+    char hash[33];
     double seconds;
     TDM_TRY(read_summary(p->stages[p->target].folder, &summary));
+    TDM_TRY(tdm_config_hash(p->config, hash));
+    json_object_set_new(summary, "config_hash", json_string(hash));
     TDM_TRY(add_stages(p, summary, &seconds));
     TDM_TRY(add_baseline(p, summary));
     json_object_set_new(summary, "seconds", json_real(seconds));

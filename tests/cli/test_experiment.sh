@@ -156,6 +156,54 @@ for folder in calm/runs/*/*/; do
 done
 same "$(find rough -name '*.lock' ! -path rough/.lock)" ""
 
+# An arm with stages is one run that goes through all of them. Killed in the second, it goes on
+# there; settings reach single stages; its result is the last stage's.
+cat > staged.yaml << END
+name: staged
+experiment:
+  base: base.yaml
+  set: {train.epochs: 60}
+  arms:
+    plain: {set: {tasks.copy.enabled: false}}
+    before: {config: stages.yaml, set: {stages.copy.train.epochs: 2}}
+END
+cat > stages.yaml << END
+extends: base.yaml
+stages:
+  copy: {tasks: {class: {enabled: false}}}
+  class: {from: copy, tasks: {copy: {enabled: false}}}
+END
+run 0 experiment staged.yaml --output calm-stages
+err "before, seed 0: done"
+run 0 runs compare calm-stages --baseline plain
+out "class.accuracy: before "
+no_out "copy."
+same "$(grep -c '"split": *"train"' calm-stages/runs/before/seed-0/copy/metrics.jsonl)" 2
+same "$(grep -c '"split": *"train"' calm-stages/runs/before/seed-0/metrics.jsonl)" 60
+"$tandem" experiment staged.yaml --output rough-stages --jobs 2 > .out 2> .err &
+parent=$!
+for ((i = 0; i < 1200; i++)); do
+    grep -qs '"epoch": 3,' rough-stages/runs/before/seed-0/class/metrics.jsonl && break
+    sleep 0.05
+done
+kill -KILL $parent
+wait $parent 2> /dev/null
+begun=$(ls -i rough-stages/runs/before/seed-0/copy/summary.json)
+run 0 experiment staged.yaml --output rough-stages
+err "before, seed 0: goes on"
+grep -q "copy: done before, nothing changed" rough-stages/runs/before/seed-0/log.txt || fail "the first stage ran again"
+same "$(ls -i rough-stages/runs/before/seed-0/copy/summary.json)" "$begun"
+for stage in copy class; do
+    same "$(tensors rough-stages/runs/before/seed-0/$stage/last.safetensors)" \
+        "$(tensors calm-stages/runs/before/seed-0/$stage/last.safetensors)"
+done
+run 0 experiment staged.yaml --output rough-stages
+err "nothing is left to do"
+run 2 experiment staged.yaml --output rough-stages --set experiment.arms.before.set.stages.class.optim.lr=0.02
+err "1 finished runs are of another configuration or other data than now"
+run 0 report rough-stages --predict --out staged.html
+grep -qF "before" staged.html || fail "no arm of stages in the report"
+
 # Two at once: on one folder the second is refused; in two folders below one index both work.
 "$tandem" experiment exp.yaml "${long[@]}" --output both/first > .first 2>&1 &
 first=$!
