@@ -2,6 +2,7 @@
 #ifndef TANDEM_TANDEM_H
 #define TANDEM_TANDEM_H
 
+#include <tandem/compare.h>
 #include <tandem/config.h>
 #include <tandem/dataset.h>
 #include <tandem/device.h>

@@ -157,6 +157,12 @@ typedef struct tdm_evaluation tdm_evaluation;
  * split NULL: "test". assignments: "key=value" texts on top (device.*, data.path, ...). */
 tdm_status tdm_evaluate(const char *path, const char *split, const char *const *assignments,
                         size_t n_assignments, const tdm_train_events *events, tdm_evaluation **out);
+/* The same, with the trunk's weights and statistics of another checkpoint (or run folder) in place
+ * of its own: after training on, how much of the task the trunk has forgotten. TDM_ERR_CONFIG:
+ * another trunk. */
+tdm_status tdm_evaluate_with_trunk(const char *path, const char *trunk, const char *split,
+                                   const char *const *assignments, size_t n_assignments,
+                                   const tdm_train_events *events, tdm_evaluation **out);
 void tdm_evaluation_destroy(tdm_evaluation **evaluation);
 const tdm_epoch_report *tdm_evaluation_report(const tdm_evaluation *evaluation);
 

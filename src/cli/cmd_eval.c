@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tandem/compare.h>
 #include <tandem/samples.h>
 
 static const cli_option options[] = {
@@ -16,6 +17,11 @@ static const cli_option options[] = {
     {"per-sample", "FILE",
      "also measure every sample by itself, into FILE.csv (a line for each sample, task and metric) "
      "or FILE.json"},
+    {"trunk", "RUN|CHECKPOINT",
+     "measure with the trunk of another checkpoint: what was learnt after, and how much of this "
+     "task it cost"},
+    {"compare", "RUN|CHECKPOINT",
+     "measure nothing, but say how far each layer's weights are from this checkpoint's"},
     {"json", NULL, "one JSON object on stdout, instead of the table"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
@@ -289,8 +295,9 @@ static int evaluate(const cli_args *args, char **assignments, size_t n)
     events.sample = samples ? tdm_sample_file_add : NULL;
     events.sample_user = samples;
     if (!status)
-        status = tdm_evaluate(cli_positional(args, 0), cli_value(args, "split"),
-                              (const char *const *)assignments, n, &events, &evaluation);
+        status = tdm_evaluate_with_trunk(cli_positional(args, 0), cli_value(args, "trunk"),
+                                         cli_value(args, "split"), (const char *const *)assignments,
+                                         n, &events, &evaluation);
     status = tdm_sample_file_close(&samples, status);
     cli_bar("");
     int code = status ? cli_fail(args->command, status) : -1;
@@ -306,6 +313,21 @@ static int evaluate(const cli_args *args, char **assignments, size_t n)
     return code;
 }
 
+static int compare(const cli_args *args)
+{
+    tdm_comparison comparison;
+    char *text = NULL;
+    tdm_status status =
+        tdm_compare_weights(cli_positional(args, 0), cli_value(args, "compare"), &comparison);
+    if (status) return cli_fail(args->command, status);
+    status = tdm_comparison_text(&comparison, cli_has(args, "json"), &text);
+    if (!status) cli_data(text);
+    if (!status && cli_has(args, "json")) cli_data("\n");
+    free(text);
+    tdm_comparison_free(&comparison);
+    return status ? cli_fail(args->command, status) : 0;
+}
+
 static int run(const cli_args *args)
 {
     char **assignments = NULL;
@@ -313,6 +335,10 @@ static int run(const cli_args *args)
     int code = cli_assignments(args, &assignments, &n);
     if (code >= 0) return code;
     if (cli_has(args, "quiet")) cli_console_quiet();
+    if (cli_has(args, "compare")) {
+        cli_assignments_free(assignments, n);
+        return compare(args);
+    }
     code = evaluate(args, assignments, n);
     cli_assignments_free(assignments, n);
     return code;

@@ -51,6 +51,14 @@ done:
     return status;
 }
 
+tdm_status tdm__in_head(const tdm_config *config, const char *name, bool *out)
+{
+    const char *task;
+    const tdm_status status = tdm__head_task(config, name, &task);
+    *out = task || tdm__starts_with(name, "heads.") || tdm__starts_with(name, "balance.");
+    return status;
+}
+
 tdm_status tdm__class_source_read(const tdm__st *st, tdm__class_source *out)
 {
     tdm_status status = TDM_OK;

@@ -8,6 +8,9 @@
 /* The task whose head the name is of: heads.TASK or its prefix; NULL: none. */
 tdm_status tdm__head_task(const tdm_config *config, const char *name, const char **task);
 
+/* Whether the name is of a head or of balancing, not of the trunk. */
+tdm_status tdm__in_head(const tdm_config *config, const char *name, bool *out);
+
 /* A model's configuration and arrays, as it is or as a checkpoint describes it. */
 typedef struct tdm__class_source {
     tdm_config *config; /* NULL: nothing is known */

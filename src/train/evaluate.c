@@ -145,6 +145,13 @@ done:
 tdm_status tdm_evaluate(const char *path, const char *split, const char *const *assignments,
                         size_t n_assignments, const tdm_train_events *events, tdm_evaluation **out)
 {
+    return tdm_evaluate_with_trunk(path, NULL, split, assignments, n_assignments, events, out);
+}
+
+tdm_status tdm_evaluate_with_trunk(const char *path, const char *trunk, const char *split,
+                                   const char *const *assignments, size_t n_assignments,
+                                   const tdm_train_events *events, tdm_evaluation **out)
+{
     tdm_status status = TDM_OK;
     tdm_evaluation *e = NULL;
     char *file = NULL;
@@ -159,6 +166,7 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
     if (events && events->sample)
         TDM_TRY(tdm__per_sample_create(&e->session, chosen, events, &e->samples));
     TDM_TRY(tdm__load_weights(&e->session, file));
+    if (trunk) TDM_TRY(tdm__load_trunk(&e->session, trunk));
     TDM_TRY(tdm__session_feed(&e->session, chosen, TDM__FOR_TEST, false, &e->feed));
     TDM_TRY(tdm_config_int(e->config, "train.epochs", &e->report.epochs));
     const tdm__eval_spec spec = {.session = &e->session,

@@ -16,14 +16,6 @@
 /* ---- blocks -----------------------------------------------------------------------------------
  */
 
-static tdm_status in_head(const tdm_config *config, const char *name, bool *out)
-{
-    const char *task;
-    const tdm_status status = tdm__head_task(config, name, &task);
-    *out = task || tdm__starts_with(name, "heads.") || tdm__starts_with(name, "balance.");
-    return status;
-}
-
 static size_t part_length(const char *text)
 {
     return strcspn(text, ".");
@@ -67,7 +59,7 @@ tdm_status tdm__blocks_find(const tdm_config *config, tdm__flat *flat, tdm__bloc
         bool head;
         end = i + 1;
         out->of[i] = SIZE_MAX;
-        TDM_TRY(in_head(config, name, &head));
+        TDM_TRY(tdm__in_head(config, name, &head));
         if (head || (*trunk && !tdm__name_matches(trunk, name))) continue;
         const size_t length = block_length(name, prefix);
         for (; end < n; end++) {

@@ -15,6 +15,8 @@
 #include "data/identity.h"
 #include "train/run_folder.h"
 
+#include <tandem/compare.h>
+
 static const tdm_opt_spec specs[] = {
     {"stages.*.from", TDM_OPT_STRING, "",
      .help = "the stage whose selected weights this one begins with; any other key may stand "
@@ -433,6 +435,31 @@ static bool has_state(const tdm__stage *s)
     return found;
 }
 
+/* How far the stage's selected weights are from those that it began with: kept in its record, and
+ * said. A stage that keeps no weights, or took none over, says nothing. */
+static tdm_status tell_moved(const tdm_pipeline *p, const tdm__stage *s, tdm__stage_record *record)
+{
+    tdm_status status = TDM_OK;
+    tdm_comparison comparison = {0};
+    char *source = NULL, *text = NULL;
+    bool kept;
+    free(record->moved);
+    record->moved = NULL;
+    TDM_TRY(tdm_config_bool(s->config, "train.save_model", &kept));
+    TDM_TRY(source_file(p, s, &source));
+    if (!source || !kept) goto done;
+    if (tdm_compare_weights(source, s->folder, &comparison)) goto done;
+    TDM_TRY(tdm_comparison_text(&comparison, true, &record->moved));
+    TDM_TRY(tdm_comparison_text(&comparison, false, &text));
+    tdm__log(TDM_LOG_INFO, "stage '%s': how far its weights moved from those it began with:\n%s",
+             s->name, text);
+done:
+    free(source);
+    free(text);
+    tdm_comparison_free(&comparison);
+    return status;
+}
+
 static tdm_status run_stage(tdm_pipeline *p, size_t at)
 {
     tdm_status status = TDM_OK;
@@ -459,6 +486,7 @@ static tdm_status run_stage(tdm_pipeline *p, size_t at)
     TDM_TRY(run_trainer(p, s));
     if (p->reason != TDM_STOP_EPOCHS && p->reason != TDM_STOP_EARLY) goto done;
     record->state = TDM__STAGE_DONE;
+    TDM_TRY(tell_moved(p, s, record));
     TDM_TRY(tdm__stage_records_write(&p->records));
 done:
     return status;

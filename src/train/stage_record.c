@@ -14,7 +14,10 @@ static const char *const states[TDM__STAGE_STATES] = {"absent", "clearing", "beg
 
 void tdm__stage_records_free(tdm__stage_records *r)
 {
-    for (size_t i = 0; i < r->n; i++) free(r->list[i].name);
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->list[i].name);
+        free(r->list[i].moved);
+    }
     free(r->list);
     free(r->path);
     *r = (tdm__stage_records){0};
@@ -65,7 +68,10 @@ static tdm_status read_stage(const char *file, const char *name, const json_t *e
 {
     tdm__stage_record *record;
     const tdm_status status = tdm__stage_records_get(out, name, &record);
+    const json_t *moved = json_object_get(entry, "moved");
     if (status) return status;
+    if (json_is_object(moved) && !(record->moved = json_dumps(moved, JSON_COMPACT)))
+        return tdm__fail(TDM_ERR_NOMEM, "out of memory: %s", file);
     if (read_state(entry, &record->state) && read_hash(entry, "config", record->inputs.config) &&
         read_hash(entry, "data", record->inputs.data) &&
         read_hash(entry, "source", record->inputs.source))
@@ -126,6 +132,7 @@ tdm_status tdm__stage_records_write(const tdm__stage_records *r)
         tdm__json_key(&j, "config"), tdm__json_string(&j, s->inputs.config);
         tdm__json_key(&j, "data"), tdm__json_string(&j, s->inputs.data);
         tdm__json_key(&j, "source"), tdm__json_string(&j, s->inputs.source);
+        if (s->moved) tdm__json_key(&j, "moved"), tdm__json_raw(&j, s->moved);
         tdm__json_close(&j, '}');
     }
     tdm__json_close(&j, '}');

@@ -266,6 +266,40 @@ tdm_status tdm__load_weights(tdm__session *s, const char *path)
     return status;
 }
 
+static tdm_status load_segment(tdm__flat *flat, size_t i, const tdm__st *st)
+{
+    tdm_status status = TDM_OK;
+    float *values = NULL;
+    const tdm__segment *segment = tdm__flat_segment(flat, i);
+    const tdm__st_tensor *t = tdm__st_find(st, segment->name);
+    bool same = t && t->rank == segment->disk.rank;
+    for (int d = 0; same && d < t->rank; d++) same = t->dims[d] == (uint64_t)segment->disk.dim[d];
+    if (!same)
+        TDM_TRY(tdm__fail(TDM_ERR_CONFIG, "%s: is of another trunk: it has no '%s' of this shape",
+                          tdm__st_path(st), segment->name));
+    TDM_TRY(tdm__calloc_try(t->count, sizeof *values, &values));
+    TDM_TRY(tdm__st_read(st, t, 0, t->count, TDM__TO_F32, values));
+    TDM_TRY(tdm__flat_set(flat, i, values));
+done:
+    free(values);
+    return status;
+}
+
+tdm_status tdm__load_trunk(tdm__session *s, const char *path)
+{
+    tdm_status status = TDM_OK;
+    tdm__st *st = NULL;
+    TDM_TRY(open_checkpoint(path, &st));
+    for (size_t i = 0; i < tdm__flat_count(s->flat); i++) {
+        bool head;
+        TDM_TRY(tdm__in_head(s->config, tdm__flat_segment(s->flat, i)->name, &head));
+        if (!head) TDM_TRY(load_segment(s->flat, i, st));
+    }
+done:
+    tdm__st_close(&st);
+    return status;
+}
+
 /* What is known of the classes on both sides of a transfer. */
 typedef struct two_models {
     const tdm_config *config;

@@ -25,6 +25,8 @@ tdm_status tdm__load_state(tdm__session *session, tdm__optimizer *optimizer,
                            tdm__position *position, const char *path);
 /* Loads all parameters from a checkpoint file, or a run folder's best (else last). */
 tdm_status tdm__load_weights(tdm__session *session, const char *path);
+/* Of those the trunk's alone. TDM_ERR_CONFIG: the checkpoint is of another trunk. */
+tdm_status tdm__load_trunk(tdm__session *session, const char *path);
 /* The first weights of a run: what load.* takes from a checkpoint (or run folder), of a model that
  * may be another one. What became of each layer is logged. loaded: per segment, whether it got a
  * tensor. */

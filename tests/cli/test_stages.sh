@@ -37,6 +37,7 @@ run 0 train p.yaml --output run
 err "stage 3 of 3: second, from first"
 grep -qE 'encoder\.0 +2 +80 +frozen +loaded' .err || fail "no row for the encoder"
 grep -qE 'heads\.class\.1 +2 +[0-9]+ +learnt +new' .err || fail "no row for the new head"
+grep -qE 'encoder\.0 +80 +[0-9.]+ +0 +0\.0000 +1\.0000' .err || fail "a frozen layer moved"
 grep -qE '^test +second +baseline +difference' .out || fail "no comparison"
 grep -qE '^class\.accuracy +[0-9.]+ +[0-9.]+ +[-+][0-9.]+' .out || fail "no accuracy"
 for file in config.yaml pipeline.json summary.json metrics.jsonl best.safetensors \
@@ -49,12 +50,27 @@ grep -q '"hash_before": *"\([0-9a-f]*\)", *"hash_after": *"\1"' run/second/summa
     fail "no proof that frozen tensors stand still"
 run 0 eval run
 out "accuracy"
+
+# how far the weights moved, and what the source's task has left
+grep -qE '"second".*"moved": *\{"all": *\{"parameters": *80' run/pipeline.json || fail "no record"
+run 0 eval run/first --compare run/second
+grep -qE 'encoder\.0 +80 +[0-9.]+ +0 ' .out || fail "no comparison of weights"
+run 0 eval run/first --compare run/second --json
+out '"layer": "encoder.0"'
+run 0 eval run/first --json
+cp .out own
+run 0 eval run/first --trunk run/second --json
+same "$(grep -o '"copy".*' .out)" "$(grep -o '"copy".*' own)"
+run 0 eval run/first --trunk run/alone --json
+[ "$(grep -o '"loss": *[0-9.]*' .out)" != "$(grep -o '"loss": *[0-9.]*' own)" ] ||
+    fail "another trunk changes nothing"
 run 0 config run/config.yaml
 
 # nothing changed, nothing is run; one stage changed, it and what follows from it is
 run 0 train p.yaml --output run
 err "first: done before, nothing changed"
 err "second, from first: done before, nothing changed"
+grep -q '"moved"' run/pipeline.json || fail "the record is gone"
 no_err "epoch 1"
 out "baseline"
 run 0 train p.yaml --output run --set stages.first.optim.lr=0.02

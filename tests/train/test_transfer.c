@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <tandem/compare.h>
+
 #include "support/small_run.h"
 
 static char *folder;
@@ -115,6 +117,79 @@ START_TEST(a_pulled_run_resumes_to_the_same_bits)
         TRAIN(NULL, output("parts"), init_from("changed"), set, freeze, "train.resume=auto"));
     small_hash(run_path("parts"), "last.safetensors", resumed);
     ck_assert_str_eq(straight, resumed);
+}
+END_TEST
+
+/* ---- what moved --------------------------------------------------------------------------------
+ */
+
+START_TEST(weights_are_compared_by_layer)
+{
+    const char *weight = "encoder.0.weight", *bias = "encoder.0.bias";
+    support_ok(TRAIN(NULL, output("source"), ALONE));
+    support_ok(TRAIN(NULL, output("target"), init_from("source"), "train.freeze=[encoder.3]"));
+    tdm_comparison c;
+    char *source = support_path(run_path("source"), "best.safetensors"), *text = NULL;
+    support_ok(tdm_compare_weights(source, run_path("target"), &c));
+    ck_assert_str_eq(c.layers[0].layer, "encoder.0");
+    ck_assert_uint_eq(c.layers[0].parameters, 8 * 9 + 8);
+    double of_weight, of_bias;
+    const double w = distance("source", "best.safetensors", "target", "best.safetensors", weight,
+                              &of_weight),
+                 b = distance("source", "best.safetensors", "target", "best.safetensors", bias,
+                              &of_bias),
+                 norm = hypot(of_weight, of_bias);
+    ck_assert_double_eq_tol(c.layers[0].distance, hypot(w, b), 1e-9);
+    ck_assert_double_eq_tol(c.layers[0].norm, norm, 1e-9);
+    ck_assert_double_eq_tol(c.layers[0].relative, hypot(w, b) / norm, 1e-9);
+    ck_assert(c.layers[0].cosine > 0.5 && c.layers[0].cosine < 1);
+    bool found = false;
+    for (size_t i = 0; i < c.n; i++) {
+        if (strcmp(c.layers[i].layer, "encoder.3")) continue;
+        found = true;
+        ck_assert(c.layers[i].distance == 0 && c.layers[i].relative == 0);
+        ck_assert_double_eq_tol(c.layers[i].cosine, 1, 1e-12);
+    }
+    ck_assert(found);
+    ck_assert_uint_eq(c.only_a, 0);
+    ck_assert_uint_eq(c.only_b, 4); /* the decoder's */
+    support_ok(tdm_comparison_text(&c, true, &text));
+    ck_assert_ptr_nonnull(strstr(text, "\"layer\": \"encoder.0\""));
+    free(text);
+    tdm_comparison_free(&c);
+    support_fails(tdm_compare_weights(source, run_path("none"), &c), TDM_ERR_DATA, "none");
+    free(source);
+}
+END_TEST
+
+static double loss_with(const char *run, const char *trunk)
+{
+    tdm_evaluation *e = NULL;
+    support_ok(tdm_evaluate_with_trunk(run_path(run), trunk ? run_path(trunk) : NULL, "test", NULL,
+                                       0, NULL, &e));
+    const double loss = tdm_evaluation_report(e)->tasks[0].loss;
+    tdm_evaluation_destroy(&e);
+    return loss;
+}
+
+START_TEST(a_source_task_is_measured_with_the_new_trunk)
+{
+    small_result own;
+    support_ok(TRAIN(&own, output("source"), ALONE));
+    support_ok(TRAIN(NULL, output("still"), init_from("source"), "load.skip=[heads]",
+                     "train.freeze=[encoder]"));
+    support_ok(TRAIN(NULL, output("moved"), init_from("source"), "optim.lr=0.1",
+                     "tasks.class.enabled=false"));
+    ck_assert_double_eq(loss_with("source", NULL), own.loss[2]);
+    /* a trunk that stood still has forgotten nothing; another head does not matter */
+    ck_assert_double_eq(loss_with("source", "still"), own.loss[2]);
+    ck_assert_double_gt(loss_with("source", "moved"), own.loss[2]);
+    support_ok(
+        TRAIN(NULL, output("other"), ALONE, "model.layers=[conv 9 k3 p1, relu, max-pool 4]"));
+    tdm_evaluation *e = NULL;
+    support_fails(
+        tdm_evaluate_with_trunk(run_path("source"), run_path("other"), "test", NULL, 0, NULL, &e),
+        TDM_ERR_CONFIG, "is of another trunk: it has no 'encoder.0.weight'");
 }
 END_TEST
 
@@ -280,7 +355,12 @@ int main(void)
     tcase_add_test(edit, names_that_are_not_known_are_an_error_where_they_are_wanted);
     tcase_add_test(edit, only_the_first_blocks_are_loaded);
     tcase_add_test(edit, other_input_channels);
+    TCase *moved = tcase_create("what moved");
+    tcase_add_checked_fixture(moved, setup, teardown);
+    tcase_add_test(moved, weights_are_compared_by_layer);
+    tcase_add_test(moved, a_source_task_is_measured_with_the_new_trunk);
     suite_add_tcase(suite, edit);
+    suite_add_tcase(suite, moved);
     suite_add_tcase(suite, pull);
     return support_run(suite);
 }
