@@ -1,13 +1,14 @@
 /* cmd_report.c: `tandem report`. */
 #include "cli.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <tandem/report.h>
 
 static const cli_option options[] = {
-    {"out", "FILE", "what is written; - is stdout (nothing given: report.html)"},
+    {"out", "FILE", "what is written; - is stdout (nothing given: report.F)"},
     {"format", "F", "html, csv, json, svg or md (nothing given: by FILE's ending, else html)"},
     {"baseline", "NAME",
      "the arm that the others are compared with (nothing given: the experiment's, else the first)"},
@@ -83,7 +84,10 @@ static int write_report(const cli_args *args, const tdm_report_spec *spec, const
 
 static int run(const cli_args *args)
 {
-    const char *out = cli_value(args, "out") ? cli_value(args, "out") : "report.html";
+    const char *out = cli_value(args, "out"), *format = cli_value(args, "format");
+    char by_format[16]; /* no format that is accepted has a longer name */
+    snprintf(by_format, sizeof by_format, "report.%s", format ? format : "html");
+    if (!out) out = by_format;
     const char *examples = cli_value(args, "examples");
     char **assignments = NULL, *end;
     tdm_report_spec spec = {.paths = args->positionals,

@@ -45,6 +45,10 @@ out "<svg xmlns"
 run 0 report exp --out - --format json
 out '"format": "tandem-report-1"'
 
+run 0 report exp --format md --quiet --baseline better
+cmp -s report.md t.md || fail "not the file that its format names"
+cmp -s report.html other.html || fail "the page was overwritten"
+
 # wrong use
 run 2 report
 err "EXPERIMENT"
