@@ -339,8 +339,9 @@ START_TEST(gaussian_noise_is_that_of_the_formula)
     tdm__make(&reals, &b, values, noisy);
     for (size_t i = 0; i < N; i++) {
         double u[2];
-        pair_at(rng, i, u);
-        const double normal = sqrt(-2 * log(1 - u[0])) * cos(2 * M_PI * u[1]);
+        pair_at(rng, i / 2, u); /* two normal numbers of two uniform ones */
+        const double turn = 2 * M_PI * u[1],
+                     normal = sqrt(-2 * log(1 - u[0])) * (i % 2 ? sin(turn) : cos(turn));
         const double v = in[i] + 255 * 0.2 * normal;
         limited += v < 0 || v > 255;
         ck_assert_double_le(fabs(out[i] - fmin(fmax(v, 0), 255)), 0.5 + 1e-9);
