@@ -426,11 +426,12 @@ static tdm_status prepare_node(tdm__planning *p, const tdm__planned *node)
                     : TDM_OK;
 }
 
-/* Stored values that could not be written to their place by their producer. */
-static tdm_status add_copies(tdm__planning *p)
+/* Stored values that could not be written to their place by their producer, one of [first, end). */
+static tdm_status add_copies(tdm__planning *p, int first, int end)
 {
     for (size_t i = 0; i < p->n_copies; i++) {
         tdm_value value = p->copies[i].value;
+        if (p->producer[value] < first || p->producer[value] >= end) continue;
         tdm__planned none = {.entry = NULL};
         tdm__build b = {.planning = p, .node = &none, .plan_node = SIZE_MAX};
         tdm__plan_step *step = add_step(&b, TDM__RUN_COPY);
@@ -444,13 +445,32 @@ static tdm_status add_copies(tdm__planning *p)
     return TDM_OK;
 }
 
+static bool reads_awaited(const tdm__planning *p, const tdm__planned *node)
+{
+    for (int s = 0; s < tdm__planned_operands(node); s++) {
+        const tdm_value value = tdm__planned_operand(node, s);
+        if (value >= 0 && p->graph->values[value].awaited) return true;
+    }
+    return false;
+}
+
 tdm_status tdm__planning_prepare(tdm__planning *p)
 {
     tdm__plan *plan = p->plan;
     tdm_status status = tdm__calloc_try(p->n_nodes, sizeof *plan->nodes, &plan->nodes);
-    for (size_t k = 0; !status && k < p->n_nodes; k++)
-        if (!p->nodes[k].removed) status = prepare_node(p, &p->nodes[k]);
-    if (!status) status = add_copies(p);
+    int copied = -1; /* what is made by no node counts as made before them */
+    plan->pause = SIZE_MAX;
+    for (size_t k = 0; !status && k < p->n_nodes; k++) {
+        if (p->nodes[k].removed) continue;
+        if (plan->pause == SIZE_MAX && reads_awaited(p, &p->nodes[k])) {
+            status = add_copies(p, copied, (int)k);
+            copied = (int)k;
+            plan->pause = plan->n_steps;
+        }
+        if (!status) status = prepare_node(p, &p->nodes[k]);
+    }
+    if (!status) status = add_copies(p, copied, (int)p->n_nodes);
+    if (plan->pause == SIZE_MAX) plan->pause = plan->n_steps;
     plan->stats.launches = (int)plan->n_steps;
     for (size_t k = 0; k < plan->n_nodes; k++) {
         plan->stats.activation_read_bytes += plan->nodes[k].read_bytes;

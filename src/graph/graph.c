@@ -170,6 +170,12 @@ void tdm__graph_place(tdm_graph *graph, tdm_value variable, tdm__view view)
     graph->values[variable].place = view;
 }
 
+void tdm__graph_await(tdm_graph *graph, tdm_value variable)
+{
+    if (!graph->error.status && tdm__graph_has(graph, variable))
+        graph->values[variable].awaited = true;
+}
+
 void tdm__graph_store(tdm_graph *graph, tdm_value value, tdm__view view)
 {
     if (graph->error.status) return;

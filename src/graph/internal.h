@@ -20,6 +20,7 @@ typedef struct tdm__value_entry {
     char *name;          /* of inputs, variables and constants; outputs take the node's */
     bool differentiable; /* variables: as declared */
     bool keep;
+    bool awaited; /* variables: the host writes it in the middle of a run */
     float constant;
     tdm__view place;  /* variables */
     int node, output; /* outputs: who makes it */

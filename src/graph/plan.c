@@ -304,6 +304,21 @@ static const char *step_name(const tdm__plan *plan, const tdm__plan_step *step)
     return step->node < plan->n_nodes ? plan->nodes[step->node].name : "store";
 }
 
+static tdm_status run_steps(tdm__plan *plan, size_t first, size_t end)
+{
+    tdm_status status = TDM_OK;
+    for (size_t i = first; !status && i < end; i++) {
+        const size_t node = plan->steps[i].node;
+        const bool owned = node < plan->n_nodes;
+        tdm__profile_owner(plan->device, owned ? plan->nodes[node].op->name : "store",
+                           owned ? plan->nodes[node].variant : "copy");
+        status = run_step(plan, &plan->steps[i]);
+        if (status) tdm__context(status, "%s", step_name(plan, &plan->steps[i]));
+    }
+    tdm__profile_owner(plan->device, NULL, NULL);
+    return status;
+}
+
 tdm_status tdm__plan_run(tdm__plan *plan)
 {
     tdm_status status = TDM_OK;
@@ -314,17 +329,14 @@ tdm_status tdm__plan_run(tdm__plan *plan)
         tdm__buffer *buffer = plan->guards[i].buffer;
         TDM_TRY(tdm__view_fill(plan->device, (tdm__view){buffer, 0}, GUARD_PATTERN, buffer->bytes));
     }
-    for (size_t i = 0; !status && i < plan->n_steps; i++) {
-        const size_t node = plan->steps[i].node;
-        const bool owned = node < plan->n_nodes;
-        tdm__profile_owner(plan->device, owned ? plan->nodes[node].op->name : "store",
-                           owned ? plan->nodes[node].variant : "copy");
-        status = run_step(plan, &plan->steps[i]);
-        if (status) tdm__context(status, "%s", step_name(plan, &plan->steps[i]));
-    }
-    tdm__profile_owner(plan->device, NULL, NULL);
+    TDM_TRY(run_steps(plan, 0, plan->pause));
 done:
     return status;
+}
+
+tdm_status tdm__plan_resume(tdm__plan *plan)
+{
+    return run_steps(plan, plan->pause, plan->n_steps);
 }
 
 tdm__view tdm__plan_view(const tdm__plan *plan, tdm_value value)

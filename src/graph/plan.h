@@ -15,6 +15,9 @@
  */
 void tdm__graph_place(tdm_graph *graph, tdm_value variable, tdm__view view);
 void tdm__graph_store(tdm_graph *graph, tdm_value value, tdm__view view);
+/* The variable's bytes follow from what the nodes appended so far store: a run stops before the first
+ * node that reads it. One a graph. */
+void tdm__graph_await(tdm_graph *graph, tdm_value variable);
 
 /* Activation memory shared by several plans (they run one after another). */
 typedef struct tdm__arena tdm__arena;
@@ -48,8 +51,10 @@ tdm_status tdm__plan_create(const tdm_graph *graph, const tdm__plan_spec *spec, 
 void tdm__plan_destroy(tdm__plan **plan);
 /* Points an input at its bytes for the next runs. All inputs must be bound before the first run. */
 tdm_status tdm__plan_bind(tdm__plan *plan, tdm_value input, tdm__view view);
-/* Enqueues every launch, in order. */
+/* Enqueues every launch, in order; with an awaited variable only those before its first reader, and
+ * tdm__plan_resume the others. */
 tdm_status tdm__plan_run(tdm__plan *plan);
+tdm_status tdm__plan_resume(tdm__plan *plan);
 /* Where a kept value lives after a run, until another plan of the same arena runs (empty view when
  * it was pruned, or not kept). */
 tdm__view tdm__plan_view(const tdm__plan *plan, tdm_value value);

@@ -154,7 +154,7 @@ struct tdm__plan {
     bool own_arena;
     tdm__view step;
     tdm__plan_step *steps;
-    size_t n_steps, steps_capacity;
+    size_t n_steps, steps_capacity, pause; /* pause: the first one of tdm__plan_resume */
     tdm__plan_node *nodes;
     size_t n_nodes;
     tdm__plan_input *inputs;

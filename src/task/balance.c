@@ -19,6 +19,9 @@ static const tdm_opt_spec specs[] = {
     {"balance.losses", TDM_OPT_ENUM, "equal",
      .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|si|imtl-l",
      .help = "for methods that combine gradients: how the losses are weighed before"},
+    {"balance.gradients", TDM_OPT_ENUM, "shared", .choices = "shared|representation",
+     .help = "for methods that combine gradients: those of the shared parameters, or of the "
+             "representation that all heads read (the UB form: one backward pass of the trunk)"},
     {"balance.scale", TDM_OPT_ENUM, "sum", .choices = "sum|mean",
      .help = "weights that sum to 1 by their formula: sum multiplies them by the number of tasks, "
              "which makes them comparable with equal weights"},
@@ -173,20 +176,41 @@ done:
     return status;
 }
 
+/* Gradients of a representation belong to the samples of a batch, those of parameters to all. */
+static tdm_status read_of_what(const tdm_config *config, const char *kind, tdm__balance *out)
+{
+    const char *of;
+    const tdm_status status = tdm_config_string(config, "balance.gradients", &of);
+    const tdm__combine combine = out->combine.kind;
+    if (status || !strcmp(of, "shared")) return status;
+    out->combine.representation = true;
+    if (combine == TDM__COMBINE_NONE || combine == TDM__COMBINE_GRADNORM)
+        return tdm_config_reject(config, "balance.gradients",
+                                 "has no effect with balance.kind: %s, which combines no gradients",
+                                 kind);
+    if (combine == TDM__COMBINE_DB_MTL || combine == TDM__COMBINE_GRADDROP)
+        return tdm_config_reject(config, "balance.gradients", "%s %s (hint: shared)", kind,
+                                 combine == TDM__COMBINE_DB_MTL
+                                     ? "keeps means over batches, but a representation is of one"
+                                     : "drops elements of the shared parameters' gradients");
+    return TDM_OK;
+}
+
 static tdm_status read_choices(const tdm_config *config, tdm__balance *out)
 {
     static const char *const forms[] = {"gaussian", "laplace", "classification", "uniform"};
     static const char *const draws[] = {"normal", "uniform", "bernoulli", "constrained",
                                         "dirichlet"};
-    const char *kind, *form, *draw, *scale;
+    const char *kind, *losses, *form, *draw, *scale;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm_config_string(config, "balance.kind", &kind));
     TDM_TRY(tdm_config_string(config, "balance.likelihood", &form));
     TDM_TRY(tdm_config_string(config, "balance.rlw_distribution", &draw));
     TDM_TRY(tdm_config_string(config, "balance.scale", &scale));
-    TDM_TRY(read_combination(config, kind, out, &kind));
+    TDM_TRY(read_combination(config, kind, out, &losses));
+    TDM_TRY(read_of_what(config, kind, out));
     for (int k = 0; k < TDM__BALANCE_KINDS; k++)
-        if (!strcmp(kinds[k].name, kind)) out->kind = (tdm__balance_kind)k;
+        if (!strcmp(kinds[k].name, losses)) out->kind = (tdm__balance_kind)k;
     out->likelihood = index_of(forms, 4, form);
     out->rlw = (tdm__rlw_kind)index_of(draws, 5, draw);
     out->sum = out->combine.sum = !strcmp(scale, "sum");

@@ -31,7 +31,9 @@ typedef struct part {
 
 struct tdm__gradients {
     tdm_device *device;
-    tdm__flat *flat;
+    tdm__flat *flat; /* NULL: of a representation, which is one part */
+    uint64_t count;  /* of its elements */
+    tdm__buffer combined;
     const tdm__combine_spec *spec;
     const char *const *names;
     size_t n, pairs;
@@ -53,31 +55,43 @@ enum { STEPS, CONFLICTS, PAIRS, CONDITION, STATIONARY, MOVED, ARRAYS };
 /* ---- creation ----------------------------------------------------------------------------------
  */
 
-static tdm_status place_segment(tdm__gradients *g, size_t index)
+/* Room for `count` elements of each task behind what the last part has, or in a new part. */
+static tdm_status place_row(tdm__gradients *g, const char *name, uint32_t chunk, uint64_t count,
+                            place *out)
 {
     const tdm__traits *traits = tdm__device_traits(g->device);
-    const tdm__segment *s = tdm__flat_segment(g->flat, index);
     const uint64_t align = traits->align / sizeof(float);
-    const uint64_t size = (s->count + align - 1) / align * align;
+    const uint64_t size = (count + align - 1) / align * align;
     const uint64_t limit = traits->max_allocation / sizeof(float) / g->n;
     part *last = g->n_parts ? &g->parts[g->n_parts - 1] : NULL;
     if (size > limit)
         return tdm__fail(TDM_ERR_NOMEM,
                          "%s: its gradients by %zu tasks take %llu bytes, the device allocates at "
                          "most %llu at once",
-                         s->name, g->n, (unsigned long long)(size * g->n * sizeof(float)),
+                         name, g->n, (unsigned long long)(size * g->n * sizeof(float)),
                          (unsigned long long)traits->max_allocation);
-    if (!last || last->chunk != s->chunk || last->stride + size > limit) {
+    if (!last || last->chunk != chunk || last->stride + size > limit) {
         const tdm_status status =
             tdm__grow(&g->parts, &g->capacity, g->n_parts + 1, sizeof *g->parts);
         if (status) return status;
         last = &g->parts[g->n_parts++];
-        last->chunk = s->chunk;
+        last->chunk = chunk;
     }
-    g->places[index] = (place){g->n_parts - 1, last->stride, true};
+    *out = (place){g->n_parts - 1, last->stride, true};
     last->stride += size;
-    last->n_apply += (s->count + BLOCK - 1) / BLOCK;
+    last->n_apply += (count + BLOCK - 1) / BLOCK;
     return TDM_OK;
+}
+
+/* The blocks of `count` elements, from a row to where they are combined. Returns what is behind. */
+static uint64_t *add_blocks(uint64_t *at, uint64_t count, uint64_t from, uint64_t to)
+{
+    for (uint64_t begin = 0; begin < count; begin += BLOCK, at += 4) {
+        at[0] = to + begin;
+        at[1] = from + begin;
+        at[2] = count - begin < BLOCK ? count - begin : BLOCK;
+    }
+    return at;
 }
 
 static tdm_status write_blocks(tdm__gradients *g, size_t index)
@@ -88,14 +102,11 @@ static tdm_status write_blocks(tdm__gradients *g, size_t index)
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__calloc_try(p->n_apply, 4 * sizeof *list, &list));
     at = list;
-    for (size_t i = 0; i < tdm__flat_count(g->flat); i++) {
+    if (!g->flat) at = add_blocks(at, g->count, 0, 0);
+    for (size_t i = 0; g->flat && i < tdm__flat_count(g->flat); i++) {
         const tdm__segment *s = tdm__flat_segment(g->flat, i);
-        if (!g->places[i].shared || g->places[i].part != index) continue;
-        for (uint64_t begin = 0; begin < s->count; begin += BLOCK, at += 4) {
-            at[0] = s->offset + begin;
-            at[1] = g->places[i].offset + begin;
-            at[2] = s->count - begin < BLOCK ? s->count - begin : BLOCK;
-        }
+        if (g->places[i].shared && g->places[i].part == index)
+            at = add_blocks(at, s->count, g->places[i].offset, s->offset);
     }
     TDM_TRY(tdm__buffer_create(g->device, bytes, false, "blocks of shared gradients", &p->blocks));
     TDM_TRY(tdm__view_write(g->device, (tdm__view){&p->blocks, 0}, list, bytes));
@@ -163,7 +174,9 @@ static tdm_status prepare_apply(tdm__gradients *g, part *p)
     TDM_TRY(tdm__launch_view(l, combined_rows(g, p), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, tdm__view_of(&p->blocks), sizeof(uint64_t)));
     TDM_TRY(tdm__launch_view(l, tdm__view_of(&g->weights), sizeof(float)));
-    TDM_TRY(tdm__launch_view(l, tdm__flat_chunk_gradients(g->flat, p->chunk, &elements),
+    TDM_TRY(tdm__launch_view(l,
+                             g->flat ? tdm__flat_chunk_gradients(g->flat, p->chunk, &elements)
+                                     : tdm__view_of(&g->combined),
                              sizeof(float)));
     TDM_TRY(tdm__launch_u64(l, p->stride));
     TDM_TRY(tdm__launch_i32(l, (int32_t)g->n));
@@ -227,23 +240,21 @@ done:
     return status;
 }
 
-tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
-                                 const tdm__combine_spec *spec, const char *const *names, size_t n,
-                                 tdm__gradients **out)
+/* Places the rows, once g says of what, and makes everything else. */
+static tdm_status complete(tdm__gradients *g, const bool *shared)
 {
     tdm_status status = TDM_OK;
-    tdm__gradients *g = NULL;
-    *out = NULL;
-    TDM_TRY(tdm__calloc_try(1, sizeof *g, &g));
-    *g = (tdm__gradients){.device = device,
-                          .flat = flat,
-                          .spec = spec,
-                          .names = names,
-                          .n = n,
-                          .pairs = n * (n + 1) / 2};
-    TDM_TRY(tdm__calloc_try(tdm__flat_count(flat), sizeof *g->places, &g->places));
-    for (size_t i = 0; i < tdm__flat_count(flat); i++)
-        if (shared[i]) TDM_TRY(place_segment(g, i));
+    const size_t n = g->n, n_segments = g->flat ? tdm__flat_count(g->flat) : 1;
+    TDM_TRY(tdm__calloc_try(n_segments, sizeof *g->places, &g->places));
+    if (!g->flat) {
+        TDM_TRY(place_row(g, "the representation", 0, g->count, &g->places[0]));
+        TDM_TRY(tdm__buffer_create(g->device, g->count * sizeof(float), true, "combined gradients",
+                                   &g->combined));
+    }
+    for (size_t i = 0; g->flat && i < n_segments; i++) {
+        const tdm__segment *s = tdm__flat_segment(g->flat, i);
+        if (shared[i]) TDM_TRY(place_row(g, s->name, s->chunk, s->count, &g->places[i]));
+    }
     TDM_TRY(tdm__calloc_try(2 * g->pairs, sizeof *g->pairs_read, &g->pairs_read));
     TDM_TRY(tdm__calloc_try(n, sizeof *g->weights_float, &g->weights_float));
     TDM_TRY(tdm__calloc_try(2 * n * n + 2 * n, sizeof *g->m, &g->m));
@@ -254,11 +265,38 @@ tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool
     TDM_TRY(tdm__calloc_try(sum_count(g), sizeof *g->means, &g->means));
     for (size_t i = 0; i < n; i++) g->last[i] = NAN;
     if (g->n_parts) TDM_TRY(create_buffers(g));
-    *out = g;
-    g = NULL;
 done:
-    tdm__gradients_destroy(&g);
     return status;
+}
+
+static tdm_status create(const tdm__gradients *what, const bool *shared, tdm__gradients **out)
+{
+    tdm_status status = tdm__calloc_try(1, sizeof **out, out);
+    if (status) return status;
+    **out = *what;
+    (*out)->pairs = what->n * (what->n + 1) / 2;
+    status = complete(*out, shared);
+    if (status) tdm__gradients_destroy(out);
+    return status;
+}
+
+tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
+                                 const tdm__combine_spec *spec, const char *const *names, size_t n,
+                                 tdm__gradients **out)
+{
+    const tdm__gradients what = {
+        .device = device, .flat = flat, .spec = spec, .names = names, .n = n};
+    return create(&what, shared, out);
+}
+
+tdm_status tdm__gradients_create_representation(tdm_device *device, uint64_t count,
+                                                const tdm__combine_spec *spec,
+                                                const char *const *names, size_t n,
+                                                tdm__gradients **out)
+{
+    const tdm__gradients what = {
+        .device = device, .count = count, .spec = spec, .names = names, .n = n};
+    return create(&what, NULL, out);
 }
 
 void tdm__gradients_destroy(tdm__gradients **gradients)
@@ -277,6 +315,7 @@ void tdm__gradients_destroy(tdm__gradients **gradients)
     tdm__buffer_destroy(g->device, &g->partial);
     tdm__buffer_destroy(g->device, &g->gram);
     tdm__buffer_destroy(g->device, &g->weights);
+    tdm__buffer_destroy(g->device, &g->combined);
     free(g->places);
     free(g->parts);
     free(g->pairs_read);
@@ -290,7 +329,7 @@ void tdm__gradients_destroy(tdm__gradients **gradients)
 
 uint64_t tdm__gradients_bytes(const tdm__gradients *g)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = g->combined.bytes;
     for (size_t k = 0; k < g->n_parts; k++)
         bytes += g->parts[k].rows.bytes + g->parts[k].mean.bytes;
     return bytes;
@@ -298,10 +337,31 @@ uint64_t tdm__gradients_bytes(const tdm__gradients *g)
 
 tdm__view tdm__gradients_row(tdm__gradients *g, size_t task, size_t segment)
 {
-    const place *at = &g->places[segment];
-    if (!at->shared) return (tdm__view){0};
+    const place *at = &g->places[g->flat ? segment : 0];
+    if (!g->flat || !at->shared) return (tdm__view){0};
     part *p = &g->parts[at->part];
     return (tdm__view){&p->rows, (task * p->stride + at->offset) * sizeof(float)};
+}
+
+tdm__view tdm__gradients_representation_row(tdm__gradients *g, size_t task)
+{
+    part *p = &g->parts[0];
+    return (tdm__view){&p->rows, task * p->stride * sizeof(float)};
+}
+
+tdm__view tdm__gradients_combined(tdm__gradients *g)
+{
+    return tdm__view_of(&g->combined);
+}
+
+tdm_status tdm__gradients_clear(tdm__gradients *g)
+{
+    tdm_status status = TDM_OK;
+    for (size_t k = 0; k < g->n_parts; k++)
+        TDM_TRY(
+            tdm__view_fill(g->device, tdm__view_of(&g->parts[k].rows), 0, g->parts[k].rows.bytes));
+done:
+    return status;
 }
 
 /* ---- a step ------------------------------------------------------------------------------------

@@ -5,6 +5,10 @@
  * matrix, finds the weights of the tasks (task/solve.h), and one kernel writes the combination into
  * the flat gradients. All other parameters have the gradient of their own task's loss, whatever the
  * weights. A task whose gradient is 0 (nothing of it in the batch) has no say.
+ *
+ * The rows may hold gradients of the representation instead, the last value that all tasks share
+ * ("upper bound" of Sener and Koltun, NeurIPS 2018): then the combination is of these, and one
+ * backward pass from it gives the shared parameters' gradients, whatever the number of tasks.
  */
 #ifndef TASK_GRADIENTS_H
 #define TASK_GRADIENTS_H
@@ -32,6 +36,7 @@ typedef enum tdm__combine {
 
 typedef struct tdm__combine_spec {
     tdm__combine kind;
+    bool representation; /* of its gradients */
     bool sum; /* weights of methods that average are multiplied by the number of tasks; false: those
                  of methods that add are divided by it */
     double cagrad_c, fairgrad_alpha, max_norm, gradvac_beta, leak, db_beta, db_sigma;
@@ -51,11 +56,21 @@ typedef struct tdm__gradients tdm__gradients;
 tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
                                  const tdm__combine_spec *spec, const char *const *names, size_t n,
                                  tdm__gradients **out);
+/* Of a representation of `count` elements (a full batch). */
+tdm_status tdm__gradients_create_representation(tdm_device *device, uint64_t count,
+                                                const tdm__combine_spec *spec,
+                                                const char *const *names, size_t n,
+                                                tdm__gradients **out);
 void tdm__gradients_destroy(tdm__gradients **gradients);
 /* Bytes of the rows. */
 uint64_t tdm__gradients_bytes(const tdm__gradients *gradients);
 /* Where a task's gradient of a shared segment belongs; empty for others. */
 tdm__view tdm__gradients_row(tdm__gradients *gradients, size_t task, size_t segment);
+/* Of a representation: where a task's gradient belongs, and where the combination is. */
+tdm__view tdm__gradients_representation_row(tdm__gradients *gradients, size_t task);
+tdm__view tdm__gradients_combined(tdm__gradients *gradients);
+/* Makes all rows 0: a batch that is not full leaves their ends as they are. */
+tdm_status tdm__gradients_clear(tdm__gradients *gradients);
 /* After the plan has filled the rows: combines them into the flat gradients. step_scalars: a
  * tdm__step. Waits for the device, but for GradDrop. */
 tdm_status tdm__gradients_combine(tdm__gradients *gradients, tdm__view step_scalars, uint64_t seed,

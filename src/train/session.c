@@ -293,13 +293,22 @@ static tdm_status create_gradients(tdm__session *s)
 {
     tdm_status status = TDM_OK;
     const size_t n = tdm__flat_count(s->flat);
-    bool *rows = NULL;
+    bool *rows = NULL, any = false;
+    uint64_t representation;
     TDM_TRY(tdm__calloc_try(n, sizeof *rows, &rows));
     TDM_TRY(tdm__calloc_try(n, sizeof *s->shared, &s->shared));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->row_norms, &s->row_norms));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->task_names, &s->task_names));
     for (size_t t = 0; t < s->n_tasks; t++) s->task_names[t] = s->tasks[t].name;
-    TDM_TRY(tdm__step_shared(s, s->shared));
+    TDM_TRY(tdm__step_shared(s, s->shared, &representation));
+    for (size_t i = 0; i < n; i++) any |= s->shared[i];
+    if (s->balance.combine.representation) {
+        if (any)
+            status =
+                tdm__gradients_create_representation(s->device, representation, &s->balance.combine,
+                                                     s->task_names, s->n_tasks, &s->gradients);
+        goto done;
+    }
     memcpy(rows, s->shared, n * sizeof *rows);
     if (s->balance.combine.kind == TDM__COMBINE_GRADNORM) keep_last_layer(s, rows);
     TDM_TRY(tdm__gradients_create(s->device, s->flat, rows, &s->balance.combine, s->task_names,
@@ -510,9 +519,12 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
     if (learns)
         for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
             tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];
+    if (learns && s->gradients && s->balance.combine.representation && plan->count != s->batch_size)
+        TDM_TRY(tdm__gradients_clear(s->gradients));
     TDM_TRY(tdm__plan_run(plan->plan));
     if (learns && s->gradients)
         TDM_TRY(tdm__gradients_combine(s->gradients, (tdm__view){&s->step_buffer, 0}, s->seed, n));
+    TDM_TRY(tdm__plan_resume(plan->plan));
     if (learns && s->balance.kind == TDM__BALANCE_GRADNORM) {
         tdm__gradients_norms(s->gradients, s->row_norms);
         TDM_TRY(tdm__balancer_gradnorm(s->balancer, s->row_norms));

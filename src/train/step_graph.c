@@ -336,13 +336,33 @@ static tdm_status build_rows(step_graph *b, const learnt *last, size_t task, tdm
     return status;
 }
 
-/* GradNorm: the heads' backward passes end at the feature that they all read. From there go the
- * last shared layer's gradients, by each task, into rows, and those of everything below, of their
- * sum. */
+/* Whether the backward pass is split where the heads begin. */
+static bool splits_at_feature(const tdm__session *s)
+{
+    return s->balance.kind == TDM__BALANCE_GRADNORM ||
+           (s->balance.combine.representation && s->gradients);
+}
+
+/* What the host makes of the tasks' gradients of the feature. */
+static tdm_value combined_feature(step_graph *b)
+{
+    tdm_graph *g = b->net.graph;
+    const tdm_desc desc = *tdm_graph_desc(g, b->net.feature);
+    const tdm_value combined = tdm_graph_variable(g, "balance.combined", desc, false);
+    tdm__graph_place(g, combined, tdm__gradients_combined(b->s->gradients));
+    tdm__graph_await(g, combined);
+    return combined;
+}
+
+/* The heads' backward passes end at the feature that they all read. From there: GradNorm: the last
+ * shared layer's gradients, by each task, into rows, and those of everything below, of their sum.
+ * Of the representation: its own gradients, by each task, into rows, and those of everything below,
+ * of their combination. */
 static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
 {
     tdm_status status = TDM_OK;
     tdm_graph *g = b->net.graph;
+    const bool representation = b->s->balance.combine.representation;
     learnt all = {0}, heads = {0}, trunk = {0}, last = {0}, below = {0};
     tdm_value *gradients = NULL, sum = TDM_NO_VALUE;
     TDM_TRY(find_learnt(b, &all));
@@ -359,9 +379,14 @@ static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
         store_gradients(b, &heads, gradients, has_gradient);
         const tdm_value dfeature = gradients[heads.n];
         if (dfeature < 0) continue;
+        if (representation) {
+            tdm__graph_store(g, dfeature, tdm__gradients_representation_row(b->s->gradients, t));
+            continue;
+        }
         sum = sum < 0 ? dfeature : tdm_add(g, sum, dfeature);
         TDM_TRY(build_rows(b, &last, t, dfeature, gradients, has_gradient));
     }
+    if (representation) sum = combined_feature(b);
     if (sum >= 0)
         TDM_TRY(
             tdm__graph_gradients_from(g, &b->net.feature, &sum, 1, below.wrt, below.n, gradients));
@@ -412,7 +437,24 @@ done:
     return status;
 }
 
-tdm_status tdm__step_shared(tdm__session *s, bool *shared)
+/* Elements of what all heads read. */
+static tdm_status measure_feature(const step_graph *b, uint64_t *out)
+{
+    const tdm__balance *balance = &b->s->balance;
+    const bool gradnorm = balance->kind == TDM__BALANCE_GRADNORM;
+    *out = 0;
+    if (b->net.feature >= 0)
+        *out = (uint64_t)tdm_desc_count(tdm_graph_desc(b->net.graph, b->net.feature));
+    else if (gradnorm || balance->combine.representation)
+        return tdm_config_reject(b->s->config, gradnorm ? "balance.kind" : "balance.gradients",
+                                 "%s, but the heads read different features of the trunk (hint: "
+                                 "tasks.NAME.feature)",
+                                 gradnorm ? "gradnorm needs one last shared layer"
+                                          : "there must be one representation");
+    return TDM_OK;
+}
+
+tdm_status tdm__step_shared(tdm__session *s, bool *shared, uint64_t *representation)
 {
     tdm_status status = TDM_OK;
     step_graph b = {0};
@@ -421,10 +463,7 @@ tdm_status tdm__step_shared(tdm__session *s, bool *shared)
     size_t *reached = NULL;
     TDM_TRY(step_graph_begin(&b, s, s->batch_size, true));
     TDM_TRY(build_forward(&b));
-    if (s->balance.kind == TDM__BALANCE_GRADNORM && b.net.feature < 0)
-        TDM_TRY(tdm_config_reject(s->config, "balance.kind",
-                                  "gradnorm needs one last shared layer, but the heads read "
-                                  "different features of the trunk (hint: tasks.NAME.feature)"));
+    TDM_TRY(measure_feature(&b, representation));
     TDM_TRY(find_learnt(&b, &l));
     TDM_TRY(tdm__calloc_try(s->n_tasks * l.n, sizeof *gradients, &gradients));
     TDM_TRY(tdm__calloc_try(l.n, sizeof *reached, &reached));
@@ -466,9 +505,8 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     } else if (plan->training) {
         TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
                                 &plan->has_gradient));
-        TDM_TRY(s->balance.kind == TDM__BALANCE_GRADNORM
-                    ? build_backward_at_feature(b, plan->has_gradient)
-                    : build_backward(b, plan->has_gradient));
+        TDM_TRY(splits_at_feature(s) ? build_backward_at_feature(b, plan->has_gradient)
+                                     : build_backward(b, plan->has_gradient));
     }
 done:
     return status;

@@ -7,8 +7,9 @@
 /* Declares every segment of the training step in session->flat and learns the tasks' class counts.
  * used: a flag per freezing pattern. */
 tdm_status tdm__step_declare(tdm__session *session, bool *used);
-/* Marks the segments that the losses of two or more tasks reach. */
-tdm_status tdm__step_shared(tdm__session *session, bool *shared);
+/* Marks the segments that the losses of two or more tasks reach. representation: elements of what
+ * all heads read, of a full batch; TDM_ERR_CONFIG where balancing needs it and there is none. */
+tdm_status tdm__step_shared(tdm__session *session, bool *shared, uint64_t *representation);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
 /* Which features the heads use, and their shapes for a full batch, by tdm__feature. */

@@ -60,8 +60,9 @@ static double logged(const char *run, int epoch, const char *task, const char *k
     return value;
 }
 
-/* Largest difference between two runs' parameters, relative to the tensor's largest value. */
-static double distance(const char *a, const char *b)
+/* Largest difference between two runs' parameters whose names begin with `prefix`, relative to the
+ * tensor's largest value. */
+static double distance_of(const char *a, const char *b, const char *prefix)
 {
     char *paths[] = {support_path(run_path(a), "last.safetensors"),
                      support_path(run_path(b), "last.safetensors")};
@@ -70,7 +71,7 @@ static double distance(const char *a, const char *b)
     for (int i = 0; i < 2; i++) support_ok(tdm__st_open(paths[i], &st[i]));
     for (size_t k = 0; k < tdm__st_count(st[0]); k++) {
         const tdm__st_tensor *t = tdm__st_at(st[0], k), *u = tdm__st_find(st[1], t->name);
-        if (!u) continue; /* variables of the method */
+        if (!u || strncmp(t->name, prefix, strlen(prefix))) continue; /* or the method's */
         float *x = calloc(t->count, sizeof *x), *y = calloc(t->count, sizeof *y);
         double largest = 0, most = 0;
         support_ok(tdm__st_read(st[0], t, 0, t->count, TDM__TO_F32, x));
@@ -88,6 +89,11 @@ static double distance(const char *a, const char *b)
         free(paths[i]);
     }
     return worst;
+}
+
+static double distance(const char *a, const char *b)
+{
+    return distance_of(a, b, "");
 }
 
 /* ---- the factors that a step uses --------------------------------------------------------------
@@ -251,6 +257,80 @@ START_TEST(losses_are_weighed_before)
 }
 END_TEST
 
+/* For a mean of the gradients it makes no difference where they are combined. */
+START_TEST(representation_of_equal_weights_is_the_sum)
+{
+    support_ok(TRAIN(output("rows"), "train.epochs=2", "optim.kind=sgd", "optim.lr=0.1",
+                     "balance.kind=cagrad", "balance.cagrad_c=0",
+                     "balance.gradients=representation"));
+    support_ok(TRAIN(output("sum"), "train.epochs=2", "optim.kind=sgd", "optim.lr=0.1",
+                     "balance.kind=equal"));
+    const double d = distance("rows", "sum");
+    ck_assert_msg(d < 1e-5, "%g", d);
+}
+END_TEST
+
+/* The weights of a step are those of the products of the representation's gradients: MGDA's, whose
+ * two are known from the norms and the cosine that are reported; and the step is that of the sum
+ * with these weights on the trunk, while heads learn by their own loss. */
+START_TEST(representation_by_mgda)
+{
+    char class[64], recon[64], *path, *text;
+    double norm[2], cosine = NAN;
+    size_t size;
+    support_ok(
+        TRAIN(output("a"), ONE_STEP, "balance.kind=mgda", "balance.gradients=representation"));
+    norm[0] = logged("a", 1, "class", "gradient_norm");
+    norm[1] = logged("a", 1, "recon", "gradient_norm");
+    path = support_path(run_path("a"), "metrics.jsonl");
+    text = support_read(path, &size);
+    json_t *o = NULL;
+    support_ok(tdm__json_parse(text, strcspn(text, "\n"), "metrics.jsonl", &o));
+    cosine = json_number_value(json_array_get(
+        json_array_get(json_object_get(json_object_get(o, "balance"), "cosines"), 0), 1));
+    json_decref(o);
+    free(text);
+    free(path);
+    const double a = norm[0] * norm[0], b = norm[1] * norm[1], c = cosine * norm[0] * norm[1];
+    const double w = fmin(fmax((b - c) / (a + b - 2 * c), 0), 1);
+    ck_assert_double_eq_tol(logged("a", 1, "class", "weight"), 2 * w, 1e-4);
+    ck_assert_double_eq_tol(logged("a", 1, "recon", "weight"), 2 - 2 * w, 1e-4);
+    snprintf(class, sizeof class, "tasks.class.weight=%.9g", 2 * w);
+    snprintf(recon, sizeof recon, "tasks.recon.weight=%.9g", 2 - 2 * w);
+    support_ok(TRAIN(output("fixed"), ONE_STEP, "balance.kind=fixed", class, recon));
+    const double trunk = distance_of("a", "fixed", "encoder"), all = distance("a", "fixed");
+    ck_assert_msg(trunk < 1e-4, "%g", trunk);
+    ck_assert_double_gt(all, 1e-3);
+    support_fails(TRAIN(output("b"), "balance.kind=si", "balance.gradients=representation"),
+                  TDM_ERR_CONFIG, "combines no gradients");
+    support_fails(TRAIN(output("c"), "balance.kind=db-mtl", "balance.gradients=representation"),
+                  TDM_ERR_CONFIG, "means over batches");
+}
+END_TEST
+
+static const char *const at_representation[] = {"mgda",    "cagrad",   "imtl-g",  "imtl",
+                                                "nash",    "fairgrad", "aligned", "pcgrad",
+                                                "gradvac", "upgrad"};
+enum { AT_REPRESENTATION = sizeof at_representation / sizeof *at_representation };
+
+START_TEST(representation_learns_and_resumes)
+{
+    char kind[64], whole[33], resumed[33];
+    static const char of[] = "balance.gradients=representation";
+    snprintf(kind, sizeof kind, "balance.kind=%s", at_representation[_i]);
+    support_ok(TRAIN(output("whole"), kind, of, "train.epochs=4"));
+    support_ok(TRAIN(output("parts"), kind, of, "train.epochs=2"));
+    support_ok(TRAIN(output("parts"), kind, of, "train.epochs=4", "train.resume=auto"));
+    small_hash(run_path("whole"), "state.safetensors", whole);
+    small_hash(run_path("parts"), "state.safetensors", resumed);
+    ck_assert_str_eq(whole, resumed);
+    for (int t = 0; t < 2; t++) {
+        const char *task = t ? "recon" : "class";
+        ck_assert_double_lt(logged("whole", 4, task, "loss"), logged("whole", 1, task, "loss"));
+    }
+}
+END_TEST
+
 static const char *const combining[] = {"mgda",    "cagrad",   "imtl-g",   "imtl",
                                         "nash",    "fairgrad", "aligned",  "pcgrad",
                                         "gradvac", "upgrad",   "graddrop", "db-mtl"};
@@ -408,6 +488,9 @@ int main(void)
     tcase_add_test(tc, the_mean_by_rows_is_the_sum);
     tcase_add_test(tc, losses_are_weighed_before);
     tcase_add_loop_test(tc, combined_gradients_learn_and_resume, 0, COMBINING);
+    tcase_add_test(tc, representation_of_equal_weights_is_the_sum);
+    tcase_add_test(tc, representation_by_mgda);
+    tcase_add_loop_test(tc, representation_learns_and_resumes, 0, AT_REPRESENTATION);
     tcase_add_test(tc, gradients_are_diagnosed);
     tcase_add_test(tc, what_has_no_effect_is_said);
     tcase_add_test(tc, gradnorm_evens_the_norms);
