@@ -17,23 +17,25 @@ kernel void weighted_sum(TERM(0), TERM(1), TERM(2), TERM(3), TERM(4), TERM(5), T
     out[0] = sum;
 }
 
-// a e^(-b s) L + d s with s = log sigma^2 (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10: d = 1/2); nothing
-// where total (if there is one) is 0: a loss of no element says nothing about s.
+// a e^(-b s) L + d s with s = log sigma^2 (Kendall, Gal, Cipolla, CVPR 2018, eq. 5-10: d = 1/2); positive:
+// log(1 + e^s) in the place of d s (Liebel and Koerner, 2018). Nothing where total (if there is one) is 0: a loss of no element says nothing about s.
 kernel void uncertainty_fwd(ARG(const float, loss), ARG(const float, s), ARG(const float, total),
                             ARG(float, out), const float a, const float b, const float d,
-                            const int has_total)
+                            const int positive, const int has_total)
 {
     VIEW(loss);
     VIEW(s);
     VIEW(total);
     VIEW(out);
     const bool counts = !has_total || total[0] != 0;
-    out[0] = counts ? a * exp(-b * s[0]) * loss[0] + d * s[0] : 0;
+    const float of_s = positive ? fmax(s[0], 0.0f) + log1p(exp(-fabs(s[0]))) : d * s[0];
+    out[0] = counts ? a * exp(-b * s[0]) * loss[0] + of_s : 0;
 }
 
 kernel void uncertainty_bwd(ARG(const float, loss), ARG(const float, s), ARG(const float, dout),
                             ARG(const float, total), ARG(float, dloss), ARG(float, ds),
-                            const float a, const float b, const float d, const int has_total)
+                            const float a, const float b, const float d, const int positive,
+                            const int has_total)
 {
     VIEW(loss);
     VIEW(s);
@@ -42,7 +44,8 @@ kernel void uncertainty_bwd(ARG(const float, loss), ARG(const float, s), ARG(con
     VIEW(dloss);
     VIEW(ds);
     const float weight = a * exp(-b * s[0]), dy = has_total && total[0] == 0 ? 0 : dout[0];
-    const float ds_value = dy * (d - b * weight * loss[0]);
+    const float of_s = positive ? 1.0f / (1.0f + exp(-s[0])) : d;
+    const float ds_value = dy * (of_s - b * weight * loss[0]);
     dloss[0] = dy * weight;
     ds[0] = ds_value;
 }

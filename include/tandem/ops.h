@@ -161,9 +161,10 @@ typedef enum tdm_likelihood {
 } tdm_likelihood;
 /* Kendall, Gal, Cipolla, CVPR 2018 (eq. 5-10) with s = log sigma^2, a learnt scalar variable: the
  * weighted term of one task. total: tdm_loss_total's, so that the term is 0 and s stays where it is
- * when no element was valid; or TDM_NO_VALUE. */
+ * when no element was valid; or TDM_NO_VALUE. positive: log(1 + e^s) in the place of 1/2 s, so that
+ * the term is never below 0 (Liebel and Koerner, 2018); not for IMTL. */
 tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_value total,
-                          tdm_likelihood likelihood);
+                          tdm_likelihood likelihood, bool positive);
 
 typedef enum tdm_weight_rule {
     TDM_WEIGHT_GIVEN, /* the first row of `given` */

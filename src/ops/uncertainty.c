@@ -3,8 +3,10 @@
  *   Gaussian and uniform a = 1/2, b = 1;  Laplace a = 1, b = 1/2;  classification a = b = 1,
  * and of IMTL-L (Liu L. et al., ICLR 2021), e^s L - s:  a = 1, b = d = -1.
  *   d/dL = a e^(-b s),   d/ds = d - a b e^(-b s) L.
- * A batch without a label for the task has the loss 0 of no element, total = 0: the term is then 0
- * and s does not move, or it would fall by its own half with every such batch. */
+ * positive: log(1 + e^s) in the place of d s, which keeps the term at or above 0 (Liebel and
+ * Koerner, 2018, with the uniform form); its derivative is the sigmoid of s. A batch without a
+ * label for the task has the loss 0 of no element, total = 0: the term is then 0 and s does not
+ * move, or it would fall by its own half with every such batch. */
 #include "ops/loss.h"
 
 #include <math.h>
@@ -14,9 +16,11 @@
 
 typedef struct uncertainty_attrs {
     int32_t likelihood; /* tdm_likelihood */
+    bool positive;
 } uncertainty_attrs;
 
-static const tdm__attr attrs[] = {{"likelihood", 'i', offsetof(uncertainty_attrs, likelihood), 1}};
+static const tdm__attr attrs[] = {{"likelihood", 'i', offsetof(uncertainty_attrs, likelihood), 1},
+                                  {"positive", 'b', offsetof(uncertainty_attrs, positive), 1}};
 
 static const struct {
     float a, b, d;
@@ -42,6 +46,8 @@ static tdm_status check_inputs(const tdm__io *io, int total)
                           "likelihood: must be 0 to 4 (gaussian, laplace, classification, "
                           "uniform, imtl), got %d",
                           (int)a->likelihood));
+    if (a->positive && a->likelihood == TDM_LIKELIHOOD_IMTL)
+        TDM_TRY(tdm__fail(TDM_ERR_SHAPE, "positive: not for imtl, which has no variance"));
 done:
     return status;
 }
@@ -59,6 +65,7 @@ static tdm_status emit(tdm__build *b, const char *kernel, int total)
     tdm__arg_f32(k, forms[a->likelihood].a);
     tdm__arg_f32(k, forms[a->likelihood].b);
     tdm__arg_f32(k, forms[a->likelihood].d);
+    tdm__arg_i32(k, a->positive);
     tdm__arg_i32(k, has_total);
     tdm__range_1(k, 1, 1);
     return TDM_OK;
@@ -96,7 +103,7 @@ static void reference(const tdm__ref *ref)
     const uncertainty_attrs *a = ref->io->attrs;
     double s = ref->in[1][0];
     double term = forms[a->likelihood].a * exp(-forms[a->likelihood].b * s) * ref->in[0][0] +
-                  forms[a->likelihood].d * s;
+                  (a->positive ? fmax(s, 0) + log1p(exp(-fabs(s))) : forms[a->likelihood].d * s);
     ref->out[0][0] = is_empty(ref, TOTAL) ? 0 : term;
 }
 
@@ -107,7 +114,9 @@ static tdm_status prepare(tdm__build *b)
 
 static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
 
-static const uncertainty_attrs gaussian = {TDM_LIKELIHOOD_GAUSSIAN},
+static const uncertainty_attrs positive = {TDM_LIKELIHOOD_UNIFORM, true},
+                               positive_imtl = {TDM_LIKELIHOOD_IMTL, true},
+                               gaussian = {TDM_LIKELIHOOD_GAUSSIAN},
                                laplace = {TDM_LIKELIHOOD_LAPLACE},
                                classification = {TDM_LIKELIHOOD_CLASSIFICATION},
                                uniform = {TDM_LIKELIHOOD_UNIFORM}, imtl = {TDM_LIKELIHOOD_IMTL},
@@ -118,6 +127,7 @@ static const tdm__sample samples[] = {
     {"classification", &classification, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"uniform", &uniform, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"imtl", &imtl, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"positive", &positive, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"of something", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of nothing",
      &laplace,
@@ -144,6 +154,12 @@ static const tdm__reject rejects[] = {
      {TDM__SCALAR, TDM__SCALAR},
      TDM_ERR_SHAPE,
      "likelihood: must be 0 to 4 (gaussian, laplace, classification, uniform, imtl), got 5"},
+    {"positive",
+     &positive_imtl,
+     2,
+     {TDM__SCALAR, TDM__SCALAR},
+     TDM_ERR_SHAPE,
+     "positive: not for imtl, which has no variance"},
 };
 
 const tdm_op tdm__op_uncertainty = {
@@ -181,7 +197,8 @@ static void reference_grad(const tdm__ref *ref)
     double d = is_empty(ref, GRAD_TOTAL) ? 0 : ref->in[2][0];
     double weight = forms[at->likelihood].a * exp(-b * s);
     ref->out[0][0] = d * weight;
-    ref->out[1][0] = d * (forms[at->likelihood].d - b * weight * ref->in[0][0]);
+    double of_s = at->positive ? 1 / (1 + exp(-s)) : forms[at->likelihood].d;
+    ref->out[1][0] = d * (of_s - b * weight * ref->in[0][0]);
 }
 
 static tdm_status prepare_grad(tdm__build *b)
@@ -196,6 +213,7 @@ static const tdm__sample samples_grad[] = {
     {"laplace", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"classification", &classification, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"imtl", &imtl, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
+    {"positive", &positive, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of something", &laplace, 4, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of nothing",
      &laplace,
@@ -225,8 +243,8 @@ const tdm_op tdm__op_uncertainty_grad = {
 };
 
 tdm_value tdm_uncertainty(tdm_graph *g, tdm_value loss, tdm_value s, tdm_value total,
-                          tdm_likelihood likelihood)
+                          tdm_likelihood likelihood, bool positive)
 {
-    uncertainty_attrs a = {(int32_t)likelihood};
+    uncertainty_attrs a = {(int32_t)likelihood, positive};
     return tdm__op_append(g, &tdm__op_uncertainty, (tdm_value[]){loss, s, total}, 3, &a);
 }

@@ -30,6 +30,9 @@ static const tdm_opt_spec specs[] = {
     {"balance.likelihood", TDM_OPT_ENUM, "auto",
      .choices = "auto|gaussian|laplace|classification|uniform",
      .help = "uncertainty: form of the weight; auto: by each task's loss"},
+    {"balance.regulariser", TDM_OPT_ENUM, "log-sigma", .choices = "log-sigma|log-1-plus-variance",
+     .help = "uncertainty: what keeps sigma from growing; log(1 + sigma^2) keeps the total at or "
+             "above 0 (with likelihood: uniform the form of Liebel and Koerner 2018)"},
     {"balance.dwa_temperature", TDM_OPT_FLOAT, "2", TDM_OPT_MIN_OPEN, 0, .hint = "2",
      .help = "dwa: the larger, the more equal the weights"},
     {"balance.rlw_distribution", TDM_OPT_ENUM, "normal",
@@ -201,10 +204,11 @@ static tdm_status read_choices(const tdm_config *config, tdm__balance *out)
     static const char *const forms[] = {"gaussian", "laplace", "classification", "uniform"};
     static const char *const draws[] = {"normal", "uniform", "bernoulli", "constrained",
                                         "dirichlet"};
-    const char *kind, *losses, *form, *draw, *scale;
+    const char *kind, *losses, *form, *draw, *scale, *regulariser;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm_config_string(config, "balance.kind", &kind));
     TDM_TRY(tdm_config_string(config, "balance.likelihood", &form));
+    TDM_TRY(tdm_config_string(config, "balance.regulariser", &regulariser));
     TDM_TRY(tdm_config_string(config, "balance.rlw_distribution", &draw));
     TDM_TRY(tdm_config_string(config, "balance.scale", &scale));
     TDM_TRY(read_combination(config, kind, out, &losses));
@@ -212,6 +216,7 @@ static tdm_status read_choices(const tdm_config *config, tdm__balance *out)
     for (int k = 0; k < TDM__BALANCE_KINDS; k++)
         if (!strcmp(kinds[k].name, losses)) out->kind = (tdm__balance_kind)k;
     out->likelihood = index_of(forms, 4, form);
+    out->positive = out->kind == TDM__BALANCE_UNCERTAINTY && strcmp(regulariser, "log-sigma") != 0;
     out->rlw = (tdm__rlw_kind)index_of(draws, 5, draw);
     out->sum = out->combine.sum = !strcmp(scale, "sum");
 done:
@@ -315,7 +320,7 @@ static tdm_value learnt_term(const tdm__balance *b, tdm_graph *g, const tdm__tas
     const tdm_status status = tdm__str_status(&name);
     const tdm_value term = status ? tdm_graph_fail(g, status, "out of memory")
                                   : tdm_uncertainty(g, loss.loss, variable(user, &spec), loss.total,
-                                                    tdm__balance_likelihood(b, t));
+                                                    tdm__balance_likelihood(b, t), b->positive);
     tdm__str_free(&name);
     return term;
 }

@@ -37,6 +37,7 @@ typedef struct tdm__balance {
     bool sum;         /* simplex weights are multiplied by the number of tasks */
     double initial_s; /* of uncertainty weighting: s = log sigma^2 */
     int likelihood;   /* tdm_likelihood, or -1: by the task's loss */
+    bool positive;    /* its term of s is log(1 + sigma^2) */
     double dwa_temperature, uw_so_temperature, dtp_discount, dtp_gamma, stch_mu;
     int64_t stch_warmup; /* epochs */
     double gradnorm_alpha, gradnorm_rate;

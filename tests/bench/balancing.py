@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """What balancing costs: CPU time of a training step by each method relative to equal weights, on made-up data.
 
-    balancing.py CONFIG [--tandem build/tandem] [--kinds dwa,mgda] [--rounds 3] [--steps 10] [--set KEY=VALUE ...]
+    balancing.py CONFIG [--tandem build/tandem] [--kinds dwa,mgda,mgda@representation] [--rounds 3] [--steps 10]
+                 [--set KEY=VALUE ...] [--trunk encoder]
 
 On one thread, each method beside a run with equal weights, before it and after it in turn, `rounds` times: the median of
 these ratios is printed, as a line of JSON a method, with the least and the most. On a busy machine they are far apart.
+A method on gradients also stands beside a run whose trunk is frozen: what it adds to a step with equal weights, over what
+the trunk's backward pass (with its share of the optimiser) adds to that, is how many trunk backward passes it costs.
 """
 import argparse
 import json
@@ -14,13 +17,20 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LOSSES = ["uncertainty", "imtl-l", "dwa", "rlw", "dtp", "gls", "si", "stch", "uw-so"]
-GRADIENTS = ["mgda", "cagrad", "imtl-g", "nash", "fairgrad", "aligned", "pcgrad", "gradvac", "upgrad", "graddrop"]
+LOSSES = ["uncertainty", "imtl-l", "dwa", "rlw", "dtp", "gls", "si", "stch", "uw-so", "famo", "gradnorm"]
+GRADIENTS = ["mgda", "mgda@representation", "cagrad", "imtl-g", "nash", "fairgrad", "aligned", "pcgrad", "gradvac", "upgrad",
+             "graddrop", "db-mtl"]
+FROZEN = "equal, trunk frozen"
 
 
 def cpu_ms(options, kind):
-    command = [options.tandem, "bench", "step", options.config, "--json", "--set", f"balance.kind={kind}",
+    method, _, gradients = ("equal" if kind == FROZEN else kind).partition("@")
+    command = [options.tandem, "bench", "step", options.config, "--json", "--set", f"balance.kind={method}",
                "--set", f"bench.steps={options.steps}"]
+    if gradients:
+        command += ["--set", f"balance.gradients={gradients}"]
+    if kind == FROZEN:
+        command += ["--set", f"train.freeze=[{options.trunk}]"]
     for assignment in options.set:
         command += ["--set", assignment]
     done = subprocess.run(command, env=dict(os.environ, POCL_MAX_PTHREAD_COUNT="1"), stdout=subprocess.PIPE, text=True)
@@ -37,15 +47,21 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--trunk", default="encoder")
     options = parser.parse_args()
     for kind in options.kinds.split(","):
-        ratios = []
+        runs = ["equal", kind] + ([FROZEN] if kind in GRADIENTS else [])
+        ratios, backwards = [], []
         for turn in range(options.rounds):
-            first, second = ("equal", kind) if turn % 2 == 0 else (kind, "equal")
-            times = {first: cpu_ms(options, first), second: cpu_ms(options, second)}
+            times = {run: cpu_ms(options, run) for run in (runs if turn % 2 == 0 else reversed(runs))}
             ratios.append(times[kind] / times["equal"])
-        print(json.dumps({"name": kind, "ratio": round(statistics.median(ratios), 4), "least": round(min(ratios), 4),
-                          "most": round(max(ratios), 4), "equal_cpu_ms": round(times["equal"], 3)}), flush=True)
+            if FROZEN in times:
+                backwards.append((times[kind] - times["equal"]) / (times["equal"] - times[FROZEN]))
+        line = {"name": kind, "ratio": round(statistics.median(ratios), 4), "least": round(min(ratios), 4),
+                "most": round(max(ratios), 4), "equal_cpu_ms": round(times["equal"], 3)}
+        if backwards:
+            line["trunk_backwards"] = round(statistics.median(backwards), 3)
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -367,16 +367,19 @@ START_TEST(uncertainty)
 {
     static const struct {
         tdm_likelihood likelihood;
+        bool positive;
         double value, ds, dloss;
-    } want[] = {{TDM_LIKELIHOOD_GAUSSIAN, 1.398721, -1.148721, 0.824361},
-                {TDM_LIKELIHOOD_CLASSIFICATION, 3.047443, -2.797443, 1.648721},
-                {TDM_LIKELIHOOD_LAPLACE, 2.318051, -0.784025, 1.284025},
-                {TDM_LIKELIHOOD_UNIFORM, 1.398721, -1.148721, 0.824361}};
+    } want[] = {{TDM_LIKELIHOOD_GAUSSIAN, false, 1.398721, -1.148721, 0.824361},
+                {TDM_LIKELIHOOD_CLASSIFICATION, false, 3.047443, -2.797443, 1.648721},
+                {TDM_LIKELIHOOD_LAPLACE, false, 2.318051, -0.784025, 1.284025},
+                {TDM_LIKELIHOOD_UNIFORM, false, 1.398721, -1.148721, 0.824361},
+                {TDM_LIKELIHOOD_UNIFORM, true, 2.122798, -1.271180, 0.824361}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         rig t;
         rig_open(&t, _i);
         tdm_value in[] = {rig_scalar(&t, 2), rig_scalar(&t, -0.5f)}, grads[2];
-        tdm_value out = tdm_uncertainty(t.graph, in[0], in[1], TDM_NO_VALUE, want[i].likelihood);
+        tdm_value out = tdm_uncertainty(t.graph, in[0], in[1], TDM_NO_VALUE, want[i].likelihood,
+                                        want[i].positive);
         support_ok(tdm_graph_gradients(t.graph, out, TDM_NO_VALUE, in, 2, grads));
         tdm_graph_keep(t.graph, out);
         for (int k = 0; k < 2; k++) tdm_graph_keep(t.graph, grads[k]);

@@ -553,7 +553,7 @@ def uncertain(a, loss, s):
     sigma = torch.exp(s / 2)
     weighted = {GAUSSIAN: loss / (2 * sigma**2), LAPLACE: loss / sigma,
                 CLASSIFICATION: loss / sigma**2, UNIFORM: loss / (2 * sigma**2)}[a.likelihood]
-    return weighted + torch.log(sigma)
+    return weighted + (torch.log(1 + sigma**2) if a.positive else torch.log(sigma))
 
 
 def of_something(term, total):

@@ -215,6 +215,21 @@ START_TEST(rlw_draws_each_step_anew)
 }
 END_TEST
 
+/* Liebel and Koerner's term: after a step of plain descent s is what its derivative says. */
+START_TEST(uncertainty_may_stay_above_zero)
+{
+    static const char *const names[] = {"class", "recon"};
+    support_ok(TRAIN(output("a"), ONE_STEP, "balance.kind=uncertainty", "balance.initial_s=0.5",
+                     "balance.likelihood=uniform", "balance.regulariser=log-1-plus-variance"));
+    for (int t = 0; t < 2; t++) {
+        const double slope =
+            1 / (1 + exp(-0.5)) - 0.5 * exp(-0.5) * logged("a", 1, names[t], "loss");
+        const double w = 0.5 * exp(-(0.5 - 0.5 * slope));
+        ck_assert_double_eq_tol(logged("a", 1, names[t], "weight"), w, 1e-5 * w);
+    }
+}
+END_TEST
+
 /* e^s L moves towards 1. */
 START_TEST(imtl_l_scales_losses_to_one)
 {
@@ -484,6 +499,7 @@ int main(void)
     tcase_add_test(tc, famo_looks_at_the_same_batch_after_the_step);
     tcase_add_test(tc, dwa_follows_the_last_two_epochs);
     tcase_add_test(tc, rlw_draws_each_step_anew);
+    tcase_add_test(tc, uncertainty_may_stay_above_zero);
     tcase_add_test(tc, imtl_l_scales_losses_to_one);
     tcase_add_test(tc, the_mean_by_rows_is_the_sum);
     tcase_add_test(tc, losses_are_weighed_before);

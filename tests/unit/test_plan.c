@@ -608,6 +608,32 @@ START_TEST(allocations_fail)
 }
 END_TEST
 
+/* What is stored before is there when a run stops for the host, whether its producer wrote it or it
+ * had to be copied; what reads the awaited variable runs afterwards. */
+START_TEST(waits_for_what_the_host_writes)
+{
+    static const float written[] = {4, 4, 4, 4, 4, 4, 4, 4};
+    tdm_value x = variable(0, 8, 3), late = variable(1, 8, 0), doubled = tdm_scale(g, x, 2);
+    tdm__graph_store(g, doubled, slot(2));
+    tdm__graph_store(g, x, slot(3));
+    tdm__graph_await(g, late);
+    tdm_value sum = tdm_add(g, tdm_relu(g, late), doubled);
+    tdm_graph_keep(g, sum);
+    make(NULL);
+    for (int run = 0; run < 2; run++) {
+        write_slot(1, (const float[8]){0}, 8);
+        write_slot(2, (const float[8]){0}, 8);
+        write_slot(3, (const float[8]){0}, 8);
+        support_ok(tdm__plan_run(plan));
+        ck_assert_float_eq(first_at(slot(2)), 6);
+        ck_assert_float_eq(first_at(slot(3)), 3);
+        write_slot(1, written, 8);
+        support_ok(tdm__plan_resume(plan));
+        ck_assert_float_eq(first(sum), 10);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("plan");
@@ -640,6 +666,7 @@ int main(void)
     tcase_add_test(c, binds_what_took_a_destroyed_buffers_place);
     tcase_add_test(c, unused_inputs_need_no_binding);
     tcase_add_test(c, binds_clblast_operands);
+    tcase_add_test(c, waits_for_what_the_host_writes);
     tcase_add_test(c, chooses_by_key);
     tcase_add_test(c, walks_launches_and_sums_costs);
     tcase_add_test(c, a_variable_without_place);
