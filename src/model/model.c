@@ -26,6 +26,12 @@ static const tdm_opt_spec specs[] = {
      .help = "normalisation after each convolution of cnn"},
     {"model.prefix", TDM_OPT_STRING, "encoder",
      .help = "what the names of the trunk's parameters begin with; \"\": nothing"},
+    {"model.sharing", TDM_OPT_ENUM, "hard", .choices = "hard|soft",
+     .help = "hard: all tasks share one trunk; soft: each has its own, named below "
+             "model.prefix.TASK, and the weights of the same layer are drawn together"},
+    {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
+     .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
+             "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},
     {"model.mean", TDM_OPT_FLOATS, "[0]", .help = "per channel, pixels scaled to [0,1]"},
     {"model.std", TDM_OPT_FLOATS, "[1]", TDM_OPT_MIN_OPEN, 0,
      .help = "per channel, pixels scaled to [0,1]"},
@@ -69,6 +75,8 @@ struct tdm__model {
     tdm__trunk_spec spec;
     layer_list list;
     const char *trunk_name, *prefix;
+    bool soft; /* a trunk for each task */
+    double soft_lambda;
     head *heads;
     size_t n_heads;
 };
@@ -169,6 +177,23 @@ static tdm_status read_scheme(const tdm_config *config, tdm__model *m)
     return status;
 }
 
+static tdm_status read_sharing(const tdm_config *config, tdm__model *m)
+{
+    const char *sharing, *sampling;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_string(config, "model.sharing", &sharing));
+    TDM_TRY(tdm_config_string(config, "train.sampling", &sampling));
+    TDM_TRY(tdm_config_float(config, "model.soft_lambda", &m->soft_lambda));
+    m->soft = !strcmp(sharing, "soft");
+    if (m->soft && strcmp(sampling, "joint") != 0)
+        TDM_TRY(tdm_config_reject(config, "model.sharing",
+                                  "soft sharing compares the tasks' weights in each step, but with "
+                                  "train.sampling: %s a step has one task (hint: joint)",
+                                  sampling));
+done:
+    return status;
+}
+
 /* tasks.NAME.part */
 static const char *task_key(tdm__str *key, const char *task, const char *part)
 {
@@ -243,6 +268,7 @@ tdm_status tdm__model_create(const tdm_config *config, const tdm_desc *input,
     TDM_TRY(read_scheme(config, m));
     TDM_TRY(read_normalisation(config, m));
     TDM_TRY(read_trunk(config, m));
+    TDM_TRY(read_sharing(config, m));
     TDM_TRY(tdm__calloc_try(n_tasks, sizeof *m->heads, &m->heads));
     for (; m->n_heads < n_tasks; m->n_heads++)
         TDM_TRY(read_head(config, &m->input, &tasks[m->n_heads], &m->heads[m->n_heads]));
@@ -318,18 +344,29 @@ static tdm_value build_head(const tdm__model *model, const head *h, tdm__net *ne
     return x;
 }
 
-void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value input,
-                            tdm__features *features)
+static tdm_value normalise(const tdm__model *model, tdm__net *net, tdm_value input)
+{
+    return tdm_normalize(net->graph, input, model->scale, model->shift, (int)model->input.dim[2]);
+}
+
+/* task: whose trunk; NULL: everybody's. */
+static void build_column(const tdm__model *model, tdm__net *net, const char *task, tdm_value x,
+                         tdm__features *features)
 {
     *features = (tdm__features){TDM_NO_VALUE, TDM_NO_VALUE};
-    const tdm_value x =
-        tdm_normalize(net->graph, input, model->scale, model->shift, (int)model->input.dim[2]);
     const size_t mark = tdm__net_push(net, model->prefix);
+    if (task) tdm__net_push(net, task);
     if (model->trunk)
         model->trunk->build(model->trunk, &model->spec, net, x, features);
     else
         build_list(model, net, x, features);
     tdm__net_pop(net, mark);
+}
+
+void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value input,
+                            tdm__features *features)
+{
+    build_column(model, net, NULL, normalise(model, net, input), features);
 }
 
 void tdm__model_build_heads(const tdm__model *model, tdm__net *net, const tdm__features *features,
@@ -361,6 +398,92 @@ void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, c
                       tdm_value *predictions)
 {
     tdm__features features;
-    tdm__model_build_trunk(model, net, input, &features);
-    tdm__model_build_heads(model, net, &features, enabled, predictions);
+    if (!model->soft) {
+        tdm__model_build_trunk(model, net, input, &features);
+        tdm__model_build_heads(model, net, &features, enabled, predictions);
+        return;
+    }
+    const tdm_value x = normalise(model, net, input);
+    net->feature = TDM_NO_VALUE;
+    for (size_t t = 0; t < model->n_heads; t++) {
+        predictions[t] = TDM_NO_VALUE;
+        if (enabled && !enabled[t]) continue;
+        build_column(model, net, model->heads[t].name, x, &features);
+        predictions[t] = build_head(model, &model->heads[t], net, &features);
+    }
+}
+
+/* ---- soft sharing ------------------------------------------------------------------------------
+ */
+
+bool tdm__model_is_soft(const tdm__model *model)
+{
+    return model->soft;
+}
+
+/* What a segment's name has behind the prefix of the task's trunk; NULL: it is not of that. */
+static const char *name_in_column(const tdm__model *model, size_t task, const char *name)
+{
+    const char *const parts[] = {model->prefix, model->heads[task].name};
+    for (int i = *model->prefix ? 0 : 1; i < 2; i++) {
+        const size_t n = strlen(parts[i]);
+        if (strncmp(name, parts[i], n) || name[n] != '.') return NULL;
+        name += n + 1;
+    }
+    return name;
+}
+
+/* The variable of this name in the task's trunk. */
+static tdm_value twin_of(const tdm__model *model, const tdm__net *net, size_t task,
+                         const char *name)
+{
+    for (size_t i = 0; i < net->n_variables; i++) {
+        const char *other = name_in_column(
+            model, task, tdm__flat_segment(net->flat, net->variables[i].segment)->name);
+        if (other && !strcmp(other, name)) return net->variables[i].value;
+    }
+    return TDM_NO_VALUE;
+}
+
+/* sum_t |W_t - mean W|^2 of one layer's weights, as T terms, which are means over the elements. The
+ * mean is held constant: by it the derivative is 2 sum_t (mean W - W_t) = 0. */
+static void distances(const tdm__model *model, tdm__net *net, const char *name, tdm_value *terms)
+{
+    tdm_graph *g = net->graph;
+    tdm_value sum = TDM_NO_VALUE;
+    for (size_t t = 0; t < model->n_heads; t++) {
+        terms[t] = twin_of(model, net, t, name);
+        sum = t == 0 ? terms[t] : tdm_add(g, sum, terms[t]);
+    }
+    const tdm_value mean = tdm_detach(g, tdm_scale(g, sum, 1 / (float)model->n_heads));
+    for (size_t t = 0; t < model->n_heads; t++)
+        terms[t] = tdm_l2_loss(g, terms[t], mean, TDM_NO_VALUE);
+}
+
+tdm_value tdm__model_penalty(const tdm__model *model, tdm__net *net)
+{
+    tdm_status status = TDM_OK;
+    tdm_graph *g = net->graph;
+    tdm_value *terms = NULL, total = TDM_NO_VALUE;
+    float *factors = NULL;
+    size_t n = 0;
+    const size_t most = net->n_variables * model->n_heads;
+    if (!model->soft || model->n_heads < 2 || !(model->soft_lambda > 0)) return TDM_NO_VALUE;
+    TDM_TRY(tdm__calloc_try(most, sizeof *terms, &terms));
+    TDM_TRY(tdm__calloc_try(most, sizeof *factors, &factors));
+    tdm_graph_push(g, "soft_sharing");
+    for (size_t i = 0; i < net->n_variables; i++) {
+        const tdm__segment *s = tdm__flat_segment(net->flat, net->variables[i].segment);
+        const char *name = name_in_column(model, 0, s->name);
+        if (!name || s->kind != TDM__SEGMENT_PARAM || !s->decay) continue;
+        distances(model, net, name, terms + n);
+        for (size_t t = 0; t < model->n_heads; t++)
+            factors[n++] = (float)(model->soft_lambda * (double)s->count);
+    }
+    if (n > 0) total = tdm_weighted_sum(g, terms, factors, (int)n);
+    tdm_graph_pop(g);
+done:
+    free(terms);
+    free(factors);
+    return status ? tdm_graph_fail(g, status, "out of memory") : total;
 }

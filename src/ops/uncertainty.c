@@ -114,8 +114,8 @@ static tdm_status prepare(tdm__build *b)
 
 static const tdm__variant variants[] = {{"scalar", TDM__ON_ANY, .prepare = prepare}};
 
-static const uncertainty_attrs positive = {TDM_LIKELIHOOD_UNIFORM, true},
-                               positive_imtl = {TDM_LIKELIHOOD_IMTL, true},
+static const uncertainty_attrs liebel = {TDM_LIKELIHOOD_UNIFORM, true},
+                               liebel_imtl = {TDM_LIKELIHOOD_IMTL, true},
                                gaussian = {TDM_LIKELIHOOD_GAUSSIAN},
                                laplace = {TDM_LIKELIHOOD_LAPLACE},
                                classification = {TDM_LIKELIHOOD_CLASSIFICATION},
@@ -127,7 +127,7 @@ static const tdm__sample samples[] = {
     {"classification", &classification, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"uniform", &uniform, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"imtl", &imtl, 2, {TDM__SCALAR, TDM__SCALAR}},
-    {"positive", &positive, 2, {TDM__SCALAR, TDM__SCALAR}},
+    {"positive", &liebel, 2, {TDM__SCALAR, TDM__SCALAR}},
     {"of something", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of nothing",
      &laplace,
@@ -155,7 +155,7 @@ static const tdm__reject rejects[] = {
      TDM_ERR_SHAPE,
      "likelihood: must be 0 to 4 (gaussian, laplace, classification, uniform, imtl), got 5"},
     {"positive",
-     &positive_imtl,
+     &liebel_imtl,
      2,
      {TDM__SCALAR, TDM__SCALAR},
      TDM_ERR_SHAPE,
@@ -213,7 +213,7 @@ static const tdm__sample samples_grad[] = {
     {"laplace", &laplace, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"classification", &classification, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"imtl", &imtl, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
-    {"positive", &positive, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
+    {"positive", &liebel, 3, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of something", &laplace, 4, {TDM__SCALAR, TDM__SCALAR, TDM__SCALAR, TDM__SCALAR}},
     {"of nothing",
      &laplace,

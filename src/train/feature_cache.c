@@ -58,6 +58,7 @@ static const char *why_not(const tdm__session *s)
     const char *trunk;
     const tdm__freezing *f = &s->freezing;
     if (tdm_config_string(s->config, "model.prefix", &trunk)) return "the trunk has no name";
+    if (tdm__model_is_soft(s->model)) return "each task has a trunk of its own";
     if (!*trunk) return "the trunk's names begin with nothing (model.prefix)";
     tdm__str any = {0};
     tdm__str_addf(&any, "%s.any.layer", trunk);

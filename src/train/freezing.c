@@ -227,6 +227,17 @@ done:
     return status;
 }
 
+/* The tasks' own trunks of soft sharing have no one order of blocks. */
+static tdm_status expect_one_trunk(const tdm_config *config, const char *key)
+{
+    const char *sharing;
+    const tdm_status status = tdm_config_string(config, "model.sharing", &sharing);
+    if (status || strcmp(sharing, "soft") != 0) return status;
+    return tdm_config_reject(config, key,
+                             "counts the blocks of one trunk, but with model.sharing: soft each "
+                             "task has its own (hint: train.freeze, optim.groups)");
+}
+
 tdm_status tdm__freezing_add_blocks(const tdm_config *config, tdm__flat *flat, tdm__freezing *f)
 {
     tdm_status status = TDM_OK;
@@ -235,6 +246,7 @@ tdm_status tdm__freezing_add_blocks(const tdm_config *config, tdm__flat *flat, t
     int64_t last;
     TDM_TRY(tdm_config_int(config, "train.freeze_except_last", &last));
     if (last < 0) goto done;
+    TDM_TRY(expect_one_trunk(config, "train.freeze_except_last"));
     TDM_TRY(tdm_config_string(config, "model.prefix", &trunk));
     TDM_TRY(tdm__blocks_find(config, flat, &blocks));
     if ((uint64_t)last >= blocks.n)
@@ -349,6 +361,7 @@ tdm_status tdm__rate_factors(const tdm_config *config, tdm__flat *flat, tdm__opt
     const size_t count = tdm__flat_count(flat);
     TDM_TRY(tdm_config_strings(config, "optim.groups", &texts, &n));
     TDM_TRY(tdm_config_float(config, "optim.block_decay", &decay));
+    if (decay != 1) TDM_TRY(expect_one_trunk(config, "optim.block_decay"));
     TDM_TRY(tdm__blocks_find(config, flat, &blocks));
     TDM_TRY(tdm__calloc_try(n, sizeof *rates, &rates));
     TDM_TRY(tdm__calloc_try(count + 1, sizeof *groups, &groups));

@@ -302,6 +302,10 @@ static tdm_status create_gradients(tdm__session *s)
     for (size_t t = 0; t < s->n_tasks; t++) s->task_names[t] = s->tasks[t].name;
     TDM_TRY(tdm__step_shared(s, s->shared, &representation));
     for (size_t i = 0; i < n; i++) any |= s->shared[i];
+    if (tdm__model_is_soft(s->model))
+        TDM_TRY(tdm_config_reject(s->config, "balance.kind",
+                                  "combines the tasks' gradients of shared parameters, but with "
+                                  "model.sharing: soft there are none"));
     if (s->balance.combine.representation) {
         if (any)
             status =

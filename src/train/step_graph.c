@@ -22,7 +22,8 @@ typedef struct step_graph {
     tdm_value *predictions;
     tdm__loss_value *losses;
     tdm__total total;
-    tdm_value *terms; /* of the total, per task */
+    tdm_value *terms;  /* of the total, per task */
+    tdm_value penalty; /* added to the total, which is reported without; or TDM_NO_VALUE */
 } step_graph;
 
 static void step_graph_free(step_graph *b)
@@ -40,6 +41,7 @@ static tdm_status step_graph_begin(step_graph *b, tdm__session *s, int64_t count
     tdm_status status = TDM_OK;
     b->s = s;
     b->count = count;
+    b->penalty = TDM_NO_VALUE;
     b->net.flat = s->flat;
     b->net.training = training;
     b->net.scheme = tdm__model_scheme(s->model);
@@ -216,7 +218,8 @@ done:
     return status;
 }
 
-/* Of the total, by its derivatives; or of each task's loss times its factor, which stays behind. */
+/* Of the total, by its derivatives; or of each task's loss times its factor, which stays behind.
+ * And of the penalty. */
 static tdm_status differentiate(step_graph *b, const learnt *l, tdm_value *gradients)
 {
     tdm_status status = TDM_OK;
@@ -224,14 +227,20 @@ static tdm_status differentiate(step_graph *b, const learnt *l, tdm_value *gradi
     const size_t n_tasks = b->s->n_tasks;
     tdm_value *outs = NULL, *factors = NULL;
     size_t used = 0;
-    if (b->total.factors < 0)
-        return tdm_graph_gradients(g, b->total.loss, TDM_NO_VALUE, l->wrt, l->n, gradients);
-    TDM_TRY(tdm__calloc_try(n_tasks, sizeof *outs, &outs));
-    TDM_TRY(tdm__calloc_try(n_tasks, sizeof *factors, &factors));
-    for (size_t t = 0; t < n_tasks; t++) {
+    TDM_TRY(tdm__calloc_try(n_tasks + 1, sizeof *outs, &outs));
+    TDM_TRY(tdm__calloc_try(n_tasks + 1, sizeof *factors, &factors));
+    if (b->total.factors < 0) {
+        outs[used] = b->total.loss;
+        factors[used++] = tdm_graph_constant(g, tdm_desc_scalar(), 1);
+    }
+    for (size_t t = 0; t < n_tasks && b->total.factors >= 0; t++) {
         if (b->terms[t] < 0) continue;
         outs[used] = b->terms[t];
         factors[used++] = factor_of(b, t);
+    }
+    if (b->penalty >= 0) {
+        outs[used] = b->penalty;
+        factors[used++] = tdm_graph_constant(g, tdm_desc_scalar(), 1);
     }
     TDM_TRY(tdm_graph_status(g));
     TDM_TRY(tdm__graph_gradients_from(g, outs, factors, used, l->wrt, l->n, gradients));
@@ -499,6 +508,7 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     b->meter = plan->again ? NULL : s->meters[plan->training];
     b->places = plan->training ? NULL : s->places;
     TDM_TRY(build_forward(b));
+    if (plan->training && !plan->again) b->penalty = tdm__model_penalty(s->model, &b->net);
     place_variables(b, plan->again);
     if (plan->again) {
         tdm__graph_store(b->net.graph, b->total.losses, tdm__balancer_losses_after(s->balancer));

@@ -115,6 +115,14 @@ def cnn(seed, shift):
     return net, "default", b.pixels("images", 16, 16), 1e-3, lambda out: [F.cross_entropy(out["class"], target)]
 
 
+def soft_cnn(seed, shift):
+    b = Batch(seed, 8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
+    net = models.SoftCnn((8, 16, 32), {name: 5 for name in targets}, weight=0.1)
+    return (net, "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
 def strided_cnn(seed, shift):
     b = Batch(seed, 8, shift)
     targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
@@ -124,7 +132,7 @@ def strided_cnn(seed, shift):
 
 
 NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
-        "strided_cnn": strided_cnn}
+        "soft_cnn": soft_cnn, "strided_cnn": strided_cnn}
 
 
 # ---- running --------------------------------------------------------------------------------------------------
@@ -202,7 +210,7 @@ def run(name, dtype, layout, shift=0):
         adam.zero_grad(set_to_none=True)
         tasks = losses(net(images))
         total = sum(tasks)
-        total.backward()
+        (total + net.penalty() if hasattr(net, "penalty") else total).backward()
         result["losses"].append([t.item() for t in tasks] + [total.item()])
         if step == 0:
             for key, p in net.named_parameters():

@@ -185,6 +185,27 @@ class Cnn(nn.Module):
         return {"class": self.fc(self.encoder(x))}
 
 
+class SoftCnn(nn.Module):
+    """Trunk `cnn` with model.sharing: soft: a trunk for each task, and the squared distances of their filters."""
+
+    def __init__(self, filters, classes, weight):
+        super().__init__()
+        self.encoder = nn.ModuleDict({task: Cnn(filters, n).encoder for task, n in classes.items()})
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+        self.weight = weight
+
+    def forward(self, x):
+        return {task: head(self.encoder[task](x)) for task, head in self.heads.items()}
+
+    def penalty(self):
+        total = 0
+        for twins in zip(*(column.parameters() for column in self.encoder.values())):
+            if twins[0].ndim > 1:
+                stacked = torch.stack(twins)
+                total = total + (stacked - stacked.mean(dim=0)).pow(2).sum()
+        return self.weight * total
+
+
 class BasicBlock(nn.Module):
     def __init__(self, channels, out, stride):
         super().__init__()

@@ -473,6 +473,56 @@ START_TEST(resumes_to_the_same_bits)
 }
 END_TEST
 
+/* How far the first filters of the two tasks' trunks are from each other. */
+static double apart(const char *run)
+{
+    char *path = support_path(run_path(run), "last.safetensors");
+    float *values[2];
+    double sum = 0;
+    uint64_t count = 0;
+    tdm__st *st;
+    support_ok(tdm__st_open(path, &st));
+    for (int i = 0; i < 2; i++) {
+        const tdm__st_tensor *t =
+            tdm__st_find(st, i ? "encoder.recon.0.weight" : "encoder.class.0.weight");
+        ck_assert_ptr_nonnull(t);
+        count = t->count;
+        values[i] = calloc(count, sizeof **values);
+        support_ok(tdm__st_read(st, t, 0, count, TDM__TO_F32, values[i]));
+    }
+    for (uint64_t k = 0; k < count; k++) sum += pow((double)values[0][k] - values[1][k], 2);
+    for (int i = 0; i < 2; i++) free(values[i]);
+    tdm__st_close(&st);
+    free(path);
+    return sqrt(sum);
+}
+
+/* Trunks of their own: drawn together by their term, with loss weights or without; nothing is
+ * shared that gradients could be combined of; freezing by blocks has no meaning. */
+START_TEST(soft_sharing_draws_trunks_together)
+{
+    static const char soft[] = "model.sharing=soft";
+    char whole[33], resumed[33];
+    support_ok(TRAIN(output("free"), soft, "model.soft_lambda=0", "train.epochs=4"));
+    support_ok(TRAIN(output("whole"), soft, "model.soft_lambda=1", "train.epochs=4"));
+    support_ok(
+        TRAIN(output("dwa"), soft, "model.soft_lambda=1", "train.epochs=4", "balance.kind=dwa"));
+    ck_assert_double_lt(apart("whole"), 0.5 * apart("free"));
+    ck_assert_double_lt(apart("dwa"), 0.5 * apart("free"));
+    support_ok(TRAIN(output("parts"), soft, "model.soft_lambda=1", "train.epochs=2"));
+    support_ok(
+        TRAIN(output("parts"), soft, "model.soft_lambda=1", "train.epochs=4", "train.resume=auto"));
+    small_hash(run_path("whole"), "state.safetensors", whole);
+    small_hash(run_path("parts"), "state.safetensors", resumed);
+    ck_assert_str_eq(whole, resumed);
+    support_fails(TRAIN(output("a"), soft, "balance.kind=mgda"), TDM_ERR_CONFIG, "there are none");
+    support_fails(TRAIN(output("b"), soft, "train.sampling=uniform"), TDM_ERR_CONFIG,
+                  "a step has one task");
+    support_fails(TRAIN(output("c"), soft, "train.freeze_except_last=1"), TDM_ERR_CONFIG,
+                  "counts the blocks of one trunk");
+}
+END_TEST
+
 START_TEST(a_step_of_one_task_compares_nothing)
 {
     support_fails(TRAIN(output("a"), "balance.kind=gls", "train.sampling=uniform"), TDM_ERR_CONFIG,
@@ -511,6 +561,7 @@ int main(void)
     tcase_add_test(tc, what_has_no_effect_is_said);
     tcase_add_test(tc, gradnorm_evens_the_norms);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
+    tcase_add_test(tc, soft_sharing_draws_trunks_together);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
     tcase_add_test(tc, a_loss_that_is_not_finite_is_named);
     suite_add_tcase(suite, tc);

@@ -1,9 +1,9 @@
-/* SegNet, U-Net (also with its encoder frozen), ResNets and the CNNs, at reduced size, against
- * PyTorch from the same initial weights: ten losses (ResNet-50: one), every gradient of the first
- * step, batch norm's statistics after the first and the tenth step. The truth is PyTorch's float64
- * (tests/ref/make_net_golden.py). With batch norm, and with pooling among near-ties, float32
- * differs from it by much more than one rounding, so the error may be twice the larger of those
- * that PyTorch's float32 makes in its two memory formats. */
+/* SegNet, U-Net (also with its encoder frozen), ResNets and the CNNs (one also shared softly), at
+ * reduced size, against PyTorch from the same initial weights: ten losses (ResNet-50: one), every
+ * gradient of the first step, batch norm's statistics after the first and the tenth step. The truth
+ * is PyTorch's float64 (tests/ref/make_net_golden.py). With batch norm, and with pooling among
+ * near-ties, float32 differs from it by much more than one rounding, so the error may be twice the
+ * larger of those that PyTorch's float32 makes in its two memory formats. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +35,7 @@ typedef struct golden_net {
 #include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
+#include "../ref/soft_cnn_golden.h"
 #include "../ref/strided_cnn_golden.h"
 #include "../ref/unet_golden.h"
 
@@ -140,6 +141,12 @@ static const net_case cases[] = {
      "model: {trunk: cnn, filters: [8, 16, 32]}\n"
      "tasks: {class: {head: pool-linear, prefix: fc, loss: cross-entropy, target: labels}}\n",
      &cnn_golden, resnet_arrays, 2, 25},
+    {"soft-cnn",
+     "model: {trunk: cnn, filters: [8, 16, 32], sharing: soft, soft_lambda: 0.1}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
+     &soft_cnn_golden, strided_arrays, 3},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"
