@@ -22,6 +22,8 @@ static const cli_option options[] = {
      "task it cost"},
     {"compare", "RUN|CHECKPOINT",
      "measure nothing, but say how far each layer's weights are from this checkpoint's"},
+    {"samples", "N",
+     "with --compare: also how alike what the layers give is (linear CKA), on so many samples"},
     {"json", NULL, "one JSON object on stdout, instead of the table"},
     {"quiet", NULL, "no chatter on stderr: warnings and errors only"},
 };
@@ -313,14 +315,22 @@ static int evaluate(const cli_args *args, char **assignments, size_t n)
     return code;
 }
 
-static int compare(const cli_args *args)
+static int compare(const cli_args *args, char **assignments, size_t n)
 {
     tdm_comparison comparison;
     char *text = NULL;
-    tdm_status status =
-        tdm_compare_weights(cli_positional(args, 0), cli_value(args, "compare"), &comparison);
+    const char *a = cli_positional(args, 0), *b = cli_value(args, "compare");
+    const char *number = cli_value(args, "samples");
+    char *end;
+    const uint64_t samples = number ? strtoull(number, &end, 10) : 0;
+    if (number && (*end || *number == '-' || !samples))
+        return cli_usage_error(args->command, "--samples: must be a whole number of 1 or more");
+    tdm_status status = tdm_compare_weights(a, b, &comparison);
     if (status) return cli_fail(args->command, status);
-    status = tdm_comparison_text(&comparison, cli_has(args, "json"), &text);
+    if (samples)
+        status = tdm_compare_outputs(a, b, cli_value(args, "split"), samples,
+                                     (const char *const *)assignments, n, &comparison);
+    if (!status) status = tdm_comparison_text(&comparison, cli_has(args, "json"), &text);
     if (!status) cli_data(text);
     if (!status && cli_has(args, "json")) cli_data("\n");
     free(text);
@@ -335,11 +345,8 @@ static int run(const cli_args *args)
     int code = cli_assignments(args, &assignments, &n);
     if (code >= 0) return code;
     if (cli_has(args, "quiet")) cli_console_quiet();
-    if (cli_has(args, "compare")) {
-        cli_assignments_free(assignments, n);
-        return compare(args);
-    }
-    code = evaluate(args, assignments, n);
+    code =
+        cli_has(args, "compare") ? compare(args, assignments, n) : evaluate(args, assignments, n);
     cli_assignments_free(assignments, n);
     return code;
 }

@@ -95,7 +95,7 @@ tdm_value tdm__layer_conv2d(tdm__net *net, const char *name, tdm_value x, int64_
     tdm_graph_push(net->graph, name);
     const tdm_value y = tdm_conv2d(net->graph, x, w, b, a);
     tdm_graph_pop(net->graph);
-    return y;
+    return tdm__net_tap_add(net, name, y);
 }
 
 tdm_value tdm__layer_conv_transpose2d(tdm__net *net, const char *name, tdm_value x,
@@ -114,7 +114,7 @@ tdm_value tdm__layer_conv_transpose2d(tdm__net *net, const char *name, tdm_value
     tdm_graph_push(net->graph, name);
     const tdm_value y = tdm_conv_transpose2d(net->graph, x, w, b, a);
     tdm_graph_pop(net->graph);
-    return y;
+    return tdm__net_tap_add(net, name, y);
 }
 
 tdm_value tdm__layer_dense(tdm__net *net, const char *name, tdm_value x, int64_t out_features,
@@ -141,7 +141,7 @@ tdm_value tdm__layer_dense(tdm__net *net, const char *name, tdm_value x, int64_t
     tdm_graph_push(net->graph, name);
     const tdm_value y = tdm_dense(net->graph, x, w, b);
     tdm_graph_pop(net->graph);
-    return y;
+    return tdm__net_tap_add(net, name, y);
 }
 
 static tdm_value channel_variable(tdm__net *net, const char *layer, const char *part, int64_t c,
@@ -173,7 +173,7 @@ tdm_value tdm__layer_batch_norm(tdm__net *net, const char *name, tdm_value x)
         still ? tdm_batch_norm_eval(net->graph, x, gamma, beta, mean, var, &attrs)
               : tdm_batch_norm_train(net->graph, x, gamma, beta, mean, var, counter, &attrs);
     tdm_graph_pop(net->graph);
-    return y;
+    return tdm__net_tap_add(net, name, y);
 }
 
 tdm_value tdm__layer_dropout(tdm__net *net, const char *name, tdm_value x, float p)

@@ -11,6 +11,10 @@ void tdm__net_free(tdm__net *net)
     if (!net) return;
     tdm__str_free(&net->scope);
     free(net->variables);
+    for (size_t i = 0; i < net->n_taps; i++) free(net->taps[i].name);
+    free(net->taps);
+    net->taps = NULL;
+    net->n_taps = net->taps_capacity = 0;
     net->variables = NULL;
     net->n_variables = net->variables_capacity = 0;
 }
@@ -92,4 +96,19 @@ tdm_value tdm__net_variable_for(tdm__net *net, const tdm__segment *spec)
                          : add_variable(net, index);
     tdm__str_free(&name);
     return v;
+}
+
+tdm_value tdm__net_tap_add(tdm__net *net, const char *name, tdm_value value)
+{
+    tdm_status status = TDM_OK;
+    tdm__str full = {0};
+    if (!net->tapping || value < 0) return value;
+    tdm__str_addf(&full, "%s%s", tdm__str_text(&net->scope), name);
+    TDM_TRY(tdm__str_status(&full));
+    TDM_TRY(tdm__grow(&net->taps, &net->taps_capacity, net->n_taps + 1, sizeof *net->taps));
+    net->taps[net->n_taps++] = (tdm__net_tap){full.text, value};
+    full = (tdm__str){0};
+done:
+    tdm__str_free(&full);
+    return status ? tdm_graph_fail(net->graph, status, "%s", tdm_last_error()) : value;
 }

@@ -28,6 +28,12 @@ typedef struct tdm__net_variable {
     size_t segment;
 } tdm__net_variable;
 
+/* What a layer with parameters gives, before any activation that follows it. */
+typedef struct tdm__net_tap {
+    char *name; /* the layer's, "encoder.0" */
+    tdm_value value;
+} tdm__net_tap;
+
 typedef struct tdm__net {
     tdm_graph *graph;
     tdm__flat *flat;
@@ -39,9 +45,13 @@ typedef struct tdm__net {
     size_t n_thawed;
     bool *freeze_used; /* n_freeze flags, set when a pattern matched something; may be NULL */
     tdm__str scope;    /* "" or "encoder." */
-    tdm_value feature; /* set by tdm__model_build: what all heads read; TDM_NO_VALUE: not all the same */
+    tdm_value
+        feature; /* set by tdm__model_build: what all heads read; TDM_NO_VALUE: not all the same */
     tdm__net_variable *variables;
     size_t n_variables, variables_capacity;
+    bool tapping; /* list what the layers give */
+    tdm__net_tap *taps;
+    size_t n_taps, taps_capacity;
 } tdm__net;
 
 void tdm__net_free(tdm__net *net); /* what it owns; not graph and flat */
@@ -60,6 +70,9 @@ bool tdm__net_frozen(tdm__net *net, const char *name);
 /* A variable for scope + spec->name: declared in flat (name, init and frozen state filled in here)
  * or found there. TDM_NO_VALUE on failure (sticky in the graph). */
 tdm_value tdm__net_variable_for(tdm__net *net, const tdm__segment *spec);
+
+/* Lists what layer scope + name gives, if the context lists that; returns the value. */
+tdm_value tdm__net_tap_add(tdm__net *net, const char *name, tdm_value value);
 
 /* ---- layers ------------------------------------------------------------------------------------
  */

@@ -83,7 +83,7 @@ static tdm_status layer_of(comparing *c, const char *name, tdm_layer_move **laye
     TDM_TRY(tdm__str_status(&text));
     if (!out->n || strcmp(out->layers[out->n - 1].layer, text.text) != 0) {
         TDM_TRY(tdm__grow(&out->layers, &c->capacity, out->n + 1, sizeof *out->layers));
-        out->layers[out->n++] = (tdm_layer_move){.layer = text.text};
+        out->layers[out->n++] = (tdm_layer_move){.layer = text.text, .cka = NAN};
         text = (tdm__str){0};
         c->layer = (sums){0};
     }
@@ -130,7 +130,7 @@ tdm_status tdm_compare_weights(const char *a, const char *b, tdm_comparison *out
     tdm_status status = TDM_OK;
     comparing c = {.out = out};
     size_t both = 0;
-    *out = (tdm_comparison){0};
+    *out = (tdm_comparison){.all.cka = NAN};
     TDM_TRY(open_file(a, &c.a));
     TDM_TRY(open_file(b, &c.b));
     for (size_t i = 0; i < tdm__st_count(c.a); i++) {
@@ -162,10 +162,22 @@ void tdm_comparison_free(tdm_comparison *c)
 /* ---- text -------------------------------------------------------------------------------------
  */
 
-static void add_row(tdm__str *out, const char *name, const tdm_layer_move *m)
+static void add_share(tdm__str *out, double value)
 {
-    tdm__str_addf(out, "  %-34s %12" PRIu64 " %10.4g %10.4g %9.4f %9.4f\n", name, m->parameters,
-                  m->norm, m->distance, m->relative, m->cosine);
+    if (isnan(value))
+        tdm__str_addf(out, " %9s", "-");
+    else
+        tdm__str_addf(out, " %9.4f", value);
+}
+
+static void add_row(tdm__str *out, const char *name, const tdm_layer_move *m, bool cka)
+{
+    tdm__str_addf(out, "  %-34s %12" PRIu64 " %10.4g %10.4g", name, m->parameters, m->norm,
+                  m->distance);
+    add_share(out, m->relative);
+    add_share(out, m->cosine);
+    if (cka) add_share(out, m->cka);
+    tdm__str_add(out, "\n");
 }
 
 static void add_json(tdm__json *j, const tdm_layer_move *m)
@@ -177,6 +189,7 @@ static void add_json(tdm__json *j, const tdm_layer_move *m)
     tdm__json_key(j, "distance"), tdm__json_number(j, m->distance);
     tdm__json_key(j, "relative"), tdm__json_number(j, m->relative);
     tdm__json_key(j, "cosine"), tdm__json_number(j, m->cosine);
+    if (!isnan(m->cka)) tdm__json_key(j, "cka"), tdm__json_number(j, m->cka);
     tdm__json_close(j, '}');
 }
 
@@ -190,6 +203,7 @@ static tdm_status write_json(const tdm_comparison *c, char **out)
     tdm__json_close(&j, ']');
     tdm__json_key(&j, "only_a"), tdm__json_uint(&j, c->only_a);
     tdm__json_key(&j, "only_b"), tdm__json_uint(&j, c->only_b);
+    if (c->samples) tdm__json_key(&j, "samples"), tdm__json_uint(&j, c->samples);
     tdm__json_close(&j, '}');
     const tdm_status status = tdm__json_status(&j);
     if (!status) {
@@ -205,10 +219,11 @@ tdm_status tdm_comparison_text(const tdm_comparison *c, bool json, char **out)
     tdm__str text = {0};
     *out = NULL;
     if (json) return write_json(c, out);
-    tdm__str_addf(&text, "  %-34s %12s %10s %10s %9s %9s\n", "layer", "numbers", "norm", "moved",
-                  "relative", "cosine");
-    for (size_t i = 0; i < c->n; i++) add_row(&text, c->layers[i].layer, &c->layers[i]);
-    add_row(&text, "all", &c->all);
+    tdm__str_addf(&text, "  %-34s %12s %10s %10s %9s %9s%s\n", "layer", "numbers", "norm", "moved",
+                  "relative", "cosine", c->samples ? "       CKA" : "");
+    for (size_t i = 0; i < c->n; i++)
+        add_row(&text, c->layers[i].layer, &c->layers[i], c->samples > 0);
+    add_row(&text, "all", &c->all, false);
     if (c->only_a || c->only_b)
         tdm__str_addf(&text, "  not compared: %zu tensors of the first, %zu of the second\n",
                       c->only_a, c->only_b);

@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/evaluation.h"
 #include "train/lines.h"
 #include "train/trainer.h"
 
 struct tdm_evaluation {
     tdm_config *config;
     tdm_split *splits[TDM__SPLITS];
+    const tdm_split *chosen; /* one of them */
     tdm__session session;
     tdm__feed *feed;
     tdm__per_sample *samples; /* NULL: only the split */
@@ -148,32 +150,55 @@ tdm_status tdm_evaluate(const char *path, const char *split, const char *const *
     return tdm_evaluate_with_trunk(path, NULL, split, assignments, n_assignments, events, out);
 }
 
+tdm_status tdm__evaluation_open(const char *path, const char *split, const char *const *assignments,
+                                size_t n_assignments, tdm_evaluation **out)
+{
+    tdm_status status = TDM_OK;
+    tdm_evaluation *e = NULL;
+    char *file = NULL;
+    *out = NULL;
+    TDM_TRY(tdm__calloc_try(1, sizeof *e, &e));
+    TDM_TRY(tdm__find_checkpoint(path, &file));
+    TDM_TRY(read_config(file, assignments, n_assignments, &e->config));
+    TDM_TRY(open_split(e, split ? split : tdm__split_names[TDM__SPLIT_TEST], &e->chosen));
+    TDM_TRY(create_session(e, e->chosen));
+    TDM_TRY(tdm__load_weights(&e->session, file));
+    TDM_TRY(tdm__session_feed(&e->session, e->chosen, TDM__FOR_TEST, false, &e->feed));
+    *out = e;
+    e = NULL;
+done:
+    free(file);
+    tdm_evaluation_destroy(&e);
+    return status;
+}
+
+tdm__session *tdm__evaluation_session(tdm_evaluation *e)
+{
+    return &e->session;
+}
+
+tdm__feed *tdm__evaluation_feed(tdm_evaluation *e)
+{
+    return e->feed;
+}
+
 tdm_status tdm_evaluate_with_trunk(const char *path, const char *trunk, const char *split,
                                    const char *const *assignments, size_t n_assignments,
                                    const tdm_train_events *events, tdm_evaluation **out)
 {
     tdm_status status = TDM_OK;
     tdm_evaluation *e = NULL;
-    char *file = NULL;
-    const tdm_split *chosen = NULL;
     *out = NULL;
-    split = split ? split : tdm__split_names[TDM__SPLIT_TEST];
-    TDM_TRY(tdm__calloc_try(1, sizeof *e, &e));
-    TDM_TRY(tdm__find_checkpoint(path, &file));
-    TDM_TRY(read_config(file, assignments, n_assignments, &e->config));
-    TDM_TRY(open_split(e, split, &chosen));
-    TDM_TRY(create_session(e, chosen));
+    TDM_TRY(tdm__evaluation_open(path, split, assignments, n_assignments, &e));
     if (events && events->sample)
-        TDM_TRY(tdm__per_sample_create(&e->session, chosen, events, &e->samples));
-    TDM_TRY(tdm__load_weights(&e->session, file));
+        TDM_TRY(tdm__per_sample_create(&e->session, e->chosen, events, &e->samples));
     if (trunk) TDM_TRY(tdm__load_trunk(&e->session, trunk));
-    TDM_TRY(tdm__session_feed(&e->session, chosen, TDM__FOR_TEST, false, &e->feed));
     TDM_TRY(tdm_config_int(e->config, "train.epochs", &e->report.epochs));
     const tdm__eval_spec spec = {.session = &e->session,
                                  .feed = e->feed,
                                  .samples = e->samples,
                                  .purpose = TDM__FOR_TEST,
-                                 .split = split,
+                                 .split = split ? split : tdm__split_names[TDM__SPLIT_TEST],
                                  .events = events,
                                  .tasks = e->tasks,
                                  .metrics = e->metrics,
@@ -181,11 +206,10 @@ tdm_status tdm_evaluate_with_trunk(const char *path, const char *trunk, const ch
                                  .losses = e->losses};
     TDM_TRY(tdm__evaluate_feed(&spec, &e->report));
     TDM_TRY(tell_accuracy(e));
-    TDM_TRY(report_classes(e, chosen));
+    TDM_TRY(report_classes(e, e->chosen));
     *out = e;
     e = NULL;
 done:
-    free(file);
     tdm_evaluation_destroy(&e);
     return status;
 }

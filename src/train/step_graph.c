@@ -584,6 +584,42 @@ done:
     return status;
 }
 
+static bool has_layer(const tdm__layer_output *layers, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(layers[i].name, name)) return true;
+    return false;
+}
+
+tdm_status tdm__step_build_layers(tdm__session *s, int64_t count, tdm__plan **plan,
+                                  tdm_value *input, tdm__layer_output **layers, size_t *n)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    const tdm__plan_spec spec = plan_spec(s);
+    *n = 0;
+    TDM_TRY(step_graph_begin(&b, s, count, false));
+    b.net.tapping = true;
+    *input = b.inputs[s->input];
+    tdm__model_build(s->model, &b.net, *input, NULL, b.predictions);
+    TDM_TRY(tdm_graph_status(b.net.graph));
+    TDM_TRY(tdm__calloc_try(b.net.n_taps, sizeof **layers, layers));
+    for (size_t i = 0; i < b.net.n_taps; i++) {
+        tdm__net_tap *tap = &b.net.taps[i];
+        if (has_layer(*layers, *n, tap->name)) continue;
+        tdm_graph_keep(b.net.graph, tap->value);
+        (*layers)[(*n)++] =
+            (tdm__layer_output){tap->name, *tdm_graph_desc(b.net.graph, tap->value), tap->value};
+        tap->name = NULL; /* handed over */
+    }
+    TDM_TRY(tdm_graph_status(b.net.graph));
+    place_variables(&b, false);
+    TDM_TRY(tdm__plan_create(b.net.graph, &spec, plan));
+done:
+    step_graph_free(&b);
+    return status;
+}
+
 /* ---- the trunk alone ---------------------------------------------------------------------------
  */
 

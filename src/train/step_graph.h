@@ -24,6 +24,16 @@ tdm_status tdm__step_reserve(tdm__session *session, bool training, const bool *t
  * what tdm__task_output makes of the predictions, of the shapes `descs`. */
 tdm_status tdm__step_build_prediction(tdm__session *session, int64_t count, tdm__plan **plan,
                                       tdm_value *input, tdm_value *outputs, tdm_desc *descs);
+/* What one layer gives: (N,H,W,C) or (N,C). */
+typedef struct tdm__layer_output {
+    char *name;
+    tdm_desc desc;
+    tdm_value value;
+} tdm__layer_output;
+/* A plan of the network in evaluation mode that keeps what each layer with parameters gives; a
+ * layer that is used twice counts once. *input is to be bound. Free the names and *layers. */
+tdm_status tdm__step_build_layers(tdm__session *session, int64_t count, tdm__plan **plan,
+                                  tdm_value *input, tdm__layer_output **layers, size_t *n);
 /* The layer table of the network alone (model/model.h). free(*out). */
 tdm_status tdm__step_table(tdm__session *session, char **out);
 

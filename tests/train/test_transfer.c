@@ -162,6 +162,44 @@ START_TEST(weights_are_compared_by_layer)
 }
 END_TEST
 
+static void compare_outputs(const char *a, const char *b, const char *split, uint64_t samples,
+                            tdm_comparison *out)
+{
+    support_ok(tdm_compare_weights(run_path(a), run_path(b), out));
+    support_ok(tdm_compare_outputs(run_path(a), run_path(b), split, samples, NULL, 0, out));
+}
+
+START_TEST(outputs_are_compared_by_layer)
+{
+    tdm_comparison c;
+    support_ok(TRAIN(NULL, output("source"), ALONE));
+    support_ok(TRAIN(NULL, output("still"), init_from("source"), "train.freeze=[encoder]",
+                     "train.batch_size=7"));
+    support_ok(TRAIN(NULL, output("strange"), ALONE, "seed=5"));
+    compare_outputs("source", "source", "train", 72, &c);
+    ck_assert_uint_eq(c.samples, 72);
+    for (size_t i = 0; i < c.n; i++) ck_assert_double_eq_tol(c.layers[i].cka, 1, 1e-6);
+    tdm_comparison_free(&c);
+    /* fewer samples than there are, in batches of another size */
+    compare_outputs("source", "still", "train", 30, &c);
+    ck_assert_uint_eq(c.samples, 30);
+    for (size_t i = 0; i < c.n; i++) {
+        const bool trunk = !strncmp(c.layers[i].layer, "encoder", 7);
+        ck_assert_msg(trunk ? fabs(c.layers[i].cka - 1) < 1e-6
+                            : c.layers[i].cka > -0.5 && c.layers[i].cka < 1,
+                      "%s: %g", c.layers[i].layer, c.layers[i].cka);
+    }
+    tdm_comparison_free(&c);
+    compare_outputs("source", "strange", NULL, 1000, &c); /* all there are */
+    ck_assert_uint_eq(c.samples, 24);
+    for (size_t i = 0; i < c.n; i++) ck_assert_double_lt(c.layers[i].cka, 0.9999);
+    support_fails(
+        tdm_compare_outputs(run_path("source"), run_path("strange"), NULL, 3, NULL, 0, &c),
+        TDM_ERR_USAGE, "needs 4 at least");
+    tdm_comparison_free(&c);
+}
+END_TEST
+
 static double loss_with(const char *run, const char *trunk)
 {
     tdm_evaluation *e = NULL;
@@ -358,6 +396,7 @@ int main(void)
     TCase *moved = tcase_create("what moved");
     tcase_add_checked_fixture(moved, setup, teardown);
     tcase_add_test(moved, weights_are_compared_by_layer);
+    tcase_add_test(moved, outputs_are_compared_by_layer);
     tcase_add_test(moved, a_source_task_is_measured_with_the_new_trunk);
     suite_add_tcase(suite, edit);
     suite_add_tcase(suite, moved);
