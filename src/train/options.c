@@ -11,6 +11,7 @@
 #include "model/transfer.h"
 #include "train/chooser.h"
 #include "train/protocol.h"
+#include "train/stage_measure.h"
 
 static const tdm_opt_spec train_specs[] = {
     {"name", TDM_OPT_STRING, "run", TDM_OPT_RUNTIME, .help = "begins the run folder's name"},
@@ -110,10 +111,10 @@ static const tdm_opt_table bench_table = {"bench", bench_specs,
 void tdm_schema(const tdm_opt_table *const **tables, size_t *n)
 {
     static const tdm_opt_table *const all[] = {
-        &train_table,           &device_table,        &tdm_data_options,  &tdm_model_options,
-        &tdm_task_options,      &tdm_balance_options, &tdm_optim_options, &tdm_schedule_options,
-        &tdm__protocol_options, &tdm__tune_options,   &bench_table,       &tdm__load_options,
-        &tdm_pipeline_options,
+        &train_table,           &device_table,         &tdm_data_options,  &tdm_model_options,
+        &tdm_task_options,      &tdm_balance_options,  &tdm_optim_options, &tdm_schedule_options,
+        &tdm__protocol_options, &tdm__tune_options,    &bench_table,       &tdm__load_options,
+        &tdm_pipeline_options,  &tdm__measure_options,
     };
     *tables = all;
     *n = sizeof all / sizeof *all;

@@ -14,8 +14,7 @@
 #include "base/mem.h"
 #include "data/identity.h"
 #include "train/run_folder.h"
-
-#include <tandem/compare.h>
+#include "train/stage_measure.h"
 
 static const tdm_opt_spec specs[] = {
     {"stages.*.from", TDM_OPT_STRING, "",
@@ -111,6 +110,7 @@ static tdm_status read_stages(tdm_pipeline *p)
         TDM_TRY(tdm_config_stage(p->config, names[p->n], &p->stages[p->n].config));
     }
     for (size_t i = 0; i < n; i++) TDM_TRY(read_source(p, &p->stages[i]));
+    for (size_t i = 0; i < n; i++) TDM_TRY(tdm__stage_measure_check(p->stages[i].config));
     TDM_TRY(check_kept(p));
 done:
     return status;
@@ -435,28 +435,22 @@ static bool has_state(const tdm__stage *s)
     return found;
 }
 
-/* How far the stage's selected weights are from those that it began with: kept in its record, and
- * said. A stage that keeps no weights, or took none over, says nothing. */
+/* What the stage made of the weights that it began with: kept in its record, and said. */
 static tdm_status tell_moved(const tdm_pipeline *p, const tdm__stage *s, tdm__stage_record *record)
 {
     tdm_status status = TDM_OK;
-    tdm_comparison comparison = {0};
     char *source = NULL, *text = NULL;
-    bool kept;
     free(record->moved);
     record->moved = NULL;
-    TDM_TRY(tdm_config_bool(s->config, "train.save_model", &kept));
     TDM_TRY(source_file(p, s, &source));
-    if (!source || !kept) goto done;
-    if (tdm_compare_weights(source, s->folder, &comparison)) goto done;
-    TDM_TRY(tdm_comparison_text(&comparison, true, &record->moved));
-    TDM_TRY(tdm_comparison_text(&comparison, false, &text));
-    tdm__log(TDM_LOG_INFO, "stage '%s': how far its weights moved from those it began with:\n%s",
-             s->name, text);
+    if (!source) goto done;
+    TDM_TRY(tdm__stage_measure(s->config, source, s->folder, &record->moved, &text));
+    if (text)
+        tdm__log(TDM_LOG_INFO, "stage '%s': how far it moved from the weights it began with:\n%s",
+                 s->name, text);
 done:
     free(source);
     free(text);
-    tdm_comparison_free(&comparison);
     return status;
 }
 

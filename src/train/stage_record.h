@@ -24,7 +24,7 @@ typedef struct tdm__stage_record {
     char *name;
     tdm__stage_state state;
     tdm__stage_inputs inputs;
-    char *moved; /* JSON: how far the weights are from those it began with; NULL: not known */
+    char *moved; /* JSON, of stage_measure.h; NULL: not known */
 } tdm__stage_record;
 
 typedef struct tdm__stage_records {

@@ -52,11 +52,14 @@ run 0 eval run
 out "accuracy"
 
 # how far the weights moved, and what the source's task has left
-grep -qE '"second".*"moved": *\{"all": *\{"parameters": *80' run/pipeline.json || fail "no record"
+grep -qE '"second".*"moved": *\{"weights": *\{"all": *\{"parameters": *80' run/pipeline.json || fail "no record"
 run 0 eval run/first --compare run/second
 grep -qE 'encoder\.0 +80 +[0-9.]+ +0 ' .out || fail "no comparison of weights"
 run 0 eval run/first --compare run/second --json
 out '"layer": "encoder.0"'
+run 0 eval run/first --compare run/second --samples 16 --split val
+grep -qE 'encoder\.0 +80 .* 1\.0000 +1\.0000$' .out || fail "what a frozen layer gives differs"
+run 2 eval run/first --compare run/second --samples few
 run 0 eval run/first --json
 cp .out own
 run 0 eval run/first --trunk run/second --json
@@ -80,6 +83,16 @@ err "stage 'second': the weights it begins with changed"
 run 0 train p.yaml --output run --set stages.first.optim.lr=0.02 --from second
 err "first: done before"
 same "$(grep -c 'epoch 2/2 train' .err)" 1
+
+# measures that are asked for; a trunk that learns forgets
+run 0 train p.yaml --output measured --set 'transfer.measure=[cka, forgetting]' \
+    --set stages.second.train.freeze=[] --set stages.second.optim.lr=0.1
+grep -qE '"weights".*"cka": .*"forgetting": .*"before": .*"after": ' measured/pipeline.json ||
+    fail "no measures in the record"
+grep -qE '^ +copy\.l1 +[0-9.]+ +[0-9.]+ +[-+][0-9.]+' .err || fail "no table of what was forgotten"
+run 2 train p.yaml --output x --set 'transfer.measure=[cca]'
+err "must be cka or forgetting"
+absent x
 
 # what a flag says holds for every stage, over what the file says of one
 run 0 train p.yaml --output flags --epochs 3
