@@ -33,6 +33,24 @@ void tdm__str_add(tdm__str *s, const char *text)
     tdm__str_addn(s, text, strlen(text));
 }
 
+void tdm__str_add_word(tdm__str *s, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "%+,-./:=@_";
+    if (*text && !text[strspn(text, plain)]) {
+        tdm__str_add(s, text);
+        return;
+    }
+    tdm__str_add(s, "'");
+    for (; *text; text++) {
+        if (*text == '\'')
+            tdm__str_add(s, "'\\''");
+        else
+            tdm__str_addn(s, text, 1);
+    }
+    tdm__str_add(s, "'");
+}
+
 static void add_formatted(tdm__str *s, const char *format, va_list args)
 {
     char small[256], *big = NULL;

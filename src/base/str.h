@@ -19,6 +19,8 @@ typedef struct tdm__str {
 void tdm__str_addf(tdm__str *s, const char *format, ...) TDM__PRINTF(2, 3);
 void tdm__str_add(tdm__str *s, const char *text);
 void tdm__str_addn(tdm__str *s, const void *bytes, size_t n);
+/* As one word of a shell's line. */
+void tdm__str_add_word(tdm__str *s, const char *text);
 const char *tdm__str_text(const tdm__str *s); /* "" when empty */
 tdm_status tdm__str_status(const tdm__str *s);
 void tdm__str_free(tdm__str *s);
@@ -36,8 +38,8 @@ bool tdm__parse_bytes(const char *text, uint64_t *out);
 bool tdm__parse_f64(const char *text, double *out); /* accepts inf and nan; callers range-check */
 bool tdm__parse_bool(const char *text, bool *out);  /* true false yes no on off 1 0 */
 
-/* Length of the UTF-8 sequence at p, 0 when it is none (overlong, surrogate, beyond U+10FFFF) or the
- * text ends. */
+/* Length of the UTF-8 sequence at p, 0 when it is none (overlong, surrogate, beyond U+10FFFF) or
+ * the text ends. */
 size_t tdm__utf8_length(const unsigned char *p);
 
 /* Words between blanks, for short texts in configurations ("conv 32 k3"). Returns how many there

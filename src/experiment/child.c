@@ -154,14 +154,8 @@ static tdm_status open_log(tdm__trial *t, const words *w, int *fd)
     struct stat info;
     tdm__str line = {0};
     for (size_t i = 0; i < w->n; i++) {
-        tdm__str_add(&line, i ? " '" : "$ '");
-        for (const char *c = w->list[i]; *c; c++) {
-            if (*c == '\'')
-                tdm__str_add(&line, "'\\''");
-            else
-                tdm__str_addn(&line, c, 1);
-        }
-        tdm__str_add(&line, "'");
+        tdm__str_add(&line, i ? " " : "$ ");
+        tdm__str_add_word(&line, w->list[i]);
     }
     tdm__str_add(&line, "\n");
     TDM_TRY(tdm__str_status(&line));

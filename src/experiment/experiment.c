@@ -57,6 +57,20 @@ done:
     return status;
 }
 
+static tdm_status describe_command(tdm_experiment *e, const tdm_experiment_spec *spec)
+{
+    tdm__str line = {0};
+    tdm__str_add(&line, "tandem experiment ");
+    tdm__str_add_word(&line, spec->path);
+    for (size_t i = 0; i < spec->n_assignments; i++) {
+        tdm__str_add(&line, " --set ");
+        tdm__str_add_word(&line, spec->assignments[i]);
+    }
+    const tdm_status status = tdm__str_status(&line);
+    e->command = line.text;
+    return status;
+}
+
 /* The path behind a link like /proc/self/exe: what runs stays the same file although the link's
  * name would lead the child to itself. */
 static tdm_status find_program(tdm_experiment *e, const char *given)
@@ -116,6 +130,7 @@ tdm_status tdm_experiment_create(const tdm_experiment_spec *spec, tdm_experiment
     e->created = tdm__strdup(now);
     if (!e->created) TDM_TRY(tdm__fail(TDM_ERR_NOMEM, "out of memory"));
     TDM_TRY(find_program(e, spec->program));
+    TDM_TRY(describe_command(e, spec));
     TDM_TRY(read_config(e, spec));
     TDM_TRY(tdm__plan_experiment(e));
     if (!*e->baseline) e->baseline = e->arms[0].name;
@@ -150,6 +165,7 @@ void tdm_experiment_destroy(tdm_experiment **experiment)
     free(e->folder);
     free(e->program);
     free(e->created);
+    free(e->command);
     free(e);
     *experiment = NULL;
 }

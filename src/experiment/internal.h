@@ -55,6 +55,7 @@ struct tdm_experiment {
     tdm_config *config;
     const char *name, *baseline;
     char *folder, *program, *created;
+    char *command; /* that of a shell which runs the same in another folder, without that */
     char device[256], binary[TDM__HASH_HEX];
     const int64_t *seeds;
     size_t n_seeds;

@@ -86,6 +86,7 @@ tdm_status tdm__manifest_json(const tdm_experiment *e, tdm__str *out)
     tdm__json_key(&j, "name"), tdm__json_string(&j, e->name);
     tdm__json_key(&j, "created"), tdm__json_string(&j, e->created);
     tdm__json_key(&j, "tandem"), tdm__json_string(&j, TANDEM_VERSION);
+    tdm__json_key(&j, "command"), tdm__json_string(&j, e->command);
     tdm__json_key(&j, "device"), tdm__json_string(&j, e->device);
     tdm__json_key(&j, "baseline"), tdm__json_string(&j, *e->baseline ? e->baseline : NULL);
     tdm__json_key(&j, "seeds"), tdm__json_open(&j, '[');

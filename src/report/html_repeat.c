@@ -137,6 +137,19 @@ tdm_status tdm__html_failed(const tdm__report *r, tdm__str *out)
 /* ---- repeating it ------------------------------------------------------------------------------
  */
 
+static void add_train_command(const tdm__report_run *run, tdm__str *out)
+{
+    tdm__str path = {0}, word = {0};
+    tdm__str_addf(&path, "%s/config.yaml", run->folder);
+    tdm__str_add_word(&word, tdm__str_text(&path));
+    tdm__str_add(out, "<pre>tandem train ");
+    tdm__markup_text(out, tdm__str_text(&word));
+    tdm__str_add(out, " --output NEW-FOLDER</pre>\n");
+    out->failed |= path.failed || word.failed;
+    tdm__str_free(&path);
+    tdm__str_free(&word);
+}
+
 static void add_commands(const tdm__report *r, tdm__str *out)
 {
     const tdm__report_run *run = NULL;
@@ -145,18 +158,21 @@ static void add_commands(const tdm__report *r, tdm__str *out)
     if (r->experiment)
         tdm__html_paragraph(
             out, "muted",
-            "The experiment's folder holds experiment.yaml, the whole of it resolved; "
-            "each run's config.yaml repeats that run, to the same bits on the same "
+            "The first line does all of it again; the experiment's folder holds experiment.yaml, "
+            "the whole of it resolved. Each run's config.yaml repeats that run, to the same bits "
+            "on the same "
             "device, driver and version.");
     else
         tdm__html_paragraph(
             out, "muted",
             "Each run's config.yaml repeats it, to the same bits on the same device, "
             "driver and version.");
-    if (!run) return;
-    tdm__str_add(out, "<pre>tandem train '");
-    tdm__markup_text(out, run->folder);
-    tdm__str_add(out, "/config.yaml' --output NEW-FOLDER</pre>\n");
+    if (r->outline.command && *r->outline.command) {
+        tdm__str_add(out, "<pre>");
+        tdm__markup_text(out, r->outline.command);
+        tdm__str_add(out, " --output NEW-FOLDER</pre>\n");
+    }
+    if (run) add_train_command(run, out);
 }
 
 static void add_differences(const tdm__report *r, const tdm__differences *d, tdm__str *out)

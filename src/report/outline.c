@@ -168,6 +168,7 @@ tdm_status tdm__outline_parse(const char *text, size_t size, const char *name, t
     TDM_TRY(keep_member(root, "tandem", &out->version));
     TDM_TRY(keep_member(root, "device", &out->device));
     TDM_TRY(keep_member(root, "baseline", &out->baseline));
+    TDM_TRY(keep_member(root, "command", &out->command));
     TDM_TRY(read_lists(root, name, out));
 done:
     json_decref(root);
@@ -198,5 +199,6 @@ void tdm__outline_free(tdm__outline *m)
     free(m->version);
     free(m->device);
     free(m->baseline);
+    free(m->command);
     *m = (tdm__outline){0};
 }

@@ -38,6 +38,7 @@ typedef struct tdm__outline_run {
 
 typedef struct tdm__outline {
     char *name, *created, *version, *device, *baseline; /* "" where it says nothing */
+    char *command;                                      /* without the folder that it is to fill */
     int64_t *seeds;
     size_t n_seeds;
     tdm__outline_arm *arms;

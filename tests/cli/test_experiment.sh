@@ -203,6 +203,7 @@ run 2 experiment staged.yaml --output rough-stages --set experiment.arms.before.
 err "1 finished runs are of another configuration or other data than now"
 run 0 report rough-stages --predict --out staged.html
 grep -qF "before" staged.html || fail "no arm of stages in the report"
+grep -qF "<pre>tandem experiment staged.yaml --output NEW-FOLDER</pre>" staged.html || fail "no command"
 
 # Two at once: on one folder the second is refused; in two folders below one index both work.
 "$tandem" experiment exp.yaml "${long[@]}" --output both/first > .first 2>&1 &
