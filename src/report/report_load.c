@@ -82,20 +82,45 @@ static tdm_status add_item(tdm__pairs *out, const tdm__item *item)
     return status;
 }
 
-/* As a flat list of keys, those too that this version does not know. */
-static tdm_status read_config(tdm__report_run *run)
+/* A file's keys as a flat list, those too that this version does not know; those of one prefix, or
+ * all (NULL). */
+static tdm_status add_config(tdm__report_run *run, const char *file, const char *prefix,
+                             const char *but)
 {
     tdm_status status = TDM_OK;
     char *path = NULL, *text = NULL;
     size_t size;
     tdm__items items = {0};
-    TDM_TRY(read_part(run, "config.yaml", TDM__CONFIG_BYTES, &path, &text, &size));
+    TDM_TRY(read_part(run, file, TDM__CONFIG_BYTES, &path, &text, &size));
     if (text) TDM_TRY(tdm__items_parse(text, size, path, &items));
-    for (size_t i = 0; i < items.n; i++) TDM_TRY(add_item(&run->config, &items.items[i]));
+    for (size_t i = 0; i < items.n; i++)
+        if (!prefix || (tdm__starts_with(items.items[i].key, prefix) &&
+                        !tdm__starts_with(items.items[i].key, but)))
+            TDM_TRY(add_item(&run->config, &items.items[i]));
 done:
     tdm__items_free(&items);
     free(path);
     free(text);
+    return status;
+}
+
+/* A pipeline's results are its target stage's, and so is what they follow from; of the other stages
+ * what the file says of them. */
+static tdm_status read_config(tdm__report_run *run)
+{
+    tdm_status status = TDM_OK;
+    const char *target = tdm__pairs_find(&run->facts, "target");
+    tdm__str file = {0}, own = {0};
+    if (!target || strchr(target, '/')) return add_config(run, "config.yaml", NULL, NULL);
+    tdm__str_addf(&file, "%s/config.yaml", target);
+    tdm__str_addf(&own, "stages.%s.", target);
+    TDM_TRY(tdm__str_status(&file));
+    TDM_TRY(tdm__str_status(&own));
+    TDM_TRY(add_config(run, file.text, NULL, NULL));
+    TDM_TRY(add_config(run, "config.yaml", "stages.", own.text));
+done:
+    tdm__str_free(&file);
+    tdm__str_free(&own);
     return status;
 }
 
@@ -167,8 +192,8 @@ static tdm_status read_run(tdm__report *report, tdm__report_run *run)
         TDM_TRY(keep(found->stopped, &run->state));
     }
     TDM_TRY(excuse(report, read_history(report, run)));
-    TDM_TRY(excuse(report, read_config(run)));
     if (!found->trouble) TDM_TRY(excuse(report, read_facts(run)));
+    TDM_TRY(excuse(report, read_config(run)));
     const char *seed = tdm__pairs_find(&run->config, "seed");
     if (!run->finished && seed) tdm__parse_i64(seed, &run->seed);
 done:
