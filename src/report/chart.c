@@ -244,7 +244,8 @@ static void y_axis(const tdm__plot *p, const tdm__ticks *ticks)
         tick_text(&p->y_axis, ticks, i, text);
         tdm__chart_text(p->out, p->left - 5, y + 4, "k", "end", text, TDM__NUMBER_TEXT);
     }
-    tdm__chart_text(p->out, 2, p->top - 7, "k", "start", p->y_axis.label,
+    /* clear of the tick that may stand at the very top */
+    tdm__chart_text(p->out, 2, p->top - 12, "k", "start", p->y_axis.label,
                     TDM__CHART_WIDTH / TDM__CHART_CHAR);
 }
 
@@ -265,7 +266,7 @@ void tdm__plot_open(tdm__plot *p, tdm__str *out, const char *title, const tdm__a
     }
     *p = (tdm__plot){.out = out,
                      .left = widest + 10,
-                     .top = TDM__CHART_TITLE + 18,
+                     .top = TDM__CHART_TITLE + 23,
                      .right = TDM__CHART_WIDTH - 10 - beside,
                      .bottom = height - TDM__CHART_FOOT,
                      .x_axis = *x,

@@ -154,6 +154,16 @@ static void add_statements(const tdm__report *r, tdm__str *out)
     tdm__str_add(out, "</ul>\n");
 }
 
+enum { EFFECT_MOST = 100 }; /* beyond it the digits say nothing */
+
+/* Some arm's numbers may still come. */
+static bool without_result(const tdm__report *r)
+{
+    for (size_t i = 0; i < r->n_arms; i++)
+        if (r->arms[i].n_finished == 0) return true;
+    return false;
+}
+
 /* "0.767" and its interval below; a dash where the arm does not have the metric. */
 static void add_overview_cell(const tdm__report *r, size_t metric, size_t arm, tdm__str *out)
 {
@@ -200,7 +210,8 @@ static void add_overview(const tdm__report *r, tdm__str *out)
     tdm__str_add(
         out, "</tbody></table></div>\n<p class=\"muted\">Mean over seeds, 95 % interval below; the "
              "best mean of a column is bold, which is no test. Arrows: \xe2\x86\x91 higher is "
-             "better, \xe2\x86\x93 lower is better. A dash: the arm does not have the task.</p>\n");
+             "better, \xe2\x86\x93 lower is better. A dash: the arm does not have the task");
+    tdm__str_add(out, without_result(r) ? ", or no result yet.</p>\n" : ".</p>\n");
 }
 
 tdm_status tdm__html_results(const tdm__report *r, tdm__str *out)
@@ -270,7 +281,10 @@ static void add_detail_row(const tdm__report *r, size_t metric, const char *what
     tdm__html_cell(out, "its 95 % interval", text, true);
     tdm__p_text(cell->p, text);
     tdm__html_cell(out, "p (Holm)", text, true);
-    tdm__number_fixed(isfinite(cell->effect) ? cell->effect : NAN, 2, text);
+    if (fabs(cell->effect) >= EFFECT_MOST && isfinite(cell->effect)) /* hardly any spread */
+        snprintf(text, sizeof text, cell->effect > 0 ? "> %d" : "< \xe2\x88\x92%d", EFFECT_MOST);
+    else
+        tdm__number_fixed(isfinite(cell->effect) ? cell->effect : NAN, 2, text);
     tdm__html_cell(out, "effect (d)", text, true);
     const char *verdict = tdm__report_verdict(cell, what);
     tdm__str_addf(out, "<td data-l=\"verdict\" class=\"%s\">%s</td></tr>\n",

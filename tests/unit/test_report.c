@@ -103,6 +103,8 @@ static const char *check_tag(const char *at, open_tags *open)
             quote = 0;
         else if (!quote && *at == '"')
             quote = *at;
+        else if (!quote && *at == '=')
+            ck_assert_msg(at[1] == '"', "an attribute without quotes: %.60s", at);
         ck_assert_msg(quote || *at != '<', "a < inside of a tag: %.60s", at);
     }
     ck_assert_msg(*at == '>', "a tag without an end");
@@ -143,12 +145,37 @@ static void well_formed(const char *text)
     lacks(text, "inf\"");
 }
 
+/* Every id is there once, and every link within the page leads to one. */
+static void check_ids(const char *text)
+{
+    static const char id[] = " id=\"", link[] = "href=\"#";
+    char wanted[128];
+    for (const char *at = text; (at = strstr(at, id)); at++) {
+        const size_t n = strcspn(at + strlen(id), "\"");
+        snprintf(wanted, sizeof wanted, "%s%.*s\"", id, (int)n, at + strlen(id));
+        ck_assert_msg(n > 0 && !strstr(at + 1, wanted), "%s twice", wanted);
+    }
+    for (const char *at = text; (at = strstr(at, link)); at++) {
+        snprintf(wanted, sizeof wanted, "%s%.*s\"", id, (int)strcspn(at + strlen(link), "\""),
+                 at + strlen(link));
+        ck_assert_msg(strstr(text, wanted) != NULL, "a link to no%s", wanted);
+    }
+}
+
+/* Nothing is fetched from anywhere. */
+static void check_alone(const char *text)
+{
+    static const char *const outside[] = {"src=\"http", "src=\"//", "<link",   "<iframe", "url(",
+                                          "@import",    "fetch(",   "<object", "XMLHttp"};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) lacks(text, outside[i]);
+}
+
 static char *page_of(const char *folder)
 {
     char *text = report(folder, TDM_REPORT_HTML, NULL);
     well_formed(text);
-    lacks(text, "src=\"http");
-    lacks(text, "<link");
+    check_ids(text);
+    check_alone(text);
     return text;
 }
 
@@ -161,6 +188,7 @@ START_TEST(one_run)
     make_run(root, "a", "alone", 0, "0.75", "");
     char *page = page_of(root);
     has(page, "1 arm, 1 of 1 runs finished");
+    lacks(page, "or no result yet");
     has(page, "<b>class.accuracy</b> Highest mean: alone, 0.7500.");
     lacks(page, "id=\"details\"");
     has(page, "gradient.norm");
@@ -244,6 +272,7 @@ START_TEST(what_is_missing_is_a_dash)
     char *page = page_of(root);
     has(page, "4 arms, 2 of 4 runs finished");
     has(page, "3 lines could not be read");
+    has(page, "or no result yet");
     has(page, "id=\"failed\"");
     has(page, "damaged");
     has(page, ">\xe2\x80\x93</td>");
