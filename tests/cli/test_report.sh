@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # `tandem report`: every format, of runs in whatever state they are.
 . "$(dirname "$0")/common.sh"
+export TMPDIR=$dir/tmp # where other processes leave nothing
+mkdir "$TMPDIR"
 
 # make_run PATH NAME SEED ACCURACY: what a finished run leaves
 make_run() {
@@ -97,7 +99,7 @@ out '"score": "accuracy", "rows": [0, 1], "values": ['
 run 0 report trained --predict --examples 0 --out few.html
 grep -q 'id="matrices"' few.html || fail "no matrices"
 ! grep -q 'id="examples"' few.html || fail "examples that were not asked for"
-same "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'tandem-report-*' -newer a.yaml | wc -l)" 0
+same "$(ls -A "$TMPDIR")" ""
 mv data gone
 run 3 report trained --predict --out x.html
 err "trained/one"
