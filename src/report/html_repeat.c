@@ -158,10 +158,9 @@ static void add_commands(const tdm__report *r, tdm__str *out)
     if (r->experiment)
         tdm__html_paragraph(
             out, "muted",
-            "The first line does all of it again; the experiment's folder holds experiment.yaml, "
-            "the whole of it resolved. Each run's config.yaml repeats that run, to the same bits "
-            "on the same "
-            "device, driver and version.");
+            "The experiment's folder holds experiment.yaml, the whole of it resolved; each run's "
+            "config.yaml repeats that run, to the same bits on the same device, driver and "
+            "version.");
     else
         tdm__html_paragraph(
             out, "muted",
