@@ -301,6 +301,23 @@ done:
     return status;
 }
 
+/* A head whose outputs stand for other classes, or the same in another order, loads all the same:
+ * it may be meant. It is said, once for each layer. */
+static void warn_of_other_classes(const planner *p, const tdm__segment *s, const tdm__st_tensor *t)
+{
+    if (!p->spec->classes || p->classes == CLASSES_BY_INDEX || t->rank < 2) return;
+    const tdm__class_list old = p->spec->classes(p->spec->user, false, t->name),
+                          new = p->spec->classes(p->spec->user, true, s->name);
+    if (old.n != new.n || old.n != t->dims[0]) return;
+    size_t i = 0;
+    while (i < old.n && !strcmp(old.names[i], new.names[i])) i++;
+    if (i == old.n) return;
+    tdm__log(TDM_LOG_WARN,
+             "%s: output %zu, which stood for '%s', is loaded for '%s' (load.widen=[%s]: by the "
+             "names of the classes; load.classes=by-index: as it is)",
+             s->name, i, old.names[i], new.names[i], s->name);
+}
+
 /* Finds out how a tensor of the segment's (new) name can be taken; TDM__ORIGIN_MISMATCH: not. */
 static tdm_status fit(planner *p, size_t segment, const tdm__st_tensor *t, bool renamed,
                       tdm__origin *out)
@@ -317,7 +334,10 @@ static tdm_status fit(planner *p, size_t segment, const tdm__st_tensor *t, bool 
         if (p->troubles > before) *out = TDM__ORIGIN_MISMATCH;
         return status;
     }
-    if (same_shape(s, t)) return TDM_OK;
+    if (same_shape(s, t)) {
+        warn_of_other_classes(p, s, t);
+        return TDM_OK;
+    }
     *out = TDM__ORIGIN_MISMATCH;
     if (may_fit_channels(p, s, t))
         *out = TDM__ORIGIN_CHANNELS;

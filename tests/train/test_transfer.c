@@ -319,6 +319,30 @@ START_TEST(other_orders_and_fewer_classes)
 }
 END_TEST
 
+static void count_warnings(void *user, tdm_log_level level, const char *line)
+{
+    if (level == TDM_LOG_WARN && strstr(line, "'cat', is loaded for 'fish'")) ++*(int *)user;
+}
+
+/* Same shape, other classes: loaded as it is, but not in silence. */
+START_TEST(other_classes_are_pointed_out)
+{
+    static const char *const turned[] = {"fish", "bird", "dog", "cat"};
+    char *target = two_data_sets();
+    int warnings = 0;
+    tdm_set_log(count_warnings, &warnings, TDM_LOG_WARN);
+    small_data_named(target, turned, 4);
+    support_ok(TAKE(NULL, target, "silent", "load.classes=by-index"));
+    support_ok(TAKE(NULL, target, "edited", "load.widen=[heads.class]"));
+    ck_assert_int_eq(warnings, 0);
+    support_ok(TAKE(NULL, target, "pointed", "load.skip=[]"));
+    ck_assert_int_eq(warnings, 1);
+    check_rows("pointed", "heads.class.4.weight", (const int[]){0, 1, 2, 3}, 4, 16);
+    tdm_set_log(NULL, NULL, TDM_LOG_WARN);
+    free(target);
+}
+END_TEST
+
 START_TEST(names_that_are_not_known_are_an_error_where_they_are_wanted)
 {
     char *target = two_data_sets();
@@ -390,6 +414,7 @@ int main(void)
     tcase_add_checked_fixture(edit, setup, teardown);
     tcase_add_test(edit, a_wider_head_takes_rows_by_name);
     tcase_add_test(edit, other_orders_and_fewer_classes);
+    tcase_add_test(edit, other_classes_are_pointed_out);
     tcase_add_test(edit, names_that_are_not_known_are_an_error_where_they_are_wanted);
     tcase_add_test(edit, only_the_first_blocks_are_loaded);
     tcase_add_test(edit, other_input_channels);
