@@ -379,7 +379,8 @@ done:
     return status;
 }
 
-/* Done by a call that was killed before it saw them end. */
+/* Begun by a call that was killed before it saw them end. At the end of this one: their processes
+ * may live on for a moment after their results are there. */
 static void tidy(const tdm_experiment *e)
 {
     for (size_t i = 0; i < e->n_trials; i++)
@@ -424,7 +425,6 @@ tdm_status tdm_experiment_run(tdm_experiment *e, const tdm_experiment_events *ev
     TDM_TRY(take_folder(e));
     TDM_TRY(write_config(e));
     TDM_TRY(tdm__manifest_write(e));
-    tidy(e);
     status = go_through(e);
     if (status) {
         tdm__error_take(&error, status);
@@ -434,6 +434,7 @@ tdm_status tdm_experiment_run(tdm_experiment *e, const tdm_experiment_events *ev
         goto done;
     }
     TDM_TRY(tdm__manifest_write(e));
+    tidy(e);
     status = judge(e);
 done:
     tdm__error_clear(&error);
