@@ -1,15 +1,12 @@
 /* model/layer_spec.h: layers written as short texts, the way a configuration lists them:
  *
- *     conv 32 k3 p1            convolution: channels, kernel, stride (s), padding (p), dilation (d),
- *                              groups (g): as many as there are channels for a depthwise one
- *     conv-transpose 16 k2 s2  with o: output padding; k3x5 for rectangles; nobias
- *     dense 128                nobias
- *     flatten                  relu  leaky-relu 0.1  sigmoid  tanh
- *     batch-norm               dropout 0.5
- *     max-pool 2 [s2 p0]       avg-pool 2   global-avg-pool   global-max-pool
- *     avg-pool-to 4            windows of equal size and stride that give 4x4: stride n/4, the
- *                              kernel reaches the edge (adaptive pooling when 4 divides n)
- *     upsample 2 nearest       upsample 2 bilinear
+ *     conv 32 k3 p1            convolution: channels, kernel, stride (s), padding (p), dilation
+ * (d), groups (g): as many as there are channels for a depthwise one conv-transpose 16 k2 s2  with
+ * o: output padding; k3x5 for rectangles; nobias dense 128                nobias flatten relu
+ * leaky-relu 0.1  sigmoid  tanh batch-norm               dropout 0.5 max-pool 2 [s2 p0] avg-pool 2
+ * global-avg-pool   global-max-pool avg-pool-to 4            windows of equal size and stride that
+ * give 4x4: stride n/4, the kernel reaches the edge (adaptive pooling when 4 divides n) upsample 2
+ * nearest       upsample 2 bilinear
  *
  * "classes" in place of a number stands for the task's number of classes, "channels" for the
  * channels of the target, "outputs" for classes when the loss takes labels and else for channels,
@@ -68,8 +65,20 @@ typedef struct tdm__units {
 int64_t tdm__units_resolve(tdm__net *net, const char *layer, int64_t units,
                            const tdm__units *known);
 
+/* A list of layers half built. */
+typedef struct tdm__layer_cursor {
+    tdm_value x;
+    int64_t flat_chw[3]; /* C,H,W folded by the latest flatten; C = 0: none */
+} tdm__layer_cursor;
+
 /* Builds the layers one after another, named "0", "1", ... in the net's scope. */
 tdm_value tdm__layers_build(tdm__net *net, const tdm__layer_spec *layers, size_t n,
                             const tdm__units *units, tdm_value x);
+/* Layers begin..end - 1 of a list, after those before them. */
+void tdm__layers_build_range(tdm__net *net, const tdm__layer_spec *layers, size_t begin, size_t end,
+                             const tdm__units *units, tdm__layer_cursor *cursor);
+/* Where the block that begins at layer `begin` ends: a block is a layer with weights and what
+ * follows it up to the next one, which takes a flatten or dropout right before it along. */
+size_t tdm__layers_block_end(const tdm__layer_spec *layers, size_t n, size_t begin);
 
 #endif

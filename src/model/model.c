@@ -6,10 +6,15 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/heads.h"
+#include "model/internal.h"
 #include "model/presets.h"
 
-enum { MAX_CHANNELS = 16 };
+/* "|hard|soft|..." */
+#define TDM_SHARING(id, name) "|" name
+static const char sharing_names[] =
+#include "model/sharing/sharing.def"
+    ;
+#undef TDM_SHARING
 
 static const tdm_opt_spec specs[] = {
     {"model.input", TDM_OPT_STRING, "images", .help = "array that is the network's input"},
@@ -26,9 +31,9 @@ static const tdm_opt_spec specs[] = {
      .help = "normalisation after each convolution of cnn"},
     {"model.prefix", TDM_OPT_STRING, "encoder",
      .help = "what the names of the trunk's parameters begin with; \"\": nothing"},
-    {"model.sharing", TDM_OPT_ENUM, "hard", .choices = "hard|soft",
-     .help = "hard: all tasks share one trunk; soft: each has its own, named below "
-             "model.prefix.TASK, and the weights of the same layer are drawn together"},
+    {"model.sharing", TDM_OPT_ENUM, "hard", .choices = sharing_names + 1,
+     .help = "how tasks share the network. hard: one trunk; soft: each task has its own, named "
+             "below model.prefix.TASK, and the weights of the same layer are drawn together"},
     {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
      .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
              "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},
@@ -52,37 +57,8 @@ static const tdm_opt_spec specs[] = {
 };
 const tdm_opt_table tdm_model_options = {"model", specs, sizeof specs / sizeof *specs};
 
-typedef struct layer_list {
-    tdm__layer_spec *layers;
-    size_t n;
-} layer_list;
-
-typedef struct head {
-    char *name;
-    tdm__str prefix;
-    const tdm__head_kind *kind; /* NULL: the layers of the configuration */
-    layer_list list;
-    tdm__feature feature;
-    tdm__head_site site;
-} head;
-
-struct tdm__model {
-    const char *input_name;
-    tdm_desc input;
-    tdm__init_scheme scheme;
-    float scale[MAX_CHANNELS], shift[MAX_CHANNELS];
-    const tdm__trunk *trunk; /* NULL: the list */
-    tdm__trunk_spec spec;
-    layer_list list;
-    const char *trunk_name, *prefix;
-    bool soft; /* a trunk for each task */
-    double soft_lambda;
-    head *heads;
-    size_t n_heads;
-};
-
 static tdm_status parse_layers(const tdm_config *config, const char *key, const char *const *texts,
-                               size_t n, layer_list *out)
+                               size_t n, tdm__layer_list *out)
 {
     tdm_status status = TDM_OK;
     if (n == 0) return tdm_config_reject(config, key, "no layers are given");
@@ -101,7 +77,8 @@ done:
 /* The layers of the network or head called `kind`, or those under layers_key when it is "layers".
  * An empty list when the network is built by code. */
 static tdm_status read_layers(const tdm_config *config, const char *kind_key, const char *kind,
-                              const char *layers_key, const char *const *named, layer_list *out)
+                              const char *layers_key, const char *const *named,
+                              tdm__layer_list *out)
 {
     tdm_status status = TDM_OK;
     const char *const *texts = NULL;
@@ -143,9 +120,9 @@ static tdm_status read_normalisation(const tdm_config *config, tdm__model *m)
     const size_t c = (size_t)m->input.dim[2];
     TDM_TRY(tdm_config_floats(config, "model.mean", &mean, &n_mean));
     TDM_TRY(tdm_config_floats(config, "model.std", &std, &n_std));
-    if (c > MAX_CHANNELS) {
+    if (c > TDM__INPUT_CHANNELS) {
         status = tdm__fail(TDM_ERR_DATA, "array '%s' has %zu channels; at most %d are supported",
-                           m->input_name, c, MAX_CHANNELS);
+                           m->input_name, c, TDM__INPUT_CHANNELS);
         goto done;
     }
     if (n_mean != 1 && n_mean != c) {
@@ -179,17 +156,11 @@ static tdm_status read_scheme(const tdm_config *config, tdm__model *m)
 
 static tdm_status read_sharing(const tdm_config *config, tdm__model *m)
 {
-    const char *sharing, *sampling;
     tdm_status status = TDM_OK;
-    TDM_TRY(tdm_config_string(config, "model.sharing", &sharing));
-    TDM_TRY(tdm_config_string(config, "train.sampling", &sampling));
-    TDM_TRY(tdm_config_float(config, "model.soft_lambda", &m->soft_lambda));
-    m->soft = !strcmp(sharing, "soft");
-    if (m->soft && strcmp(sampling, "joint") != 0)
-        TDM_TRY(tdm_config_reject(config, "model.sharing",
-                                  "soft sharing compares the tasks' weights in each step, but with "
-                                  "train.sampling: %s a step has one task (hint: joint)",
-                                  sampling));
+    TDM_TRY(tdm__sharing_read(config, &m->sharing));
+    if (m->sharing->settings_size)
+        TDM_TRY(tdm__calloc_try(1, m->sharing->settings_size, &m->settings));
+    if (m->sharing->read) TDM_TRY(m->sharing->read(config, m, m->settings));
 done:
     return status;
 }
@@ -202,7 +173,7 @@ static const char *task_key(tdm__str *key, const char *task, const char *part)
     return tdm__str_text(key);
 }
 
-static tdm_status read_head_kind(const tdm_config *config, head *h)
+static tdm_status read_head_kind(const tdm_config *config, tdm__head *h)
 {
     tdm_status status = TDM_OK;
     tdm__str key = {0}, layers_key = {0};
@@ -229,7 +200,7 @@ done:
 }
 
 static tdm_status read_head(const tdm_config *config, const tdm_desc *input,
-                            const tdm__model_task *task, head *h)
+                            const tdm__model_task *task, tdm__head *h)
 {
     tdm_status status = TDM_OK;
     tdm__str key = {0};
@@ -268,10 +239,10 @@ tdm_status tdm__model_create(const tdm_config *config, const tdm_desc *input,
     TDM_TRY(read_scheme(config, m));
     TDM_TRY(read_normalisation(config, m));
     TDM_TRY(read_trunk(config, m));
-    TDM_TRY(read_sharing(config, m));
     TDM_TRY(tdm__calloc_try(n_tasks, sizeof *m->heads, &m->heads));
     for (; m->n_heads < n_tasks; m->n_heads++)
         TDM_TRY(read_head(config, &m->input, &tasks[m->n_heads], &m->heads[m->n_heads]));
+    TDM_TRY(read_sharing(config, m));
     *out = m;
     m = NULL;
 done:
@@ -291,6 +262,7 @@ void tdm__model_destroy(tdm__model **model)
     }
     free(m->heads);
     free(m->list.layers);
+    free(m->settings);
     free(m);
     *model = NULL;
 }
@@ -309,181 +281,7 @@ int64_t tdm__model_classes(const tdm__model *model, size_t task)
     return model->heads[task].site.units.classes;
 }
 
-/* A list of layers ends in one feature; it is dense too when it has the input's size. */
-static void build_list(const tdm__model *model, tdm__net *net, tdm_value x, tdm__features *out)
+const tdm__sharing *tdm__model_sharing(const tdm__model *model)
 {
-    static const tdm__units none = {0};
-    out->bottleneck = tdm__layers_build(net, model->list.layers, model->list.n, &none, x);
-    const tdm_desc *d = tdm_graph_desc(net->graph, out->bottleneck);
-    if (d && d->rank == 4 && d->dim[1] == model->input.dim[0] && d->dim[2] == model->input.dim[1])
-        out->dense = out->bottleneck;
-}
-
-static tdm_value feature_of(const head *h, const tdm__features *features)
-{
-    return h->feature == TDM__FEATURE_DENSE ? features->dense : features->bottleneck;
-}
-
-static tdm_value build_head(const tdm__model *model, const head *h, tdm__net *net,
-                            const tdm__features *features)
-{
-    tdm_value x = feature_of(h, features);
-    if (x < 0)
-        return tdm_graph_fail(
-            net->graph, TDM_ERR_CONFIG,
-            "tasks.%s.head: '%s' needs a feature map of the input's size, which the trunk '%s' "
-            "does "
-            "not give (hint: trunks unet and segnet do; the head fcn upsamples by itself)",
-            h->name, h->kind ? h->kind->name : "layers", model->trunk_name);
-    if (h->kind && h->kind->bare) return h->kind->build(net, &h->site, x);
-    const size_t mark = tdm__net_push(net, h->site.prefix);
-    x = h->kind && h->kind->build
-            ? h->kind->build(net, &h->site, x)
-            : tdm__layers_build(net, h->list.layers, h->list.n, &h->site.units, x);
-    tdm__net_pop(net, mark);
-    return x;
-}
-
-static tdm_value normalise(const tdm__model *model, tdm__net *net, tdm_value input)
-{
-    return tdm_normalize(net->graph, input, model->scale, model->shift, (int)model->input.dim[2]);
-}
-
-/* task: whose trunk; NULL: everybody's. */
-static void build_column(const tdm__model *model, tdm__net *net, const char *task, tdm_value x,
-                         tdm__features *features)
-{
-    *features = (tdm__features){TDM_NO_VALUE, TDM_NO_VALUE};
-    const size_t mark = tdm__net_push(net, model->prefix);
-    if (task) tdm__net_push(net, task);
-    if (model->trunk)
-        model->trunk->build(model->trunk, &model->spec, net, x, features);
-    else
-        build_list(model, net, x, features);
-    tdm__net_pop(net, mark);
-}
-
-void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value input,
-                            tdm__features *features)
-{
-    build_column(model, net, NULL, normalise(model, net, input), features);
-}
-
-void tdm__model_build_heads(const tdm__model *model, tdm__net *net, const tdm__features *features,
-                            const bool *enabled, tdm_value *predictions)
-{
-    net->feature = TDM_NO_VALUE;
-    for (size_t t = 0; t < model->n_heads; t++) {
-        const tdm_value read = feature_of(&model->heads[t], features);
-        if (t > 0 && read != net->feature) {
-            net->feature = TDM_NO_VALUE;
-            break;
-        }
-        net->feature = read;
-    }
-    for (size_t t = 0; t < model->n_heads; t++)
-        predictions[t] = enabled && !enabled[t]
-                             ? TDM_NO_VALUE
-                             : build_head(model, &model->heads[t], net, features);
-}
-
-bool tdm__model_uses(const tdm__model *model, tdm__feature feature)
-{
-    for (size_t t = 0; t < model->n_heads; t++)
-        if (model->heads[t].feature == feature) return true;
-    return false;
-}
-
-void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
-                      tdm_value *predictions)
-{
-    tdm__features features;
-    if (!model->soft) {
-        tdm__model_build_trunk(model, net, input, &features);
-        tdm__model_build_heads(model, net, &features, enabled, predictions);
-        return;
-    }
-    const tdm_value x = normalise(model, net, input);
-    net->feature = TDM_NO_VALUE;
-    for (size_t t = 0; t < model->n_heads; t++) {
-        predictions[t] = TDM_NO_VALUE;
-        if (enabled && !enabled[t]) continue;
-        build_column(model, net, model->heads[t].name, x, &features);
-        predictions[t] = build_head(model, &model->heads[t], net, &features);
-    }
-}
-
-/* ---- soft sharing ------------------------------------------------------------------------------
- */
-
-bool tdm__model_is_soft(const tdm__model *model)
-{
-    return model->soft;
-}
-
-/* What a segment's name has behind the prefix of the task's trunk; NULL: it is not of that. */
-static const char *name_in_column(const tdm__model *model, size_t task, const char *name)
-{
-    const char *const parts[] = {model->prefix, model->heads[task].name};
-    for (int i = *model->prefix ? 0 : 1; i < 2; i++) {
-        const size_t n = strlen(parts[i]);
-        if (strncmp(name, parts[i], n) || name[n] != '.') return NULL;
-        name += n + 1;
-    }
-    return name;
-}
-
-/* The variable of this name in the task's trunk. */
-static tdm_value twin_of(const tdm__model *model, const tdm__net *net, size_t task,
-                         const char *name)
-{
-    for (size_t i = 0; i < net->n_variables; i++) {
-        const char *other = name_in_column(
-            model, task, tdm__flat_segment(net->flat, net->variables[i].segment)->name);
-        if (other && !strcmp(other, name)) return net->variables[i].value;
-    }
-    return TDM_NO_VALUE;
-}
-
-/* sum_t |W_t - mean W|^2 of one layer's weights, as T terms, which are means over the elements. The
- * mean is held constant: by it the derivative is 2 sum_t (mean W - W_t) = 0. */
-static void distances(const tdm__model *model, tdm__net *net, const char *name, tdm_value *terms)
-{
-    tdm_graph *g = net->graph;
-    tdm_value sum = TDM_NO_VALUE;
-    for (size_t t = 0; t < model->n_heads; t++) {
-        terms[t] = twin_of(model, net, t, name);
-        sum = t == 0 ? terms[t] : tdm_add(g, sum, terms[t]);
-    }
-    const tdm_value mean = tdm_detach(g, tdm_scale(g, sum, 1 / (float)model->n_heads));
-    for (size_t t = 0; t < model->n_heads; t++)
-        terms[t] = tdm_l2_loss(g, terms[t], mean, TDM_NO_VALUE);
-}
-
-tdm_value tdm__model_penalty(const tdm__model *model, tdm__net *net)
-{
-    tdm_status status = TDM_OK;
-    tdm_graph *g = net->graph;
-    tdm_value *terms = NULL, total = TDM_NO_VALUE;
-    float *factors = NULL;
-    size_t n = 0;
-    const size_t most = net->n_variables * model->n_heads;
-    if (!model->soft || model->n_heads < 2 || !(model->soft_lambda > 0)) return TDM_NO_VALUE;
-    TDM_TRY(tdm__calloc_try(most, sizeof *terms, &terms));
-    TDM_TRY(tdm__calloc_try(most, sizeof *factors, &factors));
-    tdm_graph_push(g, "soft_sharing");
-    for (size_t i = 0; i < net->n_variables; i++) {
-        const tdm__segment *s = tdm__flat_segment(net->flat, net->variables[i].segment);
-        const char *name = name_in_column(model, 0, s->name);
-        if (!name || s->kind != TDM__SEGMENT_PARAM || !s->decay) continue;
-        distances(model, net, name, terms + n);
-        for (size_t t = 0; t < model->n_heads; t++)
-            factors[n++] = (float)(model->soft_lambda * (double)s->count);
-    }
-    if (n > 0) total = tdm_weighted_sum(g, terms, factors, (int)n);
-    tdm_graph_pop(g);
-done:
-    free(terms);
-    free(factors);
-    return status ? tdm_graph_fail(g, status, "out of memory") : total;
+    return model->sharing;
 }

@@ -17,6 +17,7 @@ typedef struct tdm__model_task {
 } tdm__model_task;
 
 typedef struct tdm__model tdm__model;
+typedef struct tdm__sharing tdm__sharing;
 
 /* Reads model.* and tasks.*.{head,layers,feature,prefix,classes} for the given tasks. The
  * configuration must be resolved and outlive the model. input: one sample's array, rank 3 (H,W,C),
@@ -34,14 +35,13 @@ int64_t tdm__model_classes(const tdm__model *model, size_t task);
 void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, const bool *enabled,
                       tdm_value *predictions);
 
-/* model.sharing: soft: each task has a trunk of its own, below model.prefix.TASK. */
-bool tdm__model_is_soft(const tdm__model *model);
-/* Soft sharing's term of the total, of a net that was just built with all tasks: lambda sum_l sum_t
- * |W_lt - mean_t W_lt|^2 over the layers' weight matrices and filters (L2; Duong et al., ACL 2015).
+/* How the tasks share the network (model/sharing.h). */
+const tdm__sharing *tdm__model_sharing(const tdm__model *model);
+/* The architecture's own term of the total, of a net that was just built with all tasks.
  * TDM_NO_VALUE: there is none. */
 tdm_value tdm__model_penalty(const tdm__model *model, tdm__net *net);
 
-/* Its two halves, of hard sharing. Parameters of the trunk are named below model.prefix. */
+/* Its two halves where there is one trunk (tdm__sharing.one_trunk), below model.prefix. */
 void tdm__model_build_trunk(const tdm__model *model, tdm__net *net, tdm_value input,
                             tdm__features *features);
 void tdm__model_build_heads(const tdm__model *model, tdm__net *net, const tdm__features *features,

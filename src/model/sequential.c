@@ -4,11 +4,6 @@
 
 #include "model/layer_spec.h"
 
-typedef struct cursor {
-    tdm_value x;
-    int64_t flat_chw[3]; /* C,H,W folded by the latest flatten; C = 0: none */
-} cursor;
-
 int64_t tdm__units_resolve(tdm__net *net, const char *layer, int64_t units, const tdm__units *known)
 {
     if (units >= 1) return units;
@@ -31,7 +26,7 @@ static int64_t layer_units(tdm__net *net, const char *name, const tdm__layer_spe
     return d ? d->dim[d->rank - 1] : 0;
 }
 
-static tdm_value flatten(tdm__net *net, cursor *c)
+static tdm_value flatten(tdm__net *net, tdm__layer_cursor *c)
 {
     const tdm_desc *d = tdm_graph_desc(net->graph, c->x);
     if (!d || d->rank == 2) return c->x;
@@ -111,7 +106,7 @@ static tdm_value convolution(tdm__net *net, const char *name, const tdm__layer_s
 }
 
 static tdm_value build_layer(tdm__net *net, const char *name, const tdm__layer_spec *s,
-                             const tdm__units *units, cursor *c)
+                             const tdm__units *units, tdm__layer_cursor *c)
 {
     tdm_graph *g = net->graph;
     int64_t n = 0;
@@ -158,18 +153,36 @@ static tdm_value build_layer(tdm__net *net, const char *name, const tdm__layer_s
     return TDM_NO_VALUE;
 }
 
-tdm_value tdm__layers_build(tdm__net *net, const tdm__layer_spec *layers, size_t n,
-                            const tdm__units *units, tdm_value x)
+void tdm__layers_build_range(tdm__net *net, const tdm__layer_spec *layers, size_t begin, size_t end,
+                             const tdm__units *units, tdm__layer_cursor *cursor)
 {
-    cursor c = {.x = x};
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = begin; i < end; i++) {
         char name[24];
         snprintf(name, sizeof name, "%zu", i);
         /* Layers with parameters name their nodes themselves. */
         const bool named = layers[i].units != 0 || layers[i].kind == TDM__LAYER_BATCH_NORM;
         if (!named) tdm_graph_push(net->graph, name);
-        c.x = build_layer(net, name, &layers[i], units, &c);
+        cursor->x = build_layer(net, name, &layers[i], units, cursor);
         if (!named) tdm_graph_pop(net->graph);
     }
-    return c.x;
+}
+
+tdm_value tdm__layers_build(tdm__net *net, const tdm__layer_spec *layers, size_t n,
+                            const tdm__units *units, tdm_value x)
+{
+    tdm__layer_cursor cursor = {.x = x};
+    tdm__layers_build_range(net, layers, 0, n, units, &cursor);
+    return cursor.x;
+}
+
+size_t tdm__layers_block_end(const tdm__layer_spec *layers, size_t n, size_t begin)
+{
+    size_t end = begin;
+    while (end < n && layers[end].units == 0) end++;
+    if (end < n) end++; /* the block's own weights */
+    while (end < n && layers[end].units == 0) end++;
+    if (end == n) return n;
+    while (layers[end - 1].kind == TDM__LAYER_FLATTEN || layers[end - 1].kind == TDM__LAYER_DROPOUT)
+        end--;
+    return end;
 }

@@ -11,7 +11,7 @@
 
 #include <tandem/config.h>
 
-#include "model/net.h"
+#include "model/layer_spec.h"
 
 typedef enum tdm__feature { TDM__FEATURE_BOTTLENECK, TDM__FEATURE_DENSE } tdm__feature;
 
@@ -31,6 +31,24 @@ typedef struct tdm__trunk_spec {
     bool batch_norm; /* model.norm */
 } tdm__trunk_spec;
 
+/* How many blocks a trunk has: the levels or stages by which architectures go, the first of them
+ * the encoder's (all, where there is no decoder). The bottleneck is what the last of those gives.
+ */
+typedef struct tdm__trunk_blocks {
+    int all, encoder;
+} tdm__trunk_blocks;
+
+/* A trunk half built: what its next blocks and the heads read. */
+typedef struct tdm__trunk_state {
+    tdm__layer_cursor cursor; /* .x: what the next block reads */
+    /* Of the latest block: after its first convolution with norm and activation (first residual
+     * unit), and after its last, before pooling. */
+    tdm_value first, last;
+    tdm__features features; /* those there are already */
+    tdm_value skips[TDM__TRUNK_FILTERS], indices[TDM__TRUNK_FILTERS];
+    int64_t sides[TDM__TRUNK_FILTERS][2]; /* before pooling */
+} tdm__trunk_state;
+
 typedef struct tdm__trunk tdm__trunk;
 struct tdm__trunk {
     const char *name, *help;
@@ -40,8 +58,10 @@ struct tdm__trunk {
     int halvings;                        /* sides must be multiples of 2^(filters - this);
                                             -1: any size */
     const void *variant;                 /* of the net's own */
-    void (*build)(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, tdm_value x,
-                  tdm__features *out);
+    tdm__trunk_blocks (*blocks)(const tdm__trunk_spec *spec);
+    /* Block i; in order. */
+    void (*build_block)(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, int i,
+                        tdm__trunk_state *state);
 };
 
 /* By name; NULL when there is none. */

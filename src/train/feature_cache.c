@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "format/hdf5.h"
+#include "model/sharing.h"
 #include "train/step_graph.h"
 
 enum { FREE_SHARE = 2 }; /* device memory: at most 1/2 of what is left */
@@ -58,7 +59,8 @@ static const char *why_not(const tdm__session *s)
     const char *trunk;
     const tdm__freezing *f = &s->freezing;
     if (tdm_config_string(s->config, "model.prefix", &trunk)) return "the trunk has no name";
-    if (tdm__model_is_soft(s->model)) return "each task has a trunk of its own";
+    if (!tdm__model_sharing(s->model)->one_trunk)
+        return "the heads do not read one trunk (model.sharing)";
     if (!*trunk) return "the trunk's names begin with nothing (model.prefix)";
     tdm__str any = {0};
     tdm__str_addf(&any, "%s.any.layer", trunk);

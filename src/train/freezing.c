@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/net.h"
+#include "model/sharing.h"
 #include "model/transfer.h"
 #include "train/class_names.h"
 
@@ -80,11 +81,24 @@ void tdm__blocks_free(tdm__blocks *blocks)
     *blocks = (tdm__blocks){0};
 }
 
+/* Where there is more than one trunk, or more than a trunk, there is no one order of blocks. */
+static tdm_status expect_one_trunk(const tdm_config *config, const char *key)
+{
+    const tdm__sharing *sharing;
+    const tdm_status status = tdm__sharing_read(config, &sharing);
+    if (status || sharing->one_trunk) return status;
+    return tdm_config_reject(config, key,
+                             "counts the blocks of one trunk, but model.sharing: %s %s (hint: "
+                             "train.freeze, optim.groups)",
+                             sharing->name, sharing->why_not_one);
+}
+
 tdm_status tdm__blocks_beyond(const tdm_config *config, tdm__flat *flat, const char *key,
                               int64_t count, bool *out)
 {
     tdm_status status = TDM_OK;
     tdm__blocks blocks = {0};
+    TDM_TRY(expect_one_trunk(config, key));
     TDM_TRY(tdm__blocks_find(config, flat, &blocks));
     if ((uint64_t)count > blocks.n)
         TDM_TRY(tdm_config_reject(config, key, "the trunk has %zu blocks", blocks.n));
@@ -225,17 +239,6 @@ static tdm_status add_frozen_blocks(tdm__freezing *f, tdm__flat *flat, const tdm
     }
 done:
     return status;
-}
-
-/* The tasks' own trunks of soft sharing have no one order of blocks. */
-static tdm_status expect_one_trunk(const tdm_config *config, const char *key)
-{
-    const char *sharing;
-    const tdm_status status = tdm_config_string(config, "model.sharing", &sharing);
-    if (status || strcmp(sharing, "soft") != 0) return status;
-    return tdm_config_reject(config, key,
-                             "counts the blocks of one trunk, but with model.sharing: soft each "
-                             "task has its own (hint: train.freeze, optim.groups)");
 }
 
 tdm_status tdm__freezing_add_blocks(const tdm_config *config, tdm__flat *flat, tdm__freezing *f)

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/sharing.h"
 #include "model/transfer.h"
 #include "train/arrays.h"
 #include "train/step_graph.h"
@@ -302,10 +303,12 @@ static tdm_status create_gradients(tdm__session *s)
     for (size_t t = 0; t < s->n_tasks; t++) s->task_names[t] = s->tasks[t].name;
     TDM_TRY(tdm__step_shared(s, s->shared, &representation));
     for (size_t i = 0; i < n; i++) any |= s->shared[i];
-    if (tdm__model_is_soft(s->model))
+    const tdm__sharing *sharing = tdm__model_sharing(s->model);
+    if (sharing->nothing_shared)
         TDM_TRY(tdm_config_reject(s->config, "balance.kind",
                                   "combines the tasks' gradients of shared parameters, but with "
-                                  "model.sharing: soft there are none"));
+                                  "model.sharing: %s there are none",
+                                  sharing->name));
     if (s->balance.combine.representation) {
         if (any)
             status =

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/sharing.h"
 
 typedef struct step_graph {
     tdm__session *s;
@@ -446,6 +447,21 @@ done:
     return status;
 }
 
+static tdm_status reject_no_feature(const step_graph *b, bool gradnorm)
+{
+    const tdm__sharing *sharing = tdm__model_sharing(b->s->model);
+    const char *key = gradnorm ? "balance.kind" : "balance.gradients";
+    const char *need =
+        gradnorm ? "gradnorm needs one last shared layer" : "there must be one representation";
+    if (!sharing->one_trunk)
+        return tdm_config_reject(b->s->config, key, "%s, but model.sharing: %s %s", need,
+                                 sharing->name, sharing->why_not_one);
+    return tdm_config_reject(b->s->config, key,
+                             "%s, but the heads read different features of the trunk (hint: "
+                             "tasks.NAME.feature)",
+                             need);
+}
+
 /* Elements of what all heads read. */
 static tdm_status measure_feature(const step_graph *b, uint64_t *out)
 {
@@ -455,11 +471,7 @@ static tdm_status measure_feature(const step_graph *b, uint64_t *out)
     if (b->net.feature >= 0)
         *out = (uint64_t)tdm_desc_count(tdm_graph_desc(b->net.graph, b->net.feature));
     else if (gradnorm || balance->combine.representation)
-        return tdm_config_reject(b->s->config, gradnorm ? "balance.kind" : "balance.gradients",
-                                 "%s, but the heads read different features of the trunk (hint: "
-                                 "tasks.NAME.feature)",
-                                 gradnorm ? "gradnorm needs one last shared layer"
-                                          : "there must be one representation");
+        return reject_no_feature(b, gradnorm);
     return TDM_OK;
 }
 

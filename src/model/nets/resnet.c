@@ -66,23 +66,31 @@ static tdm_value stem(tdm__net *net, const tdm__trunk_spec *spec, tdm_value x)
     return spec->small_stem ? x : tdm_max_pool2d(net->graph, x, &pool, NULL);
 }
 
-static void build(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, tdm_value x,
-                  tdm__features *out)
+static tdm__trunk_blocks blocks(const tdm__trunk_spec *spec)
+{
+    return (tdm__trunk_blocks){spec->n_filters, spec->n_filters};
+}
+
+/* A stage; the first with the stem before it. */
+static void build_block(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net,
+                        int stage, tdm__trunk_state *state)
 {
     const resnet *r = trunk->variant;
     const tdm__init_scheme scheme = net->scheme;
+    tdm_value x = state->cursor.x;
     if (scheme == TDM__SCHEME_DEFAULT) net->scheme = TDM__SCHEME_KAIMING_NORMAL_OUT;
-    x = stem(net, spec, x);
-    for (int stage = 0; stage < 4; stage++)
-        for (int i = 0; i < r->blocks[stage]; i++) {
-            char name[32];
-            snprintf(name, sizeof name, "layer%d.%d", stage + 1, i);
-            const size_t mark = tdm__net_push(net, name);
-            x = block(net, r->deep, x, spec->filters[stage], stage > 0 && i == 0 ? 2 : 1);
-            tdm__net_pop(net, mark);
-        }
+    if (stage == 0) x = stem(net, spec, x);
+    for (int i = 0; i < r->blocks[stage]; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "layer%d.%d", stage + 1, i);
+        const size_t mark = tdm__net_push(net, name);
+        x = block(net, r->deep, x, spec->filters[stage], stage > 0 && i == 0 ? 2 : 1);
+        tdm__net_pop(net, mark);
+        if (i == 0) state->first = x;
+    }
     net->scheme = scheme;
-    out->bottleneck = x;
+    state->last = state->cursor.x = x;
+    if (stage == spec->n_filters - 1) state->features.bottleneck = x;
 }
 
 #define RESNET(id, depth, is_deep, ...)                                                            \
@@ -96,7 +104,8 @@ static void build(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net
         .most_filters = 4,                                                                         \
         .halvings = -1,                                                                            \
         .variant = &variant_##id,                                                                  \
-        .build = build,                                                                            \
+        .blocks = blocks,                                                                          \
+        .build_block = build_block,                                                                \
     };
 RESNET(resnet18, "18", false, 2, 2, 2, 2)
 RESNET(resnet34, "34", false, 3, 4, 6, 3)

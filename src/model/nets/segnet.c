@@ -35,30 +35,45 @@ static tdm_value conv_block(tdm__net *net, const char *block, int level, tdm_val
     return x;
 }
 
-static void build(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, tdm_value x,
-                  tdm__features *out)
+/* Levels downwards, then upwards. */
+static tdm__trunk_blocks blocks(const tdm__trunk_spec *spec)
+{
+    return (tdm__trunk_blocks){2 * spec->n_filters, spec->n_filters};
+}
+
+static void encoder_level(const tdm__trunk_spec *spec, tdm__net *net, int i,
+                          tdm__trunk_state *state)
 {
     tdm_graph *g = net->graph;
-    tdm_value indices[TDM__TRUNK_FILTERS] = {0};
-    int64_t sides[TDM__TRUNK_FILTERS][2];
+    state->first = conv_layer(net, "encoder_block", i, state->cursor.x, spec->filters[i]);
+    state->last = conv_block(net, "conv_block_enc", i, state->first, spec->filters[i]);
+    const tdm_desc *d = tdm_graph_desc(g, state->last);
+    if (!d) return;
+    state->sides[i][0] = d->dim[1];
+    state->sides[i][1] = d->dim[2];
+    state->cursor.x = tdm_max_pool2d(g, state->last, &window, &state->indices[i]);
+    if (i == spec->n_filters - 1) state->features.bottleneck = state->cursor.x;
+}
+
+static void decoder_level(const tdm__trunk_spec *spec, tdm__net *net, int i,
+                          tdm__trunk_state *state)
+{
+    const int64_t channels = spec->filters[i ? i - 1 : 0];
+    const tdm_value x = tdm_max_unpool2d(net->graph, state->cursor.x, state->indices[i], &window,
+                                         state->sides[i][0], state->sides[i][1]);
+    state->first = conv_layer(net, "decoder_block", i, x, channels);
+    state->last = state->cursor.x = conv_block(net, "conv_block_dec", i, state->first, channels);
+    if (i == 0) state->features.dense = state->cursor.x;
+}
+
+static void build_block(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, int i,
+                        tdm__trunk_state *state)
+{
     (void)trunk;
-    for (int i = 0; i < spec->n_filters; i++) {
-        x = conv_layer(net, "encoder_block", i, x, spec->filters[i]);
-        x = conv_block(net, "conv_block_enc", i, x, spec->filters[i]);
-        const tdm_desc *d = tdm_graph_desc(g, x);
-        if (!d) return;
-        sides[i][0] = d->dim[1];
-        sides[i][1] = d->dim[2];
-        x = tdm_max_pool2d(g, x, &window, &indices[i]);
-    }
-    out->bottleneck = x;
-    for (int i = spec->n_filters - 1; i >= 0; i--) {
-        const int64_t channels = spec->filters[i ? i - 1 : 0];
-        x = tdm_max_unpool2d(g, x, indices[i], &window, sides[i][0], sides[i][1]);
-        x = conv_layer(net, "decoder_block", i, x, channels);
-        x = conv_block(net, "conv_block_dec", i, x, channels);
-    }
-    out->dense = x;
+    if (i < spec->n_filters)
+        encoder_level(spec, net, i, state);
+    else
+        decoder_level(spec, net, 2 * spec->n_filters - 1 - i, state);
 }
 
 const tdm__trunk tdm__trunk_segnet = {
@@ -68,5 +83,6 @@ const tdm__trunk tdm__trunk_segnet = {
     .least_filters = 1,
     .most_filters = 7,
     .halvings = 0,
-    .build = build,
+    .blocks = blocks,
+    .build_block = build_block,
 };

@@ -13,13 +13,15 @@
 
 static const tdm_pool2d_attrs halve = {.kernel = {2, 2}};
 
-static tdm_value double_conv(tdm__net *net, const char *part, int level, tdm_value x,
-                             int64_t channels)
+static void double_conv(tdm__net *net, const char *part, int level, tdm_value x, int64_t channels,
+                        tdm__trunk_state *state)
 {
     char name[32];
     snprintf(name, sizeof name, "%s.%d", part, level);
-    x = tdm__block_conv_bn_relu(net, name, 0, x, channels, false);
-    return tdm__block_conv_bn_relu(net, name, 3, x, channels, false); /* after the ReLU, entry 2 */
+    state->first = tdm__block_conv_bn_relu(net, name, 0, x, channels, false);
+    state->last = tdm__block_conv_bn_relu(net, name, 3, state->first, channels,
+                                          false); /* after the ReLU, entry 2 */
+    state->cursor.x = state->last;
 }
 
 static tdm_value expand(tdm__net *net, int level, tdm_value x, int64_t channels)
@@ -30,23 +32,30 @@ static tdm_value expand(tdm__net *net, int level, tdm_value x, int64_t channels)
     return tdm__layer_conv_transpose2d(net, name, x, channels, &twice, true);
 }
 
-static void build(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, tdm_value x,
-                  tdm__features *out)
+/* Levels downwards, then upwards without the deepest. */
+static tdm__trunk_blocks blocks(const tdm__trunk_spec *spec)
 {
-    tdm_value skips[TDM__TRUNK_FILTERS];
+    return (tdm__trunk_blocks){2 * spec->n_filters - 1, spec->n_filters};
+}
+
+static void build_block(const tdm__trunk *trunk, const tdm__trunk_spec *spec, tdm__net *net, int i,
+                        tdm__trunk_state *state)
+{
     const int deepest = spec->n_filters - 1;
+    tdm_value x = state->cursor.x;
     (void)trunk;
-    for (int i = 0; i <= deepest; i++) {
+    if (i <= deepest) {
         if (i) x = tdm_max_pool2d(net->graph, x, &halve, NULL);
-        x = skips[i] = double_conv(net, "down", i, x, spec->filters[i]);
+        double_conv(net, "down", i, x, spec->filters[i], state);
+        state->skips[i] = state->cursor.x;
+        if (i == deepest) state->features.bottleneck = state->cursor.x;
+        return;
     }
-    out->bottleneck = x;
-    for (int i = deepest - 1; i >= 0; i--) {
-        const tdm_value both[2] = {skips[i], expand(net, i, x, spec->filters[i])};
-        x = tdm_concat(net->graph, both, 2, 3);
-        x = double_conv(net, "merge", i, x, spec->filters[i]);
-    }
-    out->dense = x;
+    const int level = 2 * deepest - i;
+    const tdm_value both[2] = {state->skips[level], expand(net, level, x, spec->filters[level])};
+    x = tdm_concat(net->graph, both, 2, 3);
+    double_conv(net, "merge", level, x, spec->filters[level], state);
+    if (level == 0) state->features.dense = state->cursor.x;
 }
 
 const tdm__trunk tdm__trunk_unet = {
@@ -56,5 +65,6 @@ const tdm__trunk tdm__trunk_unet = {
     .least_filters = 2,
     .most_filters = 7,
     .halvings = 1,
-    .build = build,
+    .blocks = blocks,
+    .build_block = build_block,
 };
