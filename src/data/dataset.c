@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/simd.h"
 #include "base/str.h"
+#include "data/identity.h"
 
 typedef struct array {
     tdm_array_info info; /* info.name is owned */
@@ -390,8 +391,7 @@ static tdm_status open_split(tdm_dataset *ds, const char *path, const char *spli
 {
     char *found = NULL;
     tdm_status status = TDM_OK;
-    if (!tdm__path_exists(path))
-        return tdm__fail_errno(TDM_ERR_DATA, "%s: the data set cannot be found", path);
+    if ((status = tdm__data_exists(path))) return status;
     if (!split) {
         status = tdm__is_folder(path) ? open_folder(ds, path) : open_single(ds, path);
         return status ? status : check_together(ds);

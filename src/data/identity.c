@@ -1,6 +1,7 @@
 /* data/identity.c: hashing the files of a data set. */
 #include "data/identity.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,18 @@ done:
     return status;
 }
 
+tdm_status tdm__data_exists(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) == 0) return TDM_OK;
+    tdm_status status = tdm__fail_errno(TDM_ERR_DATA, "%s: the data set cannot be found", path);
+    return errno == ENOENT
+               ? tdm__hint(status, "`tandem data import` makes one from original files; a "
+                                   "path in a configuration is relative to where tandem "
+                                   "runs")
+               : status;
+}
+
 tdm_status tdm__data_identify(const char *path, tdm__data_identity *out)
 {
     tdm_status status = TDM_OK;
@@ -116,6 +129,7 @@ tdm_status tdm__data_identify(const char *path, tdm__data_identity *out)
     tdm__hash *hash = NULL;
     char *block = NULL;
     *out = (tdm__data_identity){0};
+    TDM_TRY(tdm__data_exists(path));
     TDM_TRY(collect(&f, path, "", DEPTH));
     TDM_TRY(tdm__hash_create(&hash));
     TDM_TRY(tdm__calloc_try(BLOCK, 1, &block));

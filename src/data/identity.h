@@ -18,4 +18,7 @@ typedef struct tdm__data_identity {
  * nothing has changed would cost more than it tells. TDM_ERR_DATA: nothing is there. */
 tdm_status tdm__data_identify(const char *path, tdm__data_identity *out);
 
+/* TDM_ERR_DATA, with what to do about it, where nothing is at path. */
+tdm_status tdm__data_exists(const char *path);
+
 #endif
