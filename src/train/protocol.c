@@ -25,7 +25,7 @@ static const tdm_opt_spec specs[] = {
     {"protocol.setting", TDM_OPT_INT, "0", TDM_OPT_MIN | TDM_OPT_MAX, 0, 6,
      .help =
          "0 standard, 1 with each task's accuracy, 2 one task alone, 3 a task a step, 4 drawn as "
-         "i+1, 5 sum with weights 1/T, 6 weights as i+1"},
+         "i+1, 5 all at once with weights 1/T or by balance.kind, 6 weights as i+1"},
     {"protocol.task", TDM_OPT_INT, "-1", TDM_OPT_MIN, -1, .help = "which task setting 2 learns"},
     {"protocol.written", TDM_OPT_INT, "-1", TDM_OPT_MIN | TDM_OPT_MAX, -1, 6,
      .help = "the setting whose tasks are already in this configuration; -1: none yet"},
@@ -38,6 +38,7 @@ typedef struct writer {
     const char *template; /* name of the one task */
     const char *target;   /* its array of labels */
     bool groups;
+    bool weighs; /* the setting gives the losses fixed weights */
     int64_t setting, chosen;
     const tdm_array_info *labels, *group; /* group: the array of the groups */
     int64_t *members;                     /* which classes (or groups) become tasks, ascending */
@@ -77,6 +78,18 @@ static tdm_status decide(writer *w, const char *key, const char *value)
         status = tdm_config_reject(w->config, key, "protocol.setting = %" PRId64 " makes it %s",
                                    w->setting, value);
     return status ? status : tdm_config_set(w->config, key, value, origin);
+}
+
+/* Setting 5 with a balance.kind of the user's: the tasks are all learnt at once, and that method
+ * weighs them instead of 1/T. */
+static tdm_status find_weighing(writer *w)
+{
+    const char *kind;
+    const tdm_status status = tdm_config_string(w->config, "balance.kind", &kind);
+    w->weighs = w->setting >= SETTING_JOINT;
+    if (!status && w->setting == SETTING_JOINT && tdm_config_given(w->config, "balance.kind"))
+        w->weighs = !strcmp(kind, "fixed");
+    return status;
 }
 
 /* ---- what there is ----------------------------------------------------------------------------
@@ -262,7 +275,7 @@ static tdm_status write_task(writer *w, size_t i)
         tdm__str_addf(key_of_task(w, w->names[i], "sampling"), "%.17g", share);
         TDM_TRY(set(w));
     }
-    if (w->setting >= SETTING_JOINT) {
+    if (w->weighs) {
         const double weight = w->setting == SETTING_JOINT ? 1 / (double)w->n : share / all;
         tdm__str_addf(key_of_task(w, w->names[i], "weight"), "%.17g", weight);
         TDM_TRY(set(w));
@@ -282,7 +295,7 @@ static tdm_status write_all(writer *w)
                            : w->setting == SETTING_WEIGHTED ? "weighted"
                                                             : "joint";
     TDM_TRY(decide(w, "train.sampling", sampling));
-    if (w->setting >= SETTING_JOINT) TDM_TRY(decide(w, "balance.kind", "fixed"));
+    if (w->weighs) TDM_TRY(decide(w, "balance.kind", "fixed"));
 done:
     return status;
 }
@@ -308,6 +321,7 @@ static tdm_status write_setting(writer *w, const tdm__array_source *source)
 {
     tdm_status status = TDM_OK;
     TDM_TRY(find_template(w));
+    TDM_TRY(find_weighing(w));
     TDM_TRY(find_labels(w, source));
     TDM_TRY(list_members(w));
     if (w->n == 0) TDM_TRY(tdm_config_reject(w->config, "protocol.kind", "data.where keeps none"));

@@ -186,6 +186,12 @@ START_TEST(classes_become_tasks_of_yes_and_no)
     support_ok(tdm_config_strings(c, "tasks.task0.metrics", &metrics, &n));
     ck_assert_uint_eq(n, 4); /* the majority baseline among them */
     tdm_config_destroy(&c);
+    support_ok(EXPAND("one-vs-rest", &c, "protocol.setting=5", "balance.kind=dwa"));
+    check_text(c, "balance.kind", "dwa"); /* which weighs them, and nothing else does */
+    ck_assert_double_eq(number(c, "tasks.task1.weight"), 1);
+    tdm_config_destroy(&c);
+    support_fails(EXPAND("one-vs-rest", &c, "protocol.setting=6", "balance.kind=dwa"),
+                  TDM_ERR_CONFIG, "protocol.setting = 6 makes it fixed");
     support_ok(EXPAND("one-vs-rest", &c, "protocol.setting=6"));
     ck_assert_double_eq_tol(number(c, "tasks.task1.weight"), 2.0 / 21, 1e-15);
     ck_assert_double_eq_tol(number(c, "tasks.task5.weight"), 6.0 / 21, 1e-15);
