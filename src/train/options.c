@@ -41,8 +41,8 @@ static const tdm_opt_spec train_specs[] = {
          "while the trunk is frozen, what it makes of each sample is computed once: kept in device "
          "memory, or a file"},
     {"train.select", TDM_OPT_STRING, "total",
-     .help = "what makes a checkpoint the best on val: total (of target tasks), TASK.loss, "
-             "TASK.METRIC"},
+     .help = "what makes a checkpoint the best on val: total (of target tasks), losses (their sum "
+             "without weights, the same for all methods of balancing), TASK.loss, TASK.METRIC"},
     {"train.patience", TDM_OPT_INT, "0", TDM_OPT_MIN, 0,
      .help = "stop after so many epochs without improvement; 0: never"},
     {"train.min_delta", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0,

@@ -1,6 +1,7 @@
-/* train/select.h: which number makes a checkpoint the best: "total", "TASK.loss", "TASK.METRIC".
- * Where some tasks are auxiliary, the total is that of the targets: the sum of their weighted
- * losses. */
+/* train/select.h: which number makes a checkpoint the best: "total", "losses", "TASK.loss",
+ * "TASK.METRIC". Where some tasks are auxiliary, the total is that of the targets: the sum of their
+ * weighted losses. "losses" is their sum without weights, which compares epochs and methods of
+ * balancing by the same measure: a total whose weights move does not. */
 #ifndef TRAIN_SELECT_H
 #define TRAIN_SELECT_H
 
@@ -9,6 +10,7 @@
 typedef struct tdm__selector {
     const tdm__session *session;
     size_t task;               /* SIZE_MAX: the total */
+    bool plain;                /* without weights */
     const tdm__metric *metric; /* NULL: the loss */
     double min_delta;
 } tdm__selector;

@@ -499,6 +499,27 @@ static double apart(const char *run)
 
 /* Trunks of their own: drawn together by their term, with loss weights or without; nothing is
  * shared that gradients could be combined of; freezing by blocks has no meaning. */
+/* Nothing is learnt, but the drawn weights move the total of every epoch. */
+START_TEST(selection_may_ignore_the_weights)
+{
+    small_result by_total, by_losses;
+    support_ok(
+        small_train(folder,
+                    (const char *const[]){output("total"), "balance.kind=rlw", "optim.lr=1e-9",
+                                          "train.epochs=12", "train.patience=2", "seed=3",
+                                          "train.min_delta=1e-4"},
+                    7, &by_total));
+    support_ok(
+        small_train(folder,
+                    (const char *const[]){output("losses"), "balance.kind=rlw", "optim.lr=1e-9",
+                                          "train.epochs=12", "train.patience=2", "seed=3",
+                                          "train.min_delta=1e-4", "train.select=losses"},
+                    8, &by_losses));
+    ck_assert_int_eq(by_losses.epochs, 3); /* the first is the best */
+    ck_assert_int_gt(by_total.epochs, 3);
+}
+END_TEST
+
 START_TEST(soft_sharing_draws_trunks_together)
 {
     static const char soft[] = "model.sharing=soft";
@@ -561,6 +582,7 @@ int main(void)
     tcase_add_test(tc, what_has_no_effect_is_said);
     tcase_add_test(tc, gradnorm_evens_the_norms);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
+    tcase_add_test(tc, selection_may_ignore_the_weights);
     tcase_add_test(tc, soft_sharing_draws_trunks_together);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
     tcase_add_test(tc, a_loss_that_is_not_finite_is_named);
