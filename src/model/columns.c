@@ -45,7 +45,7 @@ void tdm__column_begin(tdm__column *column, const char *name, tdm_value x)
     *column = (tdm__column){.name = name};
     column->at.cursor.x = x;
     column->at.features = (tdm__features){TDM_NO_VALUE, TDM_NO_VALUE};
-    column->at.first = column->at.last = TDM_NO_VALUE;
+    column->at.first = column->at.last = column->at.raised = TDM_NO_VALUE;
     for (int i = 0; i < TDM__TRUNK_FILTERS; i++)
         column->at.skips[i] = column->at.indices[i] = TDM_NO_VALUE;
 }

@@ -33,7 +33,8 @@ static const tdm_opt_spec specs[] = {
      .help = "what the names of the trunk's parameters begin with; \"\": nothing"},
     {"model.sharing", TDM_OPT_ENUM, "hard", .choices = sharing_names + 1,
      .help = "how tasks share the network. hard: one trunk; soft: each task has its own, named "
-             "below model.prefix.TASK, and the weights of the same layer are drawn together"},
+             "below model.prefix.TASK, and the weights of the same layer are drawn together; mtan: one "
+             "trunk, of whose features each task chooses by masks of its own (attention.TASK)"},
     {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
      .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
              "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},

@@ -68,9 +68,12 @@ bool tdm__net_frozen(tdm__net *net, const char *name)
     return frozen;
 }
 
+/* A layer that is used again reads the same variable, so that its gradient is of all uses. */
 static tdm_value add_variable(tdm__net *net, size_t index)
 {
     const tdm__segment *s = tdm__flat_segment(net->flat, index);
+    for (size_t i = 0; i < net->n_variables; i++)
+        if (net->variables[i].segment == index) return net->variables[i].value;
     const bool learnt = s->kind == TDM__SEGMENT_PARAM && !s->frozen && net->training;
     const tdm_value v = tdm_graph_variable(net->graph, s->name, s->device, learnt);
     if (v < 0) return v;

@@ -68,7 +68,8 @@ bool tdm__frozen_by(const char *const *freeze, size_t n_freeze, const char *cons
 bool tdm__net_frozen(tdm__net *net, const char *name);
 
 /* A variable for scope + spec->name: declared in flat (name, init and frozen state filled in here)
- * or found there. TDM_NO_VALUE on failure (sticky in the graph). */
+ * or found there; the same value for a name that was asked for before. TDM_NO_VALUE on failure
+ * (sticky in the graph). */
 tdm_value tdm__net_variable_for(tdm__net *net, const tdm__segment *spec);
 
 /* Lists what layer scope + name gives, if the context lists that; returns the value. */

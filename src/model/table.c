@@ -1,19 +1,24 @@
 /* model/table.c: the layer table printed before training and by --dry-run. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "graph/plan.h"
 #include "model/model.h"
 
-/* Parameters among a node's inputs: variables found in the flat buffers as learnt segments. */
-static uint64_t node_parameters(const tdm_graph *graph, tdm__flat *flat, const tdm__node_info *node)
+/* Parameters among a node's inputs: variables found in the flat buffers as learnt segments. Those
+ * of a layer that is used again count once (counted: a flag per segment). */
+static uint64_t node_parameters(const tdm_graph *graph, tdm__flat *flat, const tdm__node_info *node,
+                                bool *counted)
 {
     uint64_t n = 0;
     for (int i = 0; i < node->io.n_in; i++) {
         if (node->in[i] < 0) continue;
         const size_t s = tdm__flat_find(flat, tdm_graph_name(graph, node->in[i]));
-        if (s == SIZE_MAX) continue;
+        if (s == SIZE_MAX || counted[s]) continue;
+        counted[s] = true;
         const tdm__segment *segment = tdm__flat_segment(flat, s);
         if (segment->kind == TDM__SEGMENT_PARAM) n += segment->count;
     }
@@ -78,6 +83,9 @@ tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t bat
     tdm__str s = {0};
     double total_macs = 0, total_bytes = 0;
     uint64_t total_parameters = 0;
+    bool *counted = NULL;
+    tdm_status status = tdm__calloc_try(tdm__flat_count(flat) + 1, sizeof *counted, &counted);
+    if (status) return status;
     tdm__str_addf(&s, "%-32s %-18s %-22s %12s %12s %12s\n", "layer", "operation", "output",
                   "parameters", "MACs/sample", "bytes/sample");
     for (size_t i = 0; i < tdm__graph_node_count(graph); i++) {
@@ -86,7 +94,7 @@ tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t bat
         tdm__graph_node_info(graph, i, &node);
         const double macs = node.op->macs ? node.op->macs(&node.io) / (double)batch : 0;
         const double bytes = node_bytes(&node, batch);
-        const uint64_t parameters = node_parameters(graph, flat, &node);
+        const uint64_t parameters = node_parameters(graph, flat, &node, counted);
         total_macs += macs;
         total_bytes += bytes;
         total_parameters += parameters;
@@ -96,7 +104,8 @@ tdm_status tdm__model_table(const tdm_graph *graph, tdm__flat *flat, int64_t bat
     }
     tdm__str_addf(&s, "%-32s %-18s %-22s", "total", "", "");
     add_row(&s, total_parameters, total_macs, total_bytes);
-    const tdm_status status = tdm__str_status(&s);
+    free(counted);
+    status = tdm__str_status(&s);
     *out = s.text;
     return status;
 }

@@ -44,6 +44,7 @@ typedef struct tdm__trunk_state {
     /* Of the latest block: after its first convolution with norm and activation (first residual
      * unit), and after its last, before pooling. */
     tdm_value first, last;
+    tdm_value raised; /* of a decoder's latest block: the map below, brought up to its size */
     tdm__features features; /* those there are already */
     tdm_value skips[TDM__TRUNK_FILTERS], indices[TDM__TRUNK_FILTERS];
     int64_t sides[TDM__TRUNK_FILTERS][2]; /* before pooling */
@@ -57,6 +58,7 @@ struct tdm__trunk {
     int least_filters, most_filters;     /* how many model.filters may list */
     int halvings;                        /* sides must be multiples of 2^(filters - this);
                                             -1: any size */
+    bool deep_blocks;                    /* a block's first feature is not its last */
     const void *variant;                 /* of the net's own */
     tdm__trunk_blocks (*blocks)(const tdm__trunk_spec *spec);
     /* Block i; in order. */

@@ -266,3 +266,91 @@ class ResNet(nn.Module):
         x = torch.relu(self.bn1(self.conv1(x)))
         x = self.maxpool(x) if self.maxpool else x
         return {"class": self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))))}
+
+
+# ---- attention (model.sharing: mtan) ---------------------------------------------------------------------------
+
+def attention(channels, width, out):
+    """Liu, Johns, Davison, CVPR 2019: g, then h, of a mask in (0, 1)."""
+    return nn.Sequential(nn.Conv2d(channels, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
+                         nn.Conv2d(width, out, 1), nn.BatchNorm2d(out), nn.Sigmoid())
+
+
+class MtanSegNet(SegNet):
+    """Trunk `segnet` with model.sharing: mtan, prefix "" and the heads of SegNet."""
+
+    def __init__(self, filters=(64, 128, 256, 512, 512), classes=13, tasks=("semantic", "depth")):
+        super().__init__(filters, classes)
+        f = filters
+        g = [f[0], *f[:-1]]
+        levels = range(len(f))
+        self.attention = nn.ModuleDict({task: nn.ModuleDict({
+            "encoder": nn.ModuleList(attention(f[i] * (2 if i else 1), f[i], f[i]) for i in levels),
+            "decoder": nn.ModuleList(attention(f[i] + g[i], g[i], g[i]) for i in levels)}) for task in tasks})
+        self.attention_block = nn.ModuleDict({
+            "encoder": nn.ModuleList(conv_layer(f[i], f[min(i + 1, len(f) - 1)]) for i in levels),
+            "decoder": nn.ModuleList(conv_layer(f[i], g[i]) for i in levels)})
+
+    def forward(self, x):
+        down, indices, up = [], [], []
+        for first, then in zip(self.encoder_block, self.conv_block_enc):
+            u = first(x)
+            p = then(u)
+            x, index = self.down_sampling(p)
+            down.append((u, p))
+            indices.append(index)
+        for i in reversed(range(len(down))):
+            u = self.up_sampling(x, indices[i])
+            x = self.conv_block_dec[i](self.decoder_block[i](u))
+            up.insert(0, (u, x))
+        dense = {task: self.attend(own, down, up) for task, own in self.attention.items()}
+        return {"semantic": nn.functional.log_softmax(self.pred_task1(dense["semantic"]), dim=1),
+                "depth": self.pred_task2(dense["depth"])}
+
+    def attend(self, own, down, up):
+        shared, a = self.attention_block, None
+        for i, (u, p) in enumerate(down):
+            mask = own["encoder"][i](u if a is None else torch.cat([u, a], dim=1))
+            a = nn.functional.max_pool2d(shared["encoder"][i](mask * p), 2)
+        for i in reversed(range(len(up))):
+            u, p = up[i]
+            a = nn.functional.interpolate(a, scale_factor=2, mode="bilinear", align_corners=True)
+            a = own["decoder"][i](torch.cat([u, shared["decoder"][i](a)], dim=1)) * p
+        return a
+
+
+class MtanResNet(ResNet):
+    """Trunks `resnet18/34/50` with model.sharing: mtan, prefix "" and a head `pool-linear` per task: a mask for each
+    stage's last features from those after its first unit."""
+
+    def __init__(self, blocks, tasks, block=BasicBlock, filters=(64, 128, 256, 512), cifar_stem=False):
+        super().__init__(blocks, block, filters, 1, cifar_stem)
+        del self.fc
+        out = [f * (4 if block is Bottleneck else 1) for f in filters]
+        stages = range(len(filters))
+        self.attention = nn.ModuleDict({task: nn.ModuleDict({"encoder": nn.ModuleList(
+            attention(out[i] * (2 if i else 1), filters[i], out[i]) for i in stages)}) for task in tasks})
+        self.attention_block = nn.ModuleDict({"encoder": nn.ModuleList(
+            conv_layer(out[i], out[i + 1]) for i in stages[:-1])})
+        self.heads = nn.ModuleDict({task: PoolLinear(out[-1], n) for task, n in tasks.items()})
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.maxpool(x) if self.maxpool else x
+        features = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            u = stage[0](x)
+            x = stage[1:](u)
+            features.append((u, x))
+        return {task: head(self.attend(self.attention[task]["encoder"], features))
+                for task, head in self.heads.items()}
+
+    def attend(self, own, features):
+        a = None
+        for i, (u, p) in enumerate(features):
+            if i:
+                a = self.attention_block["encoder"][i - 1](a)
+                if a.shape[2:] != u.shape[2:]:
+                    a = nn.functional.max_pool2d(a, 2, ceil_mode=True)
+            a = own[i](u if a is None else torch.cat([u, a], dim=1)) * p
+        return a

@@ -32,6 +32,8 @@ typedef struct golden_net {
 
 #include "../ref/cnn_golden.h"
 #include "../ref/frozen_unet_golden.h"
+#include "../ref/mtan_golden.h"
+#include "../ref/mtan_resnet_golden.h"
 #include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
@@ -86,6 +88,31 @@ static const parity_array segnet_arrays[] = {
       .rank = 3,
       .dims = {64, 96, 1},
       .elems = 6144},
+     PARITY_FLAGS},
+};
+static const parity_array small_segnet_arrays[] = {
+    IMAGES(32, 48),
+    {{.name = "semantic",
+      .kind = TDM_ARRAY_MASK,
+      .rank = 2,
+      .dims = {32, 48},
+      .elems = 1536,
+      .classes = 13},
+     PARITY_HOLES},
+    {{.name = "depth",
+      .kind = TDM_ARRAY_DEPTH,
+      .is_float = true,
+      .rank = 3,
+      .dims = {32, 48, 1},
+      .elems = 1536},
+     PARITY_VALUES,
+     10},
+    {{.name = "valid",
+      .kind = TDM_ARRAY_VALUES,
+      .is_float = true,
+      .rank = 3,
+      .dims = {32, 48, 1},
+      .elems = 1536},
      PARITY_FLAGS},
 };
 static const parity_array unet_arrays[] = {
@@ -147,6 +174,18 @@ static const net_case cases[] = {
      "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
      "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
      &soft_cnn_golden, strided_arrays, 3},
+    {"mtan",
+     "model: {trunk: segnet, filters: [8, 16], init: xavier-normal, prefix: \"\", sharing: mtan}\n"
+     "tasks:\n"
+     "  semantic: {head: segmentation, prefix: pred_task1, loss: nll, target: semantic}\n"
+     "  depth: {head: depth, prefix: pred_task2, loss: l1, target: depth, mask: valid}\n",
+     &mtan_golden, small_segnet_arrays, 4},
+    {"mtan-resnet",
+     "model: {trunk: resnet18, filters: [8, 8, 16, 16], stem: cifar, prefix: \"\", sharing: mtan}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, prefix: heads.first, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, prefix: heads.second, loss: cross-entropy, target: second}\n",
+     &mtan_resnet_golden, strided_arrays, 3},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"

@@ -291,6 +291,72 @@ START_TEST(small_cnn)
 }
 END_TEST
 
+/* ---- attention ---------------------------------------------------------------------------------
+ */
+
+/* Three tasks on NYUv2: 1.77 times the network of one, as Liu, Johns, Davison 2019 say. */
+START_TEST(mtan_counts)
+{
+    static const task_data data[] = {{"semantic", 13, 0}, {"depth", 0, 1}, {"normal", 0, 3}};
+    static const char yaml[] =
+        "model: {trunk: segnet, prefix: \"\", sharing: mtan}\n"
+        "tasks:\n"
+        "  semantic: {head: segmentation, prefix: pred_task1, loss: nll, target: label}\n"
+        "  depth: {head: depth, prefix: pred_task2, loss: l1, target: depth}\n"
+        "  normal: {head: regression, prefix: pred_task3, loss: l1, target: normal}\n";
+    network n;
+    char *table;
+    support_ok(build(&n, yaml, 64, 96, 3, data, 3));
+    ck_assert_uint_eq(count_parameters(&n, ""), 44229073);
+    ck_assert_double_eq_tol(44229073.0 / 24981069, 1.77, 0.005);
+    ck_assert_uint_eq(count_parameters(&n, "attention.depth."),
+                      count_parameters(&n, "attention.semantic."));
+    check_name(&n, "attention.normal.decoder.4.4.running_var");
+    check_name(&n, "attention_block.encoder.4.0.weight");
+    for (size_t t = 0; t < 3; t++) ck_assert_int_ge(n.predictions[t], 0);
+    ck_assert_int_lt(n.net.feature, 0);
+    /* The tasks use the same convolutions: the table counts them once. */
+    support_ok(tdm__model_table(n.net.graph, n.flat, 2, &table));
+    ck_assert_msg(strstr(strstr(table, "\ntotal"), " 44,229,073 "), "%s", table);
+    free(table);
+    close_network(&n);
+}
+END_TEST
+
+/* Stages of 17x13, 9x7, 5x4 and 3x2: what a task keeps has to follow. */
+static const struct {
+    const char *model;
+    int64_t h, w;
+    const char *name, *kept;
+    int64_t kept_size;
+} attentive[] = {
+    {"{trunk: resnet18, filters: [4, 8, 8, 16], sharing: mtan}", 65, 49,
+     "attention.t0.encoder.3.3.weight", "attention_block.encoder.2.0.weight", 9 * 8 * 16},
+    {"{trunk: resnet50, filters: [4, 8, 8, 16], sharing: mtan}", 65, 49,
+     "attention.t1.encoder.0.0.weight", "attention.t1.encoder.3.0.weight", 128 * 16},
+    {"{trunk: unet, filters: [4, 8, 16], sharing: mtan}", 32, 48, "attention.t1.decoder.0.0.weight",
+     "attention_block.decoder.1.0.weight", 9 * 16 * 8},
+};
+
+START_TEST(attention_follows_the_trunk)
+{
+    static const task_data data[] = {{"t0", 3, 0}, {"t1", 3, 0}};
+    network n;
+    char yaml[512];
+    const bool dense = strstr(attentive[_i].model, "unet");
+    const char *head = dense ? "segmentation" : "pool-linear";
+    snprintf(yaml, sizeof yaml,
+             "model: %s\ntasks:\n  t0: {head: %s, prefix: a, loss: cross-entropy, target: y}\n"
+             "  t1: {head: %s, prefix: b, loss: cross-entropy, target: y}\n",
+             attentive[_i].model, head, head);
+    support_ok(build(&n, yaml, attentive[_i].h, attentive[_i].w, 3, data, 2));
+    check_name(&n, attentive[_i].name);
+    ck_assert_int_eq((int64_t)count_parameters(&n, attentive[_i].kept), attentive[_i].kept_size);
+    check_shape(&n, 1, dense ? "f32[2,32,48,3]" : "f32[2,3]");
+    close_network(&n);
+}
+END_TEST
+
 /* ---- what is refused ---------------------------------------------------------------------------
  */
 
@@ -327,6 +393,9 @@ static const struct {
      "encoder.1: 3 groups do not divide 12 input and 16 output channels"},
     {"{layers: [conv 16 k3, conv 12 k3 g3]}", "{head: pool-linear, loss: bce, target: y}",
      "encoder.1: 3 groups do not divide 16 input and 12 output channels"},
+    {"{trunk: cnn, sharing: mtan}", "{head: pool-linear, loss: bce, target: y}",
+     "model.sharing = mtan: mtan makes masks of a block's first features for its last, but a block "
+     "of the trunk 'cnn' has one convolution (hint: segnet, unet, resnet18, resnet34, resnet50)"},
     {"{trunk: strided-cnn-pool}", "{layers: [avg-pool-to 9], loss: l1, target: y}",
      "avg-pool-to 9x9: the input is f32[2,4,4,128]"},
 };
@@ -381,6 +450,8 @@ int main(void)
     tcase_add_test(tc, layers_have_groups);
     tcase_add_test(tc, heads_attach_to_the_unet);
     tcase_add_test(tc, small_cnn);
+    tcase_add_test(tc, mtan_counts);
+    tcase_add_loop_test(tc, attention_follows_the_trunk, 0, sizeof attentive / sizeof *attentive);
     tcase_add_loop_test(tc, wrong_networks_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tc, initial_values);
     suite_add_tcase(suite, tc);

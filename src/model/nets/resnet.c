@@ -103,6 +103,7 @@ static void build_block(const tdm__trunk *trunk, const tdm__trunk_spec *spec, td
         .least_filters = 4,                                                                        \
         .most_filters = 4,                                                                         \
         .halvings = -1,                                                                            \
+        .deep_blocks = true,                                                                       \
         .variant = &variant_##id,                                                                  \
         .blocks = blocks,                                                                          \
         .build_block = build_block,                                                                \

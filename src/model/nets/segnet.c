@@ -59,9 +59,9 @@ static void decoder_level(const tdm__trunk_spec *spec, tdm__net *net, int i,
                           tdm__trunk_state *state)
 {
     const int64_t channels = spec->filters[i ? i - 1 : 0];
-    const tdm_value x = tdm_max_unpool2d(net->graph, state->cursor.x, state->indices[i], &window,
-                                         state->sides[i][0], state->sides[i][1]);
-    state->first = conv_layer(net, "decoder_block", i, x, channels);
+    state->raised = tdm_max_unpool2d(net->graph, state->cursor.x, state->indices[i], &window,
+                                     state->sides[i][0], state->sides[i][1]);
+    state->first = conv_layer(net, "decoder_block", i, state->raised, channels);
     state->last = state->cursor.x = conv_block(net, "conv_block_dec", i, state->first, channels);
     if (i == 0) state->features.dense = state->cursor.x;
 }
@@ -83,6 +83,7 @@ const tdm__trunk tdm__trunk_segnet = {
     .least_filters = 1,
     .most_filters = 7,
     .halvings = 0,
+    .deep_blocks = true,
     .blocks = blocks,
     .build_block = build_block,
 };

@@ -52,8 +52,8 @@ static void build_block(const tdm__trunk *trunk, const tdm__trunk_spec *spec, td
         return;
     }
     const int level = 2 * deepest - i;
-    const tdm_value both[2] = {state->skips[level], expand(net, level, x, spec->filters[level])};
-    x = tdm_concat(net->graph, both, 2, 3);
+    state->raised = expand(net, level, x, spec->filters[level]);
+    x = tdm_concat(net->graph, (tdm_value[]){state->skips[level], state->raised}, 2, 3);
     double_conv(net, "merge", level, x, spec->filters[level], state);
     if (level == 0) state->features.dense = state->cursor.x;
 }
@@ -65,6 +65,7 @@ const tdm__trunk tdm__trunk_unet = {
     .least_filters = 2,
     .most_filters = 7,
     .halvings = 1,
+    .deep_blocks = true,
     .blocks = blocks,
     .build_block = build_block,
 };
