@@ -36,7 +36,7 @@ if [ -d "$originals/cifar-10" ]; then
     small cifar10 cifar 8 setting-1
 fi
 if [ -d "$originals/oxpet-h5" ]; then
-    small pets "$originals/oxpet-h5" 18 target-only
+    small pets "$originals/oxpet-h5" 20 target-only
 fi
 [ $ran = 1 ] || { echo "SKIPPED: no data"; exit 77; }
 exit 0

@@ -240,6 +240,22 @@ static char *output_of(const char *config)
     return support_path(folder, name);
 }
 
+/* A stage that has a family's name learns from that family's data. */
+static void stages_of_other_data(tdm_config *config)
+{
+    const char *const *stages;
+    size_t n;
+    support_ok(tdm_config_members(config, "stages", &stages, &n));
+    for (size_t s = 0; s < n; s++)
+        for (int i = 0; i < FAMILIES; i++) {
+            if (strcmp(stages[s], families[i].folder)) continue;
+            char key[64], *data = support_path(folder, families[i].folder);
+            snprintf(key, sizeof key, "stages.%s.data.path", stages[s]);
+            set(config, key, data);
+            free(data);
+        }
+}
+
 static tdm_config *reduced(const char *name)
 {
     const family *f = family_of(name);
@@ -252,6 +268,7 @@ static tdm_config *reduced(const char *name)
     support_ok(tdm_config_create(tables, n, &config));
     support_ok(tdm_config_load(config, path));
     set(config, "data.path", data);
+    stages_of_other_data(config);
     set(config, "train.output", output);
     set(config, "train.epochs", "1");
     set(config, "train.batch_size", "4");
