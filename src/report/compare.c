@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "report/delta.h"
 
 enum { RESAMPLES = 10000, SEED = 1 };
 static const double LEVEL = 0.95, SIGNIFICANT = 0.05;
@@ -88,11 +89,14 @@ static tdm_status baseline_first(tdm__comparison *c, const char *name)
  */
 
 /* NaN when it has none, or none that is finite. */
-static double metric_of(const tdm__run *run, const char *name)
+static double metric_of(const tdm__compared *arm, size_t run, const char *name)
 {
-    for (size_t i = 0; i < run->n_metrics; i++)
-        if (tdm__streq(run->metrics[i].name, name))
-            return isfinite(run->metrics[i].value) ? run->metrics[i].value : NAN;
+    const tdm__run *r = arm->runs[run];
+    for (int k = 0; k < TDM__DERIVEDS; k++)
+        if (tdm__streq(tdm__derived_names[k], name)) return arm->derived[run][k];
+    for (size_t i = 0; i < r->n_metrics; i++)
+        if (tdm__streq(r->metrics[i].name, name))
+            return isfinite(r->metrics[i].value) ? r->metrics[i].value : NAN;
     return NAN;
 }
 
@@ -100,7 +104,7 @@ static size_t values_of(const tdm__compared *a, const char *metric, double *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < a->n; i++) {
-        const double v = metric_of(a->runs[i], metric);
+        const double v = metric_of(a, i, metric);
         if (!isnan(v)) out[n++] = v;
     }
     return n;
@@ -114,8 +118,8 @@ static size_t pairs_of(const tdm__compared *a, const tdm__compared *b, const cha
     for (size_t i = 0; i < a->n; i++)
         for (size_t k = 0; k < b->n; k++) {
             if (a->runs[i]->seed != b->runs[k]->seed) continue;
-            x[n] = metric_of(a->runs[i], metric);
-            y[n] = metric_of(b->runs[k], metric);
+            x[n] = metric_of(a, i, metric);
+            y[n] = metric_of(b, k, metric);
             n += !isnan(x[n]) && !isnan(y[n]);
         }
     return n;
@@ -186,6 +190,10 @@ tdm_status tdm__compare(const tdm_runs *runs, const char *baseline, tdm__compari
     TDM_TRY(gather(out, runs));
     TDM_TRY(check_seeds(out));
     TDM_TRY(baseline_first(out, baseline));
+    TDM_TRY(tdm__derive(out->arms, out->n_arms));
+    for (int k = 0; k < TDM__DERIVEDS; k++)
+        if (tdm__derived_any(out->arms, out->n_arms, (tdm__derived)k))
+            TDM_TRY(add_metric_name(out, tdm__derived_names[k]));
     TDM_TRY(tdm__calloc_try(out->n_metrics, out->n_arms * sizeof *out->cells, &out->cells));
     for (size_t m = 0; m < out->n_metrics; m++)
         TDM_TRY(fill_row(out, out->metrics[m], &out->cells[m * out->n_arms]));
@@ -195,7 +203,10 @@ done:
 
 void tdm__comparison_free(tdm__comparison *c)
 {
-    for (size_t i = 0; i < c->n_arms; i++) free(c->arms[i].runs);
+    for (size_t i = 0; i < c->n_arms; i++) {
+        free(c->arms[i].runs);
+        free(c->arms[i].derived);
+    }
     free(c->arms);
     free(c->metrics);
     free(c->cells);

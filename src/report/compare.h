@@ -6,10 +6,19 @@
 #include "report/runs.h"
 #include "report/statistics.h"
 
+/* What is said of a run beside others: delta.h. */
+typedef enum tdm__derived {
+    TDM__DERIVED_PER_TASK,
+    TDM__DERIVED_PER_METRIC,
+    TDM__DERIVED_STEP,
+    TDM__DERIVEDS
+} tdm__derived;
+
 typedef struct tdm__compared {
     const char *name;
     const tdm__run **runs; /* with test metrics, by seed */
     size_t n;
+    double (*derived)[TDM__DERIVEDS]; /* per run; NaN where it does not apply */
 } tdm__compared;
 
 /* What the pairs show about an arm and the baseline. */

@@ -137,7 +137,7 @@ done:
 
 static tdm_status read_members(const line *l, json_t *root)
 {
-    static const char *const known[] = {"total", "lr", "seconds", "wait_share"};
+    static const char *const known[] = {"total", "lr", "seconds", "wait_share", "step_seconds"};
     static const char *const not_series[] = {"epoch", "step", "samples", "split"};
     tdm_status status = TDM_OK;
     const char *key, *task;

@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 typedef enum tdm__series_kind {
-    TDM__SERIES_RUN,       /* total, lr, seconds, wait_share: task is "" */
+    TDM__SERIES_RUN,       /* total, lr, seconds, wait_share, step_seconds: task is "" */
     TDM__SERIES_LOSS,      /* of a task */
     TDM__SERIES_METRIC,    /* of a task */
     TDM__SERIES_WEIGHT,    /* of a task in the total */

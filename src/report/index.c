@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { FORMAT = 1, BUSY_MILLISECONDS = 2000 };
+enum { FORMAT = 2, BUSY_MILLISECONDS = 2000 };
 
 /* What was read from folders, to be written at the end. */
 typedef struct fresh_run {

@@ -150,6 +150,42 @@ static json_t *find_line(const char *text, const char *split, json_int_t epoch)
     return found;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* What a training step took, the median over epochs: the first one compiles. Runs of older versions
+ * have the wall time of the epoch alone. NaN: no epoch tells. */
+static double median_step(const char *text)
+{
+    enum { MOST = 1024 }; /* epochs that count */
+    double values[MOST], before = 0;
+    size_t n = 0;
+    for (const char *line = text; *line && n < MOST;) {
+        const size_t length = strcspn(line, "\n");
+        json_error_t error;
+        json_t *object = json_loadb(line, length, 0, &error);
+        const json_t *own = json_object_get(object, "step_seconds"),
+                     *seconds = json_object_get(object, "seconds"),
+                     *step = json_object_get(object, "step");
+        if (tdm__streq(json_string_value(json_object_get(object, "split")), "train")) {
+            const double steps = json_number_value(step) - before;
+            before = json_number_value(step);
+            if (json_is_number(own))
+                values[n++] = json_number_value(own);
+            else if (json_is_number(seconds) && json_is_number(step) && steps > 0)
+                values[n++] = json_number_value(seconds) / steps;
+        }
+        json_decref(object);
+        line += length + (line[length] == '\n');
+    }
+    if (n == 0) return NAN;
+    qsort(values, n, sizeof *values, by_size);
+    return (values[(n - 1) / 2] + values[n / 2]) / 2;
+}
+
 tdm_status tdm__record_parse_metrics(tdm__record *r, const char *text, size_t size,
                                      const char *name)
 {
@@ -159,6 +195,8 @@ tdm_status tdm__record_parse_metrics(tdm__record *r, const char *text, size_t si
     if (strlen(text) != size) return tdm__fail(TDM_ERR_DATA, "%s: holds a zero byte", name);
     json_t *val = find_line(text, "val", epoch), *train = NULL;
     TDM_TRY(add_tasks(r, "val", json_object_get(val, "tasks")));
+    const double step = median_step(text);
+    if (isfinite(step)) TDM_TRY(tdm__record_add_number(r, "step_seconds", step));
     if (!tdm__record_find(r, "epochs")) { /* no summary: how far it has come */
         train = find_line(text, "train", 0);
         TDM_TRY(add_json(r, "epochs", json_object_get(train, "epoch")));

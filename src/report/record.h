@@ -2,6 +2,7 @@
  * and indexed under.
  *
  *     arm, seed, stopped, epochs, best_epoch, seconds      of the run as a whole
+ *     step_seconds                                       of training, the median over epochs
  *     task.NAME.METRIC                                   on test; of the selected checkpoint
  *     val.NAME.METRIC                                    on val, in the best epoch
  *     summary.KEY                                        device, driver, version, peak memory, ...

@@ -82,6 +82,7 @@ static tdm_status take_record(tdm__run *run)
     run->seed = (int64_t)number_of(r, "seed");
     run->epochs = (int64_t)number_of(r, "epochs");
     run->seconds = number_of(r, "seconds");
+    run->step_seconds = number_of(r, "step_seconds");
     for (size_t i = 0; i < r->n; i++) {
         const char *name = r->fields[i].name;
         if (!tdm__starts_with(name, head) || tdm__ends_with(name, ".weight") ||

@@ -19,8 +19,8 @@ typedef struct tdm__run {
     char *trouble; /* NULL, or why it cannot be read */
     char *stopped; /* stop reason; NULL: not finished */
     int64_t seed, epochs;
-    double seconds;
-    tdm__run_metric *metrics; /* of the test split */
+    double seconds, step_seconds; /* 0: not known */
+    tdm__run_metric *metrics;     /* of the test split */
     size_t n_metrics, metrics_capacity;
     tdm__record record; /* everything that its files say */
 } tdm__run;

@@ -224,7 +224,8 @@ const char *tdm__metric_unit(const char *metric)
         "iou",      "f1",      "dice",           "macro_f1",          "delta1",   "delta2",
         "delta3",   "box_iou", "box_iou50",      "wait_share"};
     if (tdm__streq(metric, "psnr")) return "dB";
-    if (tdm__streq(metric, "seconds")) return "s";
+    if (tdm__streq(metric, "seconds") || tdm__streq(metric, "step_seconds")) return "s";
+    if (tdm__streq(metric, "per_task") || tdm__streq(metric, "per_metric")) return "%";
     for (size_t i = 0; i < sizeof share / sizeof *share; i++)
         if (tdm__streq(metric, share[i])) return "share";
     return "";
@@ -233,7 +234,7 @@ const char *tdm__metric_unit(const char *metric)
 bool tdm__metric_higher_is_better(const char *metric)
 {
     const tdm__metric *m = tdm__metric_find(metric);
-    return m && m->higher_is_better;
+    return (m && m->higher_is_better) || tdm__streq(metric, "per_task"); /* Delta m: delta.h */
 }
 
 bool tdm__metric_is_baseline(const char *metric)

@@ -22,9 +22,9 @@ typedef struct pass {
     double *losses;
     tdm_epoch_report *report;
     tdm__purpose purpose;
-    double began, shown, waited_before;
+    double began, shown, waited_before, busy_before;
     uint64_t samples;
-    int64_t steps;
+    int64_t steps, batches; /* batches: run so far */
 } pass;
 
 static double waited(const pass *p)
@@ -34,12 +34,19 @@ static double waited(const pass *p)
     return stats.wait_seconds - p->waited_before;
 }
 
+/* What a step costs whatever else the machine does: on a CPU device the process's CPU time. */
+static double busy(const pass *p)
+{
+    return tdm__device_traits(p->session->device)->is_cpu ? tdm__cpu_time() : tdm__now();
+}
+
 static void pass_begin(pass *p)
 {
     tdm_loader_stats stats;
     tdm__feed_stats_get(p->feed, &stats);
     p->waited_before = stats.wait_seconds;
     p->began = p->shown = tdm__now();
+    p->busy_before = busy(p);
 }
 
 /* A NaN or infinite loss ends the run, by the name of the task. A task that no step has drawn yet
@@ -68,6 +75,7 @@ static tdm_status read_report(pass *p, int64_t step)
     const double seconds = tdm__now() - p->began;
     p->report->seconds = seconds;
     p->report->samples = p->samples;
+    if (p->batches) p->report->step_seconds = (busy(p) - p->busy_before) / (double)p->batches;
     p->report->wait_share = seconds > 0 ? waited(p) / seconds : 0;
     return check_losses(p, step);
 }
@@ -120,6 +128,7 @@ static tdm_status run_batch(pass *p, int64_t step, double lr, const tdm_batch **
             views[p->session->input]));
     TDM_TRY(tdm__session_run(p->session, plan, views, step, lr));
     p->samples += (*batch)->count;
+    p->batches++;
 done:
     return status;
 }

@@ -162,6 +162,7 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
     number(j, "lr", r->lr);
     number(j, "seconds", r->seconds);
     number(j, "wait_share", r->wait_share);
+    if (r->step_seconds > 0) number(j, "step_seconds", r->step_seconds);
     tdm__json_key(j, "samples");
     tdm__json_uint(j, r->samples);
     tdm__json_key(j, "tasks");

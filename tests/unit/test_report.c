@@ -288,6 +288,85 @@ START_TEST(what_is_missing_is_a_dash)
 }
 END_TEST
 
+/* A finished run with these test results; steps of so many seconds, but for the first epoch's. */
+static void make_tasks_run(const char *root, const char *arm, int seed, double step_seconds,
+                           const char *tasks)
+{
+    char name[64], text[1024];
+    snprintf(name, sizeof name, "%s-%d", arm, seed);
+    char *folder = support_path(root, name);
+    snprintf(text, sizeof text, "name: %s\nseed: %d\n", arm, seed);
+    put(folder, "config.yaml", text);
+    snprintf(text, sizeof text,
+             "{\"epoch\": 1, \"split\": \"train\", \"step\": 10, \"step_seconds\": 100}\n"
+             "{\"epoch\": 2, \"split\": \"train\", \"step\": 20, \"step_seconds\": %g}\n"
+             "{\"epoch\": 2, \"split\": \"val\", \"step\": 20, \"step_seconds\": 1000}\n"
+             "{\"epoch\": 3, \"split\": \"train\", \"step\": 30, \"seconds\": %g}\n",
+             step_seconds, 10 * step_seconds); /* the last line: without, as older versions wrote */
+    put(folder, "metrics.jsonl", text);
+    snprintf(text, sizeof text,
+             "{\"stop_reason\": \"epochs\", \"epochs_done\": 3, \"seconds\": 4, \"seed\": %d, "
+             "\"test\": {\"tasks\": {%s}}}",
+             seed, tasks);
+    put(folder, "summary.json", text);
+    free(folder);
+}
+
+/* The mean of a metric of an arm in the report. */
+static double mean_in(json_t *report, const char *metric, const char *arm)
+{
+    size_t i;
+    json_t *cell;
+    json_array_foreach(json_object_get(report, "comparison"), i, cell)
+    {
+        if (strcmp(json_string_value(json_object_get(cell, "metric")), metric) ||
+            strcmp(json_string_value(json_object_get(cell, "arm")), arm))
+            continue;
+        const json_t *mean = json_object_get(cell, "mean");
+        return json_is_number(mean) ? json_number_value(mean) : NAN;
+    }
+    ck_abort_msg("the report has no %s of %s", metric, arm);
+    return NAN;
+}
+
+#define CLASS(acc, f1)                                                                             \
+    "\"class\": {\"loss\": 9, \"metrics\": {\"accuracy\": " acc ", \"f1\": " f1                    \
+    ", \"majority\": 0.1}}"
+#define RECON(l1) "\"recon\": {\"loss\": 9, \"metrics\": {\"l1\": " l1 "}}"
+
+START_TEST(gains_over_single_tasks)
+{
+    char *root = support_temp_create(), *json;
+    json_t *r;
+    make_tasks_run(root, "both", 0, 0.5, CLASS("0.9", "0.6") ", " RECON("0.3"));
+    make_tasks_run(root, "both", 1, 0.3, CLASS("0.8", "0.5") ", " RECON("0.2"));
+    make_tasks_run(root, "class-only", 0, 0.1, CLASS("0.7", "0.4"));
+    make_tasks_run(root, "class-only", 1, 0.1, CLASS("0.9", "0.6"));
+    make_tasks_run(root, "other", 0, 0.8,
+                   CLASS("0.8", "0.5") ", \"deep\": {\"loss\": 9, "
+                                       "\"metrics\": {\"l1\": 1}}");
+    make_tasks_run(root, "recon-only", 0, 0.2, RECON("0.2"));
+    json = report(root, TDM_REPORT_JSON, "both");
+    support_ok(tdm__json_parse(json, strlen(json), "report", &r));
+    /* baselines: accuracy 0.8, f1 0.5, l1 0.2; gains of seed 0: 12.5 %, 20 %, -50 %, of seed 1: 0
+     */
+    ck_assert_double_eq_tol(mean_in(r, "delta_m.per_task", "both"), (16.25 - 50) / 2 / 2, 1e-12);
+    ck_assert_double_eq_tol(mean_in(r, "delta_m.per_metric", "both"), 17.5 / 3 / 2, 1e-12);
+    ck_assert(isnan(mean_in(r, "delta_m.per_task", "class-only")));
+    /* one of its two tasks was never learnt alone */
+    ck_assert(isnan(mean_in(r, "delta_m.per_task", "other")));
+    ck_assert_double_eq_tol(mean_in(r, "cost.step", "both"), 1, 1e-12);
+    ck_assert_double_eq_tol(mean_in(r, "cost.step", "other"), 2, 1e-12);
+    ck_assert_double_eq_tol(mean_in(r, "cost.step", "class-only"), 0.25, 1e-12);
+    json_decref(r);
+    free(json);
+    json = report(root, TDM_REPORT_MD, "both");
+    has(json, "delta\\_m.per\\_task");
+    free(json);
+    support_temp_remove(root);
+}
+END_TEST
+
 START_TEST(no_results_at_all)
 {
     char *root = support_temp_create(), *folder = support_path(root, "a");
@@ -451,6 +530,7 @@ int main(void)
     tcase_add_test(c, hundred_runs);
     tcase_add_test(c, experiment);
     tcase_add_test(c, bad_outlines);
+    tcase_add_test(c, gains_over_single_tasks);
     tcase_add_test(c, histories);
     tcase_add_test(c, base64);
     suite_add_tcase(suite, c);
