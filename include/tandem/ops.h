@@ -88,6 +88,9 @@ tdm_value tdm_dropout(tdm_graph *g, tdm_value x, float p, uint32_t stream);
 tdm_value tdm_add(tdm_graph *g, tdm_value a, tdm_value b); /* equal shapes */
 tdm_value tdm_multiply(tdm_graph *g, tdm_value a, tdm_value b);
 tdm_value tdm_scale(tdm_graph *g, tdm_value x, float factor); /* factor * x */
+/* y[o] = sum_s w[o][s] x[s] for every output o: linear combinations of 1 to 64 tensors of one shape.
+ * w (outputs, n), or (outputs, n, C): a weight per channel of the last axis. */
+tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_value *y, int outputs);
 /* Along axis (0..rank-1) ; n >= 1 inputs. */
 tdm_value tdm_concat(tdm_graph *g, const tdm_value *x, int n, int axis);
 tdm_value tdm_slice(tdm_graph *g, tdm_value x, int axis, int64_t begin, int64_t end);

@@ -346,6 +346,17 @@ done:
     return status ? tdm__context(status, "%s", s->name) : TDM_OK;
 }
 
+/* Where element i stands along the first two axes on disk. */
+static uint64_t row_of(const tdm__segment *s, uint64_t i)
+{
+    return i / (s->count / (uint64_t)s->disk.dim[0]);
+}
+static uint64_t column_of(const tdm__segment *s, uint64_t i)
+{
+    const uint64_t row = s->count / (uint64_t)s->disk.dim[0];
+    return i % row / (row / (uint64_t)s->disk.dim[1]);
+}
+
 static void draw(const tdm__segment *s, uint64_t seed, float *out)
 {
     tdm__rng rng = tdm__rng_make(seed, tdm__rng_stream(s->name, 0, 0));
@@ -362,6 +373,9 @@ static void draw(const tdm__segment *s, uint64_t seed, float *out)
             break;
         case TDM__INIT_NORMAL:
             v = tdm__rng_normal(&rng) * s->init_value;
+            break;
+        case TDM__INIT_DIAGONAL:
+            v = row_of(s, i) == column_of(s, i) ? s->init_value : s->init_other;
             break;
         }
         out[i] = (float)v;

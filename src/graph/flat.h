@@ -31,7 +31,8 @@ typedef enum tdm__init_kind {
     TDM__INIT_ZERO,
     TDM__INIT_CONSTANT,  /* value */
     TDM__INIT_UNIFORM,   /* U(-value, value) */
-    TDM__INIT_NORMAL     /* N(0, value^2) */
+    TDM__INIT_NORMAL,    /* N(0, value^2) */
+    TDM__INIT_DIAGONAL   /* [i][j]..: value where i = j, else `other` */
 } tdm__init_kind;
 
 typedef struct tdm__segment {
@@ -47,7 +48,7 @@ typedef struct tdm__segment {
     bool has_gradient;  /* this step: segments without are left untouched by the optimiser */
     int group;          /* parameter group (learning-rate factor) */
     tdm__init_kind init;
-    double init_value;
+    double init_value, init_other;
     uint32_t chunk;     /* which chunk of the flat buffers */
     uint64_t offset;    /* elements from the chunk's start; aligned */
     uint64_t count;     /* elements */

@@ -32,12 +32,21 @@ static const tdm_opt_spec specs[] = {
     {"model.prefix", TDM_OPT_STRING, "encoder",
      .help = "what the names of the trunk's parameters begin with; \"\": nothing"},
     {"model.sharing", TDM_OPT_ENUM, "hard", .choices = sharing_names + 1,
-     .help = "how tasks share the network. hard: one trunk; soft: each task has its own, named "
-             "below model.prefix.TASK, and the weights of the same layer are drawn together; mtan: one "
-             "trunk, of whose features each task chooses by masks of its own (attention.TASK)"},
+     .help = "how tasks share the network. hard: one trunk"
+             "; soft: each has its own, named below model.prefix.TASK, and the weights of the same "
+             "layer are drawn together"
+             "; cross-stitch: trunks as with soft, mixed after each block"
+             "; mtan: one trunk, of whose features each task chooses by masks of its own "
+             "(attention.TASK)"},
     {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
      .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
              "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},
+    {"model.stitch", TDM_OPT_ENUM, "layer", .choices = "layer|channel",
+     .help = "cross-stitch: a matrix per block that mixes the tasks' trunks, or one per channel"},
+    {"model.stitch_same", TDM_OPT_FLOAT, "0.9", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
+     .help =
+         "cross-stitch: how much of a task's own column the mixing begins with; the others share "
+         "the rest"},
     {"model.mean", TDM_OPT_FLOATS, "[0]", .help = "per channel, pixels scaled to [0,1]"},
     {"model.std", TDM_OPT_FLOATS, "[1]", TDM_OPT_MIN_OPEN, 0,
      .help = "per channel, pixels scaled to [0,1]"},

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/ref/<net>_golden.h for the networks below at reduced size: what PyTorch computes in float64 from
-the initial weights that tandem draws. Ten steps (one of ResNet-50) of the optimiser on one made-up batch (losses), every gradient of
+the initial weights that tandem draws. Ten steps (one of ResNet-50 and of the two SegNets) of the optimiser on one made-up batch (losses), every gradient of
 the first step, and batch norm's statistics after the first and after the tenth step, as norms and 64 random
 projections. Beside each stands the larger error of PyTorch's float32 in its two memory formats; tandem may have twice
 that. Gradients of biases right before a batch norm are rounding noise and left out; running means are taken minus
@@ -21,7 +21,7 @@ from torch import nn
 import models
 import philox
 
-STEPS = {"resnet50": 1}  # others: 10
+STEPS = {"resnet50": 1, "stitch_segnet": 1}  # others: 10
 # What draws the initial weights and the batch. Ten steps of a network with batch norm can hang on one rounding: with
 # seed 0 ResNet-18 has first gradients of 5e-9 and 7e-9 (their weights' rms: 6e-3) whose sign, a whole step of Adam
 # each, float32 does not know, and in the third step a ReLU whose input rounding moves across zero, after which
@@ -161,12 +161,36 @@ NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": re
         "soft_cnn": soft_cnn, "strided_cnn": strided_cnn, "mtan": mtan, "mtan_resnet": mtan_resnet}
 
 
+def stitch_cnn(seed, shift):
+    b = Batch(seed, 8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second", "third")}
+    net = models.CrossStitchCnn((8, 12), {name: 5 for name in targets}, per_channel=False)
+    return (net, "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
+def stitch_channels_cnn(seed, shift):
+    b = Batch(seed, 8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
+    net = models.CrossStitchCnn((8, 12), {name: 5 for name in targets}, per_channel=True)
+    return (net, "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
+def stitch_segnet(seed, shift):
+    _, scheme, images, lr, losses = segnet(seed, shift)
+    return models.CrossStitchSegNet([4, 8]), scheme, images, lr, losses
+
+
+NETS |= {"stitch_cnn": stitch_cnn, "stitch_channels_cnn": stitch_channels_cnn, "stitch_segnet": stitch_segnet}
+
+
 # ---- running --------------------------------------------------------------------------------------------------
 
 def initial(seed, scheme, module, part, name, shape):
     """What tandem draws for this parameter; None: PyTorch's constant."""
     weight = module.weight
-    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) or getattr(module, "constant", False):
         return None
     taps = weight[0, 0].numel()
     fans = weight.shape[1] * taps, weight.shape[0] * taps
@@ -206,7 +230,7 @@ def biases_before_norm(net):
     """Batch norm -> the bias that goes straight into it: the module before it in definition order."""
     found, last = {}, (None, None)
     for name, module in net.named_modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and last[1].bias is not None:
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and getattr(last[1], "bias", None) is not None:
             found[name] = last[0] + ".bias"
         if hasattr(module, "weight"):
             last = (name, module)

@@ -149,6 +149,30 @@ REPLAY["scale"] = lambda a, x: [torch.mul(x, a.factor)]
 REPLAY["detach"] = lambda a, x: [x.detach()]
 REPLAY["reshape"] = lambda a, x: [torch.reshape(x, a.dim[:a.rank])]
 REPLAY["concat"] = lambda a, *xs: [torch.cat(xs, a.axis)]
+
+
+def mix_pairs(a, w):
+    """w as (outputs, inputs, ...) from the node's first ones on."""
+    w = w.transpose(0, 1) if a.transposed else w
+    return w[a.out_first:, a.in_first:]
+
+
+def mixed(outputs):
+    return lambda a, w, *xs: [sum(c * x for c, x in zip(row, xs)) for row in mix_pairs(a, w)[:outputs]]
+
+
+for _outputs in range(1, 5):
+    REPLAY[f"mix_{_outputs}"] = mixed(_outputs)
+
+
+@replay("mix_grad")
+def _(a, *tensors):
+    dys, xs = tensors[:a.outputs], tensors[a.outputs:]
+    w = torch.zeros([n for n in a.shape if n], dtype=torch.float64, requires_grad=True)
+    ys = mixed(a.outputs)(a, w, *xs)
+    return torch.autograd.grad(ys, w, dys)
+
+
 REPLAY["slice"] = lambda a, x: [torch.narrow(x, a.axis, a.begin, a.end - a.begin)]
 REPLAY["channel_sum"] = lambda a, y: [y.sum(tuple(range(y.dim() - 1))) if y.dim() > 1 else y]
 REPLAY["dense"] = lambda a, x, w, b=None: [F.linear(x, w.T, b)]

@@ -354,3 +354,76 @@ class MtanResNet(ResNet):
                     a = nn.functional.max_pool2d(a, 2, ceil_mode=True)
             a = own[i](u if a is None else torch.cat([u, a], dim=1)) * p
         return a
+# ---- ways of sharing -----------------------------------------------------------------------------------------
+
+def cnn_blocks(filters, channels=3):
+    """Trunk `cnn` as a list of its blocks' layers."""
+    return [[nn.Conv2d(c, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(), nn.MaxPool2d(2)]
+            for c, out in zip((channels, *filters), filters)]
+
+
+def columns(tasks, filters):
+    """A trunk `cnn` for each task, as one nn.Sequential whose blocks have four layers."""
+    return nn.ModuleDict({task: nn.Sequential(*sum(cnn_blocks(filters), [])) for task in tasks})
+
+
+class Stitch(nn.Module):
+    """x_t' = sum_s a_ts x_s; channels: a matrix for each of them. Not drawn: 0.9 and 0.1 / (T - 1)."""
+    constant = True
+
+    def __init__(self, tasks, channels=None, same=0.9):
+        super().__init__()
+        weight = torch.full((tasks, tasks), (1 - same) / (tasks - 1)).fill_diagonal_(same)
+        self.weight = nn.Parameter(weight if channels is None else weight[..., None].repeat(1, 1, channels))
+
+    def forward(self, xs):
+        rows = self.weight if self.weight.ndim == 2 else self.weight[..., None, None]
+        return [sum(a * x for a, x in zip(row, xs)) for row in rows]
+
+
+class CrossStitchCnn(nn.Module):
+    """Trunk `cnn` with model.sharing: cross-stitch."""
+
+    def __init__(self, filters, classes, per_channel):
+        super().__init__()
+        self.encoder = columns(classes, filters)
+        self.stitch = nn.ModuleList(Stitch(len(classes), f if per_channel else None) for f in filters)
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+
+    def forward(self, x):
+        xs = [x] * len(self.heads)
+        for i, stitch in enumerate(self.stitch):
+            xs = stitch([column[4 * i:4 * i + 4](y) for column, y in zip(self.encoder.values(), xs)])
+        return {task: head(y) for (task, head), y in zip(self.heads.items(), xs)}
+
+
+class CrossStitchSegNet(nn.Module):
+    """Trunk `segnet` with model.sharing: cross-stitch and prefix "encoder": a SegNet for each task, mixed after
+    pooling, and after each level of the decoder but the last."""
+
+    def __init__(self, filters, classes=13):
+        super().__init__()
+        self.encoder = nn.ModuleDict()
+        for task in ("semantic", "depth"):
+            self.encoder[task] = SegNet(filters)
+            del self.encoder[task].pred_task1, self.encoder[task].pred_task2
+        self.stitch = nn.ModuleList(Stitch(2) for _ in range(2 * len(filters) - 1))
+        self.heads = nn.ModuleDict({"semantic": pixel_head(filters[0], classes), "depth": pixel_head(filters[0], 1)})
+
+    def forward(self, x):
+        nets = list(self.encoder.values())
+        levels = len(nets[0].encoder_block)
+        xs, indices = [x] * len(nets), [[] for _ in nets]
+        for i in range(levels):
+            for t, net in enumerate(nets):
+                xs[t], index = net.down_sampling(net.conv_block_enc[i](net.encoder_block[i](xs[t])))
+                indices[t].append(index)
+            xs = self.stitch[i](xs)
+        for i in reversed(range(levels)):
+            for t, net in enumerate(nets):
+                x = net.decoder_block[i](net.up_sampling(xs[t], indices[t].pop()))
+                xs[t] = net.conv_block_dec[i](x)
+            if i:
+                xs = self.stitch[2 * levels - 1 - i](xs)
+        out = {task: head(y) for (task, head), y in zip(self.heads.items(), xs)}
+        return {"semantic": nn.functional.log_softmax(out["semantic"], dim=1), "depth": out["depth"]}

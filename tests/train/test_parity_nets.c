@@ -38,6 +38,9 @@ typedef struct golden_net {
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
 #include "../ref/soft_cnn_golden.h"
+#include "../ref/stitch_channels_cnn_golden.h"
+#include "../ref/stitch_cnn_golden.h"
+#include "../ref/stitch_segnet_golden.h"
 #include "../ref/strided_cnn_golden.h"
 #include "../ref/unet_golden.h"
 
@@ -133,6 +136,8 @@ static const parity_array resnet_arrays[] = {IMAGES(16, 16), CLASSES("labels", 1
 static const parity_array resnet50_arrays[] = {IMAGES(64, 64), CLASSES("labels", 10)};
 static const parity_array strided_arrays[] = {IMAGES(16, 16), CLASSES("first", 5),
                                               CLASSES("second", 5)};
+static const parity_array three_arrays[] = {IMAGES(16, 16), CLASSES("first", 5),
+                                            CLASSES("second", 5), CLASSES("third", 5)};
 
 static const net_case cases[] = {
     {"segnet",
@@ -186,6 +191,25 @@ static const net_case cases[] = {
      "  first: {head: pool-linear, prefix: heads.first, loss: cross-entropy, target: first}\n"
      "  second: {head: pool-linear, prefix: heads.second, loss: cross-entropy, target: second}\n",
      &mtan_resnet_golden, strided_arrays, 3},
+    {"stitch-cnn",
+     "model: {trunk: cnn, filters: [8, 12], sharing: cross-stitch}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n"
+     "  third: {head: pool-linear, loss: cross-entropy, target: third}\n",
+     &stitch_cnn_golden, three_arrays, 4},
+    {"stitch-channels-cnn",
+     "model: {trunk: cnn, filters: [8, 12], sharing: cross-stitch, stitch: channel}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
+     &stitch_channels_cnn_golden, strided_arrays, 3},
+    {"stitch-segnet",
+     "model: {trunk: segnet, filters: [4, 8], init: xavier-normal, sharing: cross-stitch}\n"
+     "tasks:\n"
+     "  semantic: {head: segmentation, loss: nll, target: semantic}\n"
+     "  depth: {head: depth, loss: l1, target: depth, mask: valid}\n",
+     &stitch_segnet_golden, segnet_arrays, 4},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"

@@ -1,0 +1,107 @@
+/* model/sharing/cross_stitch.c: cross-stitch networks (Misra, Shrivastava, Gupta, Hebert, CVPR
+ * 2016): each task has a trunk of its own, below model.prefix.TASK, and between blocks the columns'
+ * values are mixed, at each place: x_t' = sum_s a_ts x_s (eq. 1), with a learnt T x T matrix per
+ * block, "stitch.<block>.weight", or one per channel (T x T x C). It begins with model.stitch_same
+ * on the diagonal and what is left to 1 in equal parts beside it; weight decay does not apply to
+ * it.
+ *
+ * Mixed is what a block gives to the next one and to heads at the bottleneck. The last block of a
+ * decoder gives the heads what they read as it is.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/internal.h"
+
+typedef struct settings {
+    bool per_channel;
+    double same;
+} settings;
+
+static tdm_status read(const tdm_config *config, const tdm__model *model, void *out)
+{
+    const char *units;
+    settings *s = out;
+    tdm_status status = TDM_OK;
+    (void)model;
+    TDM_TRY(tdm_config_string(config, "model.stitch", &units));
+    TDM_TRY(tdm_config_float(config, "model.stitch_same", &s->same));
+    s->per_channel = !strcmp(units, "channel");
+done:
+    return status;
+}
+
+static tdm_value stitch_weight(const settings *s, tdm__net *net, int block, int64_t columns,
+                               tdm_value x)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    char scope[32];
+    if (!d) return TDM_NO_VALUE;
+    const int64_t shape[3] = {columns, columns, d->dim[d->rank - 1]};
+    const tdm__segment spec = {.name = (char[]){"weight"},
+                               .disk = tdm_desc_make(TDM_F32, s->per_channel ? 3 : 2, shape),
+                               .kind = TDM__SEGMENT_PARAM,
+                               .init = TDM__INIT_DIAGONAL,
+                               .init_value = s->same,
+                               .init_other = (1 - s->same) / (double)(columns - 1)};
+    snprintf(scope, sizeof scope, "stitch.%d", block);
+    const size_t mark = tdm__net_push(net, scope);
+    const tdm_value w = tdm__net_variable_for(net, &spec);
+    tdm__net_pop(net, mark);
+    return w;
+}
+
+static void stitch(const settings *s, tdm__net *net, int block, tdm__column *columns, size_t n)
+{
+    tdm_status status = TDM_OK;
+    tdm_value *x = NULL, *y = NULL;
+    const tdm_value w = stitch_weight(s, net, block, (int64_t)n, columns[0].at.cursor.x);
+    if (w < 0) return;
+    TDM_TRY(tdm__calloc_try(n, sizeof *x, &x));
+    TDM_TRY(tdm__calloc_try(n, sizeof *y, &y));
+    for (size_t t = 0; t < n; t++) x[t] = columns[t].at.cursor.x;
+    tdm_graph_push(net->graph, "stitch");
+    TDM_TRY(tdm_mix(net->graph, x, (int)n, w, y, (int)n));
+    tdm_graph_pop(net->graph);
+    for (size_t t = 0; t < n; t++) tdm__column_replace(&columns[t], y[t]);
+done:
+    free(x);
+    free(y);
+    if (status) tdm_graph_fail(net->graph, status, "%s", tdm_last_error());
+}
+
+static void build(const tdm__model *model, tdm__net *net, tdm_value x, const bool *enabled,
+                  tdm_value *predictions)
+{
+    const size_t n = model->n_heads;
+    const tdm__trunk_blocks blocks = tdm__model_blocks(model);
+    tdm__column *columns = NULL;
+    tdm_status status = tdm__calloc_try(n, sizeof *columns, &columns);
+    if (status) {
+        tdm_graph_fail(net->graph, status, "out of memory");
+        return;
+    }
+    for (size_t t = 0; t < n; t++) tdm__column_begin(&columns[t], model->heads[t].name, x);
+    for (int i = 0; i < blocks.all; i++) {
+        for (size_t t = 0; t < n; t++) tdm__column_block(model, net, i, &columns[t]);
+        if (n > 1 && (i < blocks.all - 1 || blocks.all == blocks.encoder))
+            stitch(model->settings, net, i, columns, n);
+    }
+    for (size_t t = 0; t < n; t++)
+        if (!enabled || enabled[t])
+            predictions[t] = tdm__head_build(model, net, t, &columns[t].at.features);
+    free(columns);
+}
+
+static const char *const options[] = {"model.stitch", "model.stitch_same", NULL};
+
+const tdm__sharing tdm__sharing_cross_stitch = {
+    .name = "cross-stitch",
+    .options = options,
+    .why_not_one = "gives each task a trunk of its own",
+    .settings_size = sizeof(settings),
+    .read = read,
+    .build = build,
+};
