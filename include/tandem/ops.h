@@ -91,6 +91,8 @@ tdm_value tdm_scale(tdm_graph *g, tdm_value x, float factor); /* factor * x */
 /* y[o] = sum_s w[o][s] x[s] for every output o: linear combinations of 1 to 64 tensors of one shape.
  * w (outputs, n), or (outputs, n, C): a weight per channel of the last axis. */
 tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_value *y, int outputs);
+/* sum_j c[s, j] x_j[s] over n tensors (N,...) of one shape, for every sample s; c (N,n). */
+tdm_value tdm_mixture(tdm_graph *g, tdm_value c, const tdm_value *x, int n);
 /* Along axis (0..rank-1) ; n >= 1 inputs. */
 tdm_value tdm_concat(tdm_graph *g, const tdm_value *x, int n, int axis);
 tdm_value tdm_slice(tdm_graph *g, tdm_value x, int axis, int64_t begin, int64_t end);
