@@ -37,7 +37,9 @@ static const tdm_opt_spec specs[] = {
              "layer are drawn together"
              "; cross-stitch: trunks as with soft, mixed after each block"
              "; mtan: one trunk, of whose features each task chooses by masks of its own "
-             "(attention.TASK)"},
+             "(attention.TASK)"
+            "; mmoe, cgc, ple: a mixture of experts for each task, all shared, some of the task's "
+            "own, or in levels"},
     {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
      .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
              "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},
@@ -47,6 +49,20 @@ static const tdm_opt_spec specs[] = {
      .help =
          "cross-stitch: how much of a task's own column the mixing begins with; the others share "
          "the rest"},
+    {"model.experts", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_MAX, 1, 64,
+     .help = "mmoe, cgc, ple: experts that all tasks share (of each level)"},
+    {"model.task_experts", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 1, 64,
+     .help = "cgc, ple: experts of each task's own (of each level)"},
+    {"model.expert_blocks", TDM_OPT_INT, "0", TDM_OPT_MIN, 0,
+     .help =
+         "mmoe, cgc, ple: the last blocks of the trunk (levels, stages, layers with weights) are "
+         "experts, those below are shared; 0: all are experts"},
+    {"model.gate", TDM_OPT_ENUM, "input", .choices = "input|shared",
+     .help =
+         "mmoe, cgc, ple: what weighs the experts: the network's input, all pixels of it, or what "
+         "the shared blocks give, averaged over the pixels"},
+    {"model.levels", TDM_OPT_INT, "2", TDM_OPT_MIN | TDM_OPT_MAX, 1, 16,
+     .help = "ple: levels of experts, which divide the blocks among them"},
     {"model.mean", TDM_OPT_FLOATS, "[0]", .help = "per channel, pixels scaled to [0,1]"},
     {"model.std", TDM_OPT_FLOATS, "[1]", TDM_OPT_MIN_OPEN, 0,
      .help = "per channel, pixels scaled to [0,1]"},

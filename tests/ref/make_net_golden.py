@@ -128,6 +128,26 @@ def soft_cnn(seed, shift):
             lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
 
 
+def two_tasks(seed, shift, make, filters=(8, 16, 32)):
+    """A network of the classes of two tasks over one batch of 16x16 images."""
+    b = Batch(seed, 8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
+    return (make(filters, {name: 5 for name in targets}), "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
+def mmoe(seed, shift):
+    return two_tasks(seed, shift, lambda f, classes: models.Mmoe(f, classes, experts=3, below=1, size=16))
+
+
+def cgc(seed, shift):
+    return two_tasks(seed, shift, lambda f, classes: models.Cgc(f, classes, shared=2, own=1, size=16), (8, 16))
+
+
+def ple(seed, shift):
+    return two_tasks(seed, shift, lambda f, classes: models.Ple(f, classes, shared=1, own=1, size=16), (8, 16))
+
+
 def strided_cnn(seed, shift):
     b = Batch(seed, 8, shift)
     targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
@@ -158,7 +178,8 @@ def mtan_resnet(seed, shift):
 
 
 NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
-        "soft_cnn": soft_cnn, "strided_cnn": strided_cnn, "mtan": mtan, "mtan_resnet": mtan_resnet}
+        "soft_cnn": soft_cnn, "strided_cnn": strided_cnn, "mtan": mtan, "mtan_resnet": mtan_resnet, "mmoe": mmoe,
+        "cgc": cgc, "ple": ple}
 
 
 def stitch_cnn(seed, shift):

@@ -427,3 +427,114 @@ class CrossStitchSegNet(nn.Module):
                 xs = self.stitch[2 * levels - 1 - i](xs)
         out = {task: head(y) for (task, head), y in zip(self.heads.items(), xs)}
         return {"semantic": nn.functional.log_softmax(out["semantic"], dim=1), "depth": out["depth"]}
+# ---- experts: trunk `cnn`, heads `pool-linear` -----------------------------------------------------------------------
+
+def cnn_blocks(filters, channels=3):
+    """The blocks of the trunk `cnn`, each a list of (name in the trunk, layer)."""
+    blocks = []
+    for i, (c, out) in enumerate(zip((channels, *filters), filters)):
+        layers = (nn.Conv2d(c, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(), nn.MaxPool2d(2))
+        blocks.append([(str(4 * i + k), layer) for k, layer in enumerate(layers)])
+    return blocks
+
+
+class Part(nn.Module):
+    """Some blocks of a trunk, which keep their names."""
+
+    def __init__(self, blocks):
+        super().__init__()
+        for name, layer in sum(blocks, []):
+            self.add_module(name, layer)
+
+    def forward(self, x):
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+
+class Gate(nn.Sequential):
+    """The weights of experts."""
+
+    def __init__(self, features, experts, pooled):
+        super().__init__(GlobalAvgPool() if pooled else nn.Flatten(), nn.Linear(features, experts, bias=False),
+                         nn.Softmax(dim=1))
+
+    def mix(self, x, experts):
+        return sum(c[:, None, None, None] * y for c, y in zip(self(x).unbind(dim=1), experts))
+
+
+class Mmoe(nn.Module):
+    """model.sharing: mmoe; below > 0: the first blocks are shared, and gates read what the experts do."""
+
+    def __init__(self, filters, classes, experts, below, size):
+        super().__init__()
+        gate = filters[below - 1] if below else 3 * size * size
+        self.encoder = Part(cnn_blocks(filters)[:below])
+        parts = nn.ModuleList(Part(cnn_blocks(filters)[below:]) for _ in range(experts))
+        gates = nn.ModuleDict({task: Gate(gate, experts, below > 0) for task in classes})
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+        self.encoder.experts, self.encoder.gates, self.below = parts, gates, below
+
+    def forward(self, x):
+        for layer in list(self.encoder.children())[:4 * self.below]:
+            x = layer(x)
+        experts = [expert(x) for expert in self.encoder.experts]
+        return {task: head(self.encoder.gates[task].mix(x, experts)) for task, head in self.heads.items()}
+
+
+class ExpertLevel(nn.Module):
+    """One level of model.sharing: ple, or all of cgc."""
+
+    def __init__(self, part, tasks, shared, own, gate, pooled, last):
+        super().__init__()
+        self.task_experts = nn.ModuleDict({task: nn.ModuleList(part() for _ in range(own)) for task in tasks})
+        self.shared_experts = nn.ModuleList(part() for _ in range(shared))
+        self.gates = nn.ModuleDict({task: Gate(gate, own + shared, pooled) for task in tasks})
+        if not last:
+            self.shared_gate = Gate(gate, len(tasks) * own + shared, pooled)
+
+    def forward(self, x, common, gate, gate_common):
+        """x, gate: per task what its experts and its gate read; returns what the next level reads."""
+        own = {task: [expert(x[task]) for expert in experts] for task, experts in self.task_experts.items()}
+        shared = [expert(common) for expert in self.shared_experts]
+        mixed = {task: g.mix(gate[task], own[task] + shared) for task, g in self.gates.items()}
+        if not hasattr(self, "shared_gate"):
+            return mixed, None
+        return mixed, self.shared_gate.mix(gate_common, sum(own.values(), []) + shared)
+
+
+class Cgc(nn.Module):
+    """model.sharing: cgc; gates read the pixels of the image."""
+
+    def __init__(self, filters, classes, shared, own, size):
+        super().__init__()
+        self.encoder = ExpertLevel(lambda: Part(cnn_blocks(filters)), classes, shared, own, 3 * size * size, False,
+                                   last=True)
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+
+    def forward(self, x):
+        same = {task: x for task in self.heads}
+        mixed, _ = self.encoder(same, x, same, x)
+        return {task: head(mixed[task]) for task, head in self.heads.items()}
+
+
+class Ple(nn.Module):
+    """model.sharing: ple; a level for each block."""
+
+    def __init__(self, filters, classes, shared, own, size):
+        super().__init__()
+        n = len(filters)
+        levels = []
+        for i in range(n):
+            gate = filters[i - 1] if i else 3 * size * size
+            levels.append(ExpertLevel(lambda i=i: Part([cnn_blocks(filters)[i]]), classes, shared, own, gate, i > 0,
+                                      last=i == n - 1))
+        self.encoder = nn.Module()
+        self.encoder.levels = nn.ModuleList(levels)
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+
+    def forward(self, x):
+        each, common = {task: x for task in self.heads}, x
+        for level in self.encoder.levels:
+            each, common = level(each, common, each, common)
+        return {task: head(each[task]) for task, head in self.heads.items()}

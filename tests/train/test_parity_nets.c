@@ -1,9 +1,9 @@
-/* SegNet, U-Net (also with its encoder frozen), ResNets and the CNNs (one also shared softly), at
- * reduced size, against PyTorch from the same initial weights: ten losses (ResNet-50: one), every
- * gradient of the first step, batch norm's statistics after the first and the tenth step. The truth
- * is PyTorch's float64 (tests/ref/make_net_golden.py). With batch norm, and with pooling among
- * near-ties, float32 differs from it by much more than one rounding, so the error may be twice the
- * larger of those that PyTorch's float32 makes in its two memory formats. */
+/* SegNet, U-Net (also with its encoder frozen), ResNets and the CNNs (one also shared in other
+ * ways), at reduced size, against PyTorch from the same initial weights: ten losses (ResNet-50:
+ * one), every gradient of the first step, batch norm's statistics after the first and the tenth
+ * step. The truth is PyTorch's float64 (tests/ref/make_net_golden.py). With batch norm, and with
+ * pooling among near-ties, float32 differs from it by much more than one rounding, so the error may
+ * be twice the larger of those that PyTorch's float32 makes in its two memory formats. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +30,13 @@ typedef struct golden_net {
     size_t n_last_state;
 } golden_net;
 
+#include "../ref/cgc_golden.h"
 #include "../ref/cnn_golden.h"
 #include "../ref/frozen_unet_golden.h"
 #include "../ref/mtan_golden.h"
 #include "../ref/mtan_resnet_golden.h"
+#include "../ref/mmoe_golden.h"
+#include "../ref/ple_golden.h"
 #include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
@@ -139,6 +142,11 @@ static const parity_array strided_arrays[] = {IMAGES(16, 16), CLASSES("first", 5
 static const parity_array three_arrays[] = {IMAGES(16, 16), CLASSES("first", 5),
                                             CLASSES("second", 5), CLASSES("third", 5)};
 
+#define TWO_TASKS                                                                                  \
+    "tasks:\n"                                                                                     \
+    "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"                           \
+    "  second: {head: pool-linear, loss: cross-entropy, target: second}\n"
+
 static const net_case cases[] = {
     {"segnet",
      "model: {trunk: segnet, filters: [8, 16, 32, 64, 64], init: xavier-normal, prefix: \"\"}\n"
@@ -210,6 +218,14 @@ static const net_case cases[] = {
      "  semantic: {head: segmentation, loss: nll, target: semantic}\n"
      "  depth: {head: depth, loss: l1, target: depth, mask: valid}\n",
      &stitch_segnet_golden, segnet_arrays, 4},
+    {"mmoe",
+     "model: {trunk: cnn, filters: [8, 16, 32], sharing: mmoe, expert_blocks: 2, gate: "
+     "shared}\n" TWO_TASKS,
+     &mmoe_golden, strided_arrays, 3, 25},
+    {"cgc", "model: {trunk: cnn, filters: [8, 16], sharing: cgc, experts: 2}\n" TWO_TASKS,
+     &cgc_golden, strided_arrays, 3, 25},
+    {"ple", "model: {trunk: cnn, filters: [8, 16], sharing: ple, experts: 1}\n" TWO_TASKS,
+     &ple_golden, strided_arrays, 3, 25},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"
