@@ -173,6 +173,22 @@ def _(a, *tensors):
     return torch.autograd.grad(ys, w, dys)
 
 
+@replay("mixture")
+def _(a, c, *xs):
+    def of(j):
+        return c[:, a.first + j].reshape(-1, *[1] * (xs[0].dim() - 1))
+
+    return [sum(of(j) * x for j, x in enumerate(xs))]
+
+
+@replay("mixture_dot")
+def _(a, dy, *xs):
+    out = torch.zeros(len(dy), a.columns, dtype=torch.float64)
+    for j, x in enumerate(xs):
+        out[:, a.first + j] = (dy * x).reshape(len(dy), -1).sum(1)
+    return [out]
+
+
 REPLAY["slice"] = lambda a, x: [torch.narrow(x, a.axis, a.begin, a.end - a.begin)]
 REPLAY["channel_sum"] = lambda a, y: [y.sum(tuple(range(y.dim() - 1))) if y.dim() > 1 else y]
 REPLAY["dense"] = lambda a, x, w, b=None: [F.linear(x, w.T, b)]
