@@ -40,6 +40,12 @@ const char *tdm__path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+const char *tdm__path_below(const char *path, const char *folder)
+{
+    const size_t n = strlen(folder);
+    return !strncmp(path, folder, n) && path[n] == '/' ? path + n + 1 : NULL;
+}
+
 tdm_status tdm__path_dir(const char *path, char **out)
 {
     const char *slash = strrchr(path, '/');

@@ -15,6 +15,9 @@
 tdm_status tdm__path_join(const char *folder, const char *name, char **out);
 /* "a/b/c.h5" -> "c.h5" (points into path) */
 const char *tdm__path_base(const char *path);
+/* What of the path lies below the folder ("a/b/c" below "a": "b/c"; points into path); NULL: it
+ * does not. Compares text. */
+const char *tdm__path_below(const char *path, const char *folder);
 /* Folder part, "." when there is none. */
 tdm_status tdm__path_dir(const char *path, char **out);
 
@@ -25,7 +28,8 @@ tdm_status tdm__make_folders(const char *path);
 /* Names in a folder (no "." and ".."), sorted by byte value. Release with tdm__names_free. */
 tdm_status tdm__list_folder(const char *path, char ***names, size_t *n);
 void tdm__names_free(char **names, size_t n);
-/* Removes a file or a folder with all it holds; links are not followed; fine when nothing is there. */
+/* Removes a file or a folder with all it holds; links are not followed; fine when nothing is there.
+ */
 tdm_status tdm__remove_tree(const char *path);
 
 /* Reads a whole regular file, at most `limit` bytes (TDM_ERR_DATA above it). One extra 0 byte
@@ -54,9 +58,9 @@ tdm_status tdm__append_line(const char *path, const char *line);
  * TDM_OK when TANDEM_CACHE=off or no home can be found. */
 tdm_status tdm__cache_folder(const char *part, char **out);
 
-/* Tests: the n-th byte written from now on through tdm__atomic_* fails with ENOSPC, and so does every
- * later one, as on a full disk (0 = off). Bytes written straight to a->file count at the commit. Also
- * read from the environment variable TANDEM_TEST_FAIL_WRITE at the first use. */
+/* Tests: the n-th byte written from now on through tdm__atomic_* fails with ENOSPC, and so does
+ * every later one, as on a full disk (0 = off). Bytes written straight to a->file count at the
+ * commit. Also read from the environment variable TANDEM_TEST_FAIL_WRITE at the first use. */
 void tdm__file_fail_after(uint64_t bytes);
 
 #endif

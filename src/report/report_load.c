@@ -343,31 +343,33 @@ done:
     return status;
 }
 
-/* Runs in the folder that the experiment does not name would be compared too: they are dropped. */
+/* Runs in the folder that the experiment does not name would be compared too: they are dropped. The
+ * stages of a named run that is not finished are not worth a word. */
 static tdm_status drop_strangers(tdm__report *report, const char *folder)
 {
     tdm_status status = TDM_OK;
     tdm_runs *found = report->found;
     const tdm__outline *m = &report->outline;
     char *path = NULL;
-    size_t kept = 0;
+    size_t kept = 0, strangers = 0;
     for (size_t i = 0; i < found->n; i++) {
-        bool known = false;
-        for (size_t k = 0; k < m->n_runs && !known; k++) {
+        bool known = false, stage = false;
+        for (size_t k = 0; k < m->n_runs && !known && !stage; k++) {
             free(path);
             path = NULL;
             TDM_TRY(tdm__path_join(folder, m->runs[k].folder, &path));
             known = tdm__streq(found->list[i].path, path);
+            stage = tdm__path_below(found->list[i].path, path) != NULL;
         }
+        strangers += !known && !stage;
         if (!known) tdm__run_free(&found->list[i]);
         const tdm__run run = found->list[i];
         found->list[i] = (tdm__run){0};
         if (known) found->list[kept++] = run;
     }
-    if (kept < found->n)
-        TDM_TRY(tdm__report_note(report,
-                                 "%zu run folders that the experiment does not name are left out",
-                                 found->n - kept));
+    if (strangers)
+        TDM_TRY(tdm__report_note(
+            report, "%zu run folders that the experiment does not name are left out", strangers));
     found->n = kept;
 done:
     free(path);

@@ -428,13 +428,16 @@ START_TEST(experiment)
         "\"done\"},"
         "{\"arm\": \"second\", \"seed\": 1, \"folder\": \"runs/second/seed-1\", \"status\": "
         "\"failed\", "
-        "\"error\": \"it <broke>\"}]}");
+        "\"error\": \"it <broke>\"}, "
+        "{\"arm\": \"second\", \"seed\": 2, \"folder\": \"runs/second/seed-2\", \"status\": "
+        "\"running\"}]}");
+    make_run(root, "runs/second/seed-2/stage", "stage", 2, "0.1", "");
     make_run(root, "runs/first/seed-0", "first", 0, "0.5", "");
     make_run(root, "runs/second/seed-0", "second", 0, "0.6", "");
     make_run(root, "runs/stranger", "stranger", 0, "0.7", "");
     char *page = page_of(root);
     has(page, "<h1>my experiment</h1>");
-    has(page, "2 arms, 2 of 3 runs finished");
+    has(page, "2 arms, 2 of 4 runs finished");
     has(page, "it &lt;broke&gt;");
     has(page, "1 run folders that the experiment does not name are left out");
     has(page, "Against second: one pair of seeds");
