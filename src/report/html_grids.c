@@ -2,6 +2,7 @@
  * another's. See html.h. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "report/html.h"
@@ -102,6 +103,20 @@ static bool one_key(const group *g)
     return g->n_keys && g->n_values[0] == g->n;
 }
 
+/* A line can stand for it. */
+static bool is_curve(const group *g)
+{
+    return one_key(g) && g->numeric[0];
+}
+
+/* "stages.mask.data.fraction" -> "data.fraction": the same quantity, of one stage. */
+static const char *plain_key(const char *key)
+{
+    if (strncmp(key, "stages.", 7) != 0) return key;
+    const char *dot = strchr(key + 7, '.');
+    return dot ? dot + 1 : key;
+}
+
 static bool wants_log(const group *g, size_t key)
 {
     double low = INFINITY, high = 0;
@@ -142,69 +157,86 @@ static int by_height(const void *a, const void *b)
     return p->y > q->y ? -1 : p->y < q->y;
 }
 
-/* The arms outside of the group, as levels, from the top. */
-static size_t take_levels(const group *g, size_t metric, tdm__level *out)
+/* The arms that are no points of a grid, as levels, from the top. */
+static size_t take_levels(const tdm__report *r, size_t metric, tdm__level *out)
 {
-    const tdm__report *r = g->report;
     size_t n = 0;
     for (size_t i = 0; i < r->n_arms; i++) {
         const tdm__cell *cell = tdm__report_cell(r, metric, i);
-        const bool inside = r->arms[i].grid.n && tdm__streq(r->arms[i].group, g->name);
-        if (inside || r->arms[i].grid.n || !cell || !isfinite(cell->all.mean)) continue;
+        if (r->arms[i].grid.n || !cell || !isfinite(cell->all.mean)) continue;
         out[n++] = (tdm__level){r->arms[i].label, i, cell->all.mean};
     }
     if (n) qsort(out, n, sizeof *out, by_height);
     return n;
 }
 
-static tdm_status add_line(const group *g, size_t key, size_t metric, tdm__str *out)
+/* The group's points, by the size of its first key; columns: 4 * g->n, for the line to point to. */
+static tdm_status take_line(const group *g, size_t metric, double *columns, tdm__line *out)
 {
     tdm_status status = TDM_OK;
-    const tdm__report *r = g->report;
     point *points = NULL;
-    double *columns = NULL;
-    tdm__level *levels = NULL;
-    tdm__str title = {0};
     size_t n = 0;
     TDM_TRY(tdm__calloc_try(g->n, sizeof *points, &points));
-    TDM_TRY(tdm__calloc_try(g->n, 4 * sizeof *columns, &columns));
-    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *levels, &levels));
     for (size_t i = 0; i < g->n; i++) {
-        const tdm__cell *cell = tdm__report_cell(r, metric, g->arms[i]);
+        const tdm__cell *cell = tdm__report_cell(g->report, metric, g->arms[i]);
         if (!cell || !isfinite(cell->all.mean)) continue;
         points[n++] =
-            (point){number_at(g, i, key), cell->all.mean, cell->interval.low, cell->interval.high};
+            (point){number_at(g, i, 0), cell->all.mean, cell->interval.low, cell->interval.high};
     }
-    if (n < 2) goto done;
-    qsort(points, n, sizeof *points, by_x);
+    if (n) qsort(points, n, sizeof *points, by_x);
+    double *const x = columns, *const y = x + g->n, *const low = y + g->n, *const high = low + g->n;
     for (size_t i = 0; i < n; i++) {
-        columns[i] = points[i].x;
-        columns[g->n + i] = points[i].y;
-        columns[2 * g->n + i] = points[i].low;
-        columns[3 * g->n + i] = points[i].high;
+        x[i] = points[i].x;
+        y[i] = points[i].y;
+        low[i] = points[i].low;
+        high[i] = points[i].high;
     }
+    *out = (tdm__line){g->name, g->arms[0], n, x, y, low, high};
+done:
+    free(points);
+    return status;
+}
+
+/* A line for each of n groups over the same key. */
+static tdm_status add_lines(const group *groups, size_t n, size_t metric, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    const tdm__report *r = groups->report;
+    double *columns = NULL;
+    tdm__line *lines = NULL;
+    tdm__level *levels = NULL;
+    tdm__str title = {0};
+    char task[TDM__NAME_PART], what[TDM__NAME_PART];
+    size_t drawn = 0;
+    TDM_TRY(tdm__calloc_try(r->n_arms, 4 * sizeof *columns, &columns)); /* groups share no arm */
+    TDM_TRY(tdm__calloc_try(n, sizeof *lines, &lines));
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *levels, &levels));
+    double *next = columns;
+    for (size_t i = 0; i < n; next += 4 * groups[i++].n) {
+        TDM_TRY(take_line(&groups[i], metric, next, &lines[drawn]));
+        if (lines[drawn].n >= 2) drawn++;
+    }
+    if (!drawn) goto done;
+    if (n == 1) lines[0].arm = TDM__CHART_ACCENT;
+    tdm__report_split(r->comparison.metrics[metric], task, what);
     metric_label(r->comparison.metrics[metric], &title);
     TDM_TRY(tdm__str_status(&title));
-    const tdm__line line = {g->name,           TDM__CHART_ACCENT, n,
-                            columns,           columns + g->n,    columns + 2 * g->n,
-                            columns + 3 * g->n};
-    char task[TDM__NAME_PART], what[TDM__NAME_PART];
-    tdm__report_split(r->comparison.metrics[metric], task, what);
-    const tdm__line_chart chart = {
-        .title = tdm__str_text(&title),
-        .x = {.label = g->keys[key], .range = TDM__RANGE_NONE, .log = wants_log(g, key)},
-        .y = {.label = what, .range = TDM__RANGE_NONE},
-        .lines = &line,
-        .n = 1,
-        .levels = levels,
-        .n_levels = take_levels(g, metric, levels),
-        .bars = true};
+    const tdm__line_chart chart = {.title = tdm__str_text(&title),
+                                   .x = {.label = plain_key(groups->keys[0]),
+                                         .range = TDM__RANGE_NONE,
+                                         .log = wants_log(groups, 0)},
+                                   .y = {.label = what, .range = TDM__RANGE_NONE},
+                                   .lines = lines,
+                                   .n = drawn,
+                                   .levels = levels,
+                                   .n_levels = take_levels(r, metric, levels),
+                                   .bars = true};
     tdm__str_add(out, "<figure>");
     tdm__chart_lines(&chart, out);
     tdm__str_add(out, "</figure>\n");
 done:
-    free(points);
     free(columns);
+    free(lines);
     free(levels);
     tdm__str_free(&title);
     return status;
@@ -299,7 +331,6 @@ done:
 static tdm_status add_metric(const group *g, size_t metric, tdm__str *out)
 {
     tdm_status status = TDM_OK;
-    if (one_key(g) && g->numeric[0]) return add_line(g, 0, metric, out);
     if (g->n_keys == 2 && g->n_values[0] <= VALUES_MOST && g->n_values[1] <= VALUES_MOST &&
         2 * g->n > g->n_values[0] * g->n_values[1])
         return add_heat(g, metric, out);
@@ -308,30 +339,90 @@ static tdm_status add_metric(const group *g, size_t metric, tdm__str *out)
     return status;
 }
 
-static tdm_status add_group(const tdm__report *r, size_t first, tdm__str *out)
+/* "over A and B", or "over A, with it B". */
+static void add_keys(const group *g, tdm__str *out)
+{
+    tdm__str_add(out, " <small>over ");
+    for (size_t k = 0; k < g->n_keys; k++) {
+        tdm__str_add(out, !k ? "" : one_key(g) ? ", with it " : " and ");
+        tdm__markup_text(out, g->keys[k]);
+    }
+    tdm__str_add(out, "</small>");
+}
+
+/* The heading: what is drawn, in which colour where there are several, over which keys. */
+static void add_heading(const group *groups, size_t n, tdm__str *out)
+{
+    if (n > 1) {
+        tdm__str_addf(out, "<h3>Over %s</h3>\n<ul class=\"legend\">", plain_key(groups->keys[0]));
+        for (size_t i = 0; i < n; i++) {
+            tdm__str_addf(out, "<li><i class=\"a%zu\"></i>", groups[i].arms[0]);
+            tdm__markup_text(out, groups[i].name);
+            add_keys(&groups[i], out);
+            tdm__str_add(out, "</li>");
+        }
+        tdm__str_add(out, "</ul>\n");
+        return;
+    }
+    tdm__str_add(out, "<h3>");
+    tdm__markup_text(out, groups->name);
+    add_keys(groups, out);
+    tdm__str_add(out, "</h3>\n");
+}
+
+/* groups: one, or several whose lines go over the same key. */
+static tdm_status add_groups(const group *groups, size_t n, tdm__str *out)
 {
     tdm_status status = TDM_OK;
-    group g = {0};
+    const tdm__report *r = groups->report;
     tdm__str charts = {0};
-    TDM_TRY(take_group(r, first, &g));
-    if (!g.n_keys || g.n < 2) goto done;
-    for (size_t m = 0; m < r->comparison.n_metrics; m++)
-        if (tdm__report_primary(r, m)) TDM_TRY(add_metric(&g, m, &charts));
+    for (size_t m = 0; m < r->comparison.n_metrics; m++) {
+        if (!tdm__report_primary(r, m)) continue;
+        TDM_TRY(is_curve(groups) ? add_lines(groups, n, m, &charts)
+                                 : add_metric(groups, m, &charts));
+    }
     TDM_TRY(tdm__str_status(&charts));
     if (!charts.length) goto done;
-    tdm__str_add(out, "<h3>");
-    tdm__markup_text(out, g.name);
-    tdm__str_add(out, " <small>over ");
-    for (size_t k = 0; k < g.n_keys; k++) {
-        tdm__str_add(out, !k ? "" : one_key(&g) ? ", with it " : " and ");
-        tdm__markup_text(out, g.keys[k]);
-    }
-    tdm__str_add(out, "</small></h3>\n<div class=\"charts three\">");
-    tdm__str_add(out, tdm__str_text(&charts));
-    tdm__str_add(out, "</div>\n");
+    add_heading(groups, n, out);
+    tdm__str_addf(out, "<div class=\"charts three\">%s</div>\n", tdm__str_text(&charts));
 done:
     tdm__str_free(&charts);
-    group_free(&g);
+    return status;
+}
+
+/* Moves the groups after the first that belong into its charts to the front. */
+static size_t gather(group *groups, size_t n)
+{
+    size_t together = 1;
+    for (size_t i = 1; i < n && is_curve(groups); i++) {
+        if (!is_curve(&groups[i]) ||
+            !tdm__streq(plain_key(groups[i].keys[0]), plain_key(groups->keys[0])))
+            continue;
+        const group taken = groups[i];
+        memmove(&groups[together + 1], &groups[together], (i - together) * sizeof *groups);
+        groups[together++] = taken;
+    }
+    return together;
+}
+
+static tdm_status add_grids(const tdm__report *r, tdm__str *out)
+{
+    tdm_status status = TDM_OK;
+    group *groups = NULL;
+    size_t n = 0, together;
+    TDM_TRY(tdm__calloc_try(r->n_arms, sizeof *groups, &groups));
+    for (size_t i = 0; i < r->n_arms; i++) {
+        if (r->arms[i].of_group < 2 || r->arms[i].in_group != 0) continue;
+        TDM_TRY(take_group(r, i, &groups[n++]));
+        if (!groups[n - 1].n_keys) group_free(&groups[--n]);
+    }
+    for (size_t i = 0; i < n; i += together) {
+        together = gather(groups + i, n - i);
+        TDM_TRY(add_groups(groups + i, together, out));
+    }
+done:
+    for (size_t i = 0; i < n; i++) group_free(&groups[i]);
+    free(groups);
     return status;
 }
 
@@ -385,8 +476,7 @@ tdm_status tdm__html_grids(const tdm__report *r, tdm__str *out)
     tdm_status status = TDM_OK;
     tdm__str inside = {0};
     size_t primary[2], n = 0;
-    for (size_t i = 0; i < r->n_arms; i++)
-        if (r->arms[i].of_group > 1 && r->arms[i].in_group == 0) TDM_TRY(add_group(r, i, &inside));
+    TDM_TRY(add_grids(r, &inside));
     for (size_t m = 0; m < r->comparison.n_metrics && n < 2; m++)
         if (tdm__report_primary(r, m)) primary[n++] = m;
     if (n == 2) TDM_TRY(add_trade(r, primary[0], primary[1], &inside));

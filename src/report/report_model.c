@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "config/internal.h"
 #include "report/canvas.h"
+#include "report/delta.h"
 #include "report/report.h"
 #include "report/words.h"
 #include "train/session.h"
@@ -81,6 +82,9 @@ bool tdm__report_primary(const tdm__report *r, size_t metric)
     char task[TDM__NAME_PART], what[TDM__NAME_PART], other[TDM__NAME_PART], kind[TDM__NAME_PART];
     tdm__report_split(r->comparison.metrics[metric], task, what);
     if (tdm__metric_is_baseline(what)) return false;
+    /* What it cost is in the table; it is no result of a task to draw or to trade. */
+    if (tdm__streq(r->comparison.metrics[metric], tdm__derived_names[TDM__DERIVED_STEP]))
+        return false;
     const bool loss = tdm__streq(what, "loss");
     for (size_t m = 0; m < r->comparison.n_metrics; m++) {
         tdm__report_split(r->comparison.metrics[m], other, kind);

@@ -412,6 +412,31 @@ START_TEST(hundred_runs)
 }
 END_TEST
 
+/* Two grids over the same quantity, of a run and of a stage: two lines of one chart, while a third
+ * over another one has its own. */
+START_TEST(curves_over_one_key)
+{
+    static const char *const arms[] = {"plain@data.fraction", "after@stages.b.data.fraction",
+                                       "rates@optim.lr"};
+    char *root = support_temp_create(), name[64], arm[64], value[32];
+    for (int a = 0; a < 3; a++)
+        for (int x = 1; x < 4; x++) {
+            snprintf(name, sizeof name, "run-%d-%d", a, x);
+            snprintf(arm, sizeof arm, "%s=0.%d", arms[a], x);
+            snprintf(value, sizeof value, "0.%d%d", a + 1, x);
+            make_run(root, name, arm, 0, value, "");
+        }
+    char *page = page_of(root);
+    has(page, "<h3>Over data.fraction</h3>");
+    has(page, "plain <small>over data.fraction</small>");
+    has(page, "after <small>over stages.b.data.fraction</small>");
+    lacks(page, "<h3>after");
+    has(page, "<h3>rates <small>over optim.lr</small></h3>");
+    free(page);
+    support_temp_remove(root);
+}
+END_TEST
+
 /* An experiment's folder: the order of its arms, its baseline, runs that left nothing, and nothing
  * of what it does not name. */
 START_TEST(experiment)
@@ -531,6 +556,7 @@ int main(void)
     tcase_add_test(c, what_is_missing_is_a_dash);
     tcase_add_test(c, no_results_at_all);
     tcase_add_test(c, hundred_runs);
+    tcase_add_test(c, curves_over_one_key);
     tcase_add_test(c, experiment);
     tcase_add_test(c, bad_outlines);
     tcase_add_test(c, gains_over_single_tasks);
