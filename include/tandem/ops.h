@@ -98,7 +98,7 @@ tdm_value tdm_concat(tdm_graph *g, const tdm_value *x, int n, int axis);
 tdm_value tdm_slice(tdm_graph *g, tdm_value x, int axis, int64_t begin, int64_t end);
 /* Same elements, same order. One dimension may be -1. No copy. */
 tdm_value tdm_reshape(tdm_graph *g, tdm_value x, int rank, const int64_t *dim);
-/* (N,H,W,C) -> (N,h,w,C). */
+/* (N,H,W,C) -> (N,h,w,C); nearest: f32 or i32. */
 tdm_value tdm_upsample_nearest(tdm_graph *g, tdm_value x, int64_t h, int64_t w);
 tdm_value tdm_upsample_bilinear(tdm_graph *g, tdm_value x, int64_t h, int64_t w, bool align_corners);
 /* u8 or f32 (N,H,W,C) -> f32: x * scale[c] + shift[c]; scale, shift: C host floats, copied (C <= 16).

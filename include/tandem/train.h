@@ -47,6 +47,9 @@ typedef struct tdm_task_report {
     const char *name;
     double loss, weight; /* weight: factor in the total now; loss: NaN when samples is 0 */
     uint64_t samples;    /* of the task's batches */
+    /* Training: what the prediction on the way lost, which `loss` counts model.intermediate_weight
+     * times; NaN: there is none. */
+    double intermediate;
     /* Training: loss over that of the first epoch; mean (root of the mean square) norm of its
      * gradient of the shared parameters, where balancing combines gradients. NaN: not known. */
     double loss_ratio, gradient_norm;

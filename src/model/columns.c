@@ -93,6 +93,18 @@ tdm_value tdm__head_feature(const tdm__model *model, size_t task, const tdm__fea
                                                             : features->bottleneck;
 }
 
+static tdm_value build_head(tdm__net *net, const tdm__head *h, const tdm__head_site *site,
+                            tdm_value x)
+{
+    if (h->kind && h->kind->bare) return h->kind->build(net, site, x);
+    const size_t mark = tdm__net_push(net, site->prefix);
+    x = h->kind && h->kind->build
+            ? h->kind->build(net, site, x)
+            : tdm__layers_build(net, h->list.layers, h->list.n, &site->units, x);
+    tdm__net_pop(net, mark);
+    return x;
+}
+
 tdm_value tdm__head_build(const tdm__model *model, tdm__net *net, size_t task,
                           const tdm__features *features)
 {
@@ -105,11 +117,21 @@ tdm_value tdm__head_build(const tdm__model *model, tdm__net *net, size_t task,
             "does "
             "not give (hint: trunks unet and segnet do; the head fcn upsamples by itself)",
             h->name, h->kind ? h->kind->name : "layers", model->trunk_name);
-    if (h->kind && h->kind->bare) return h->kind->build(net, &h->site, x);
-    const size_t mark = tdm__net_push(net, h->site.prefix);
-    x = h->kind && h->kind->build
-            ? h->kind->build(net, &h->site, x)
-            : tdm__layers_build(net, h->list.layers, h->list.n, &h->site.units, x);
+    return build_head(net, h, &h->site, x);
+}
+
+tdm_value tdm__head_build_at(const tdm__model *model, tdm__net *net, size_t task, const char *scope,
+                             tdm_value x)
+{
+    const tdm__head *h = &model->heads[task];
+    const tdm_desc *d = tdm_graph_desc(net->graph, x);
+    tdm__head_site site = h->site;
+    if (!d) return TDM_NO_VALUE;
+    site.prefix = h->name;
+    site.h = d->dim[1];
+    site.w = d->dim[2];
+    const size_t mark = tdm__net_push(net, scope);
+    x = build_head(net, h, &site, x);
     tdm__net_pop(net, mark);
     return x;
 }
@@ -156,7 +178,10 @@ void tdm__model_build(const tdm__model *model, tdm__net *net, tdm_value input, c
                       tdm_value *predictions)
 {
     net->feature = TDM_NO_VALUE;
-    for (size_t t = 0; t < model->n_heads; t++) predictions[t] = TDM_NO_VALUE;
+    for (size_t t = 0; t < model->n_heads; t++) {
+        predictions[t] = TDM_NO_VALUE;
+        if (net->intermediate) net->intermediate[t] = TDM_NO_VALUE;
+    }
     model->sharing->build(model, net, normalise(model, net, input), enabled, predictions);
 }
 

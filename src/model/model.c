@@ -38,8 +38,10 @@ static const tdm_opt_spec specs[] = {
              "; cross-stitch: trunks as with soft, mixed after each block"
              "; mtan: one trunk, of whose features each task chooses by masks of its own "
              "(attention.TASK)"
-            "; mmoe, cgc, ple: a mixture of experts for each task, all shared, some of the task's "
-            "own, or in levels"},
+             "; mmoe, cgc, ple: a mixture of experts for each task, all shared, some of the task's "
+             "own, or in levels"
+             "; pad-net: each predicts twice, the second time from what it distils from all tasks' "
+             "features"},
     {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
      .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
              "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},
@@ -63,6 +65,15 @@ static const tdm_opt_spec specs[] = {
          "the shared blocks give, averaged over the pixels"},
     {"model.levels", TDM_OPT_INT, "2", TDM_OPT_MIN | TDM_OPT_MAX, 1, 16,
      .help = "ple: levels of experts, which divide the blocks among them"},
+    {"model.pad_net", TDM_OPT_ENUM, "C", .choices = "A|B|C",
+     .help =
+         "pad-net: how a task's features take in the others' (Xu et al. 2018): A: side by side; "
+         "B: messages are added; C: and let through by a gate of the receiving task"},
+    {"model.pad_net_channels", TDM_OPT_INT, "128", TDM_OPT_MIN | TDM_OPT_MAX, 1, 1 << 16,
+     .help = "pad-net: channels of each task's own features"},
+    {"model.intermediate_weight", TDM_OPT_FLOAT, "1", TDM_OPT_MIN, 0,
+     .help = "pad-net: what a task's prediction from its own features counts in its loss, in "
+             "training; the final one counts 1"},
     {"model.mean", TDM_OPT_FLOATS, "[0]", .help = "per channel, pixels scaled to [0,1]"},
     {"model.std", TDM_OPT_FLOATS, "[1]", TDM_OPT_MIN_OPEN, 0,
      .help = "per channel, pixels scaled to [0,1]"},

@@ -47,6 +47,10 @@ typedef struct tdm__net {
     tdm__str scope;    /* "" or "encoder." */
     tdm_value
         feature; /* set by tdm__model_build: what all heads read; TDM_NO_VALUE: not all the same */
+    /* Per task: what it predicts on the way, in training, which its loss counts with this weight;
+     * set by tdm__model_build where there is room (n_tasks), NULL: not wanted. */
+    tdm_value *intermediate;
+    double intermediate_weight;
     tdm__net_variable *variables;
     size_t n_variables, variables_capacity;
     bool tapping; /* list what the layers give */

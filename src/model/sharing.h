@@ -72,5 +72,9 @@ tdm_value tdm__head_feature(const tdm__model *model, size_t task, const tdm__fea
 /* Fails (sticky) where the features lack what it reads. */
 tdm_value tdm__head_build(const tdm__model *model, tdm__net *net, size_t task,
                           const tdm__features *features);
+/* A second head like the task's, with parameters of its own below `scope`.TASK, on the map x, for
+ * whose size it predicts. */
+tdm_value tdm__head_build_at(const tdm__model *model, tdm__net *net, size_t task, const char *scope,
+                             tdm_value x);
 
 #endif

@@ -1,7 +1,8 @@
 /* task/meter.c: accumulators of losses and metrics on the device, one buffer a split.
  *
  * Every quantity is a pair of floats (sum, compensation): their sum as doubles is the value.
- * Layout: total loss (2 pairs), then per task: loss (2 pairs) and its meters' blocks.
+ * Layout: total loss (2 pairs), then per task: loss (2 pairs), that of an
+ * intermediate prediction (2 pairs, if there is one) and its meters' blocks.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ typedef struct block {
 } block;
 
 typedef struct task_blocks {
-    block loss, meters[TDM__METER_KINDS], groups;
+    block loss, intermediate, meters[TDM__METER_KINDS], groups;
     double *parts; /* of the snapshot; n_parts, which is 0 and NULL without */
     size_t n_parts;
 } task_blocks;
@@ -80,6 +81,7 @@ tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t 
     m->total = take(m, 2);
     for (size_t t = 0; t < n; t++) {
         m->blocks[t].loss = take(m, 2);
+        if (tasks[t].intermediate) m->blocks[t].intermediate = take(m, 2);
         for (int k = 0; k < TDM__METER_KINDS; k++)
             if (tasks[t].meters & (1u << k))
                 m->blocks[t].meters[k] = take(m, meter_pairs(&tasks[t], (tdm__meter_kind)k));
@@ -185,6 +187,14 @@ void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, t
     meter_values(m, g, task, pred, target);
 }
 
+void tdm__meter_intermediate(tdm__meter *m, tdm_graph *g, size_t task, tdm__loss_value loss,
+                             int64_t count)
+{
+    const tdm_value acc =
+        accumulator(m, g, "loss", tdm_desc_2(TDM_F32, 2, 2), m->blocks[task].intermediate);
+    tdm_graph_keep(g, tdm_metric_mean(g, loss.loss, (float)count, loss.total, acc));
+}
+
 void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t count)
 {
     const tdm_value acc = accumulator(m, g, "total", tdm_desc_2(TDM_F32, 2, 2), m->total);
@@ -235,6 +245,10 @@ static double mean_of(const tdm__meter *m, block b)
 double tdm__meter_loss(const tdm__meter *m, size_t task)
 {
     return mean_of(m, m->blocks[task].loss);
+}
+double tdm__meter_intermediate_loss(const tdm__meter *m, size_t task)
+{
+    return m->tasks[task].intermediate ? mean_of(m, m->blocks[task].intermediate) : NAN;
 }
 double tdm__meter_samples(const tdm__meter *m, size_t task)
 {

@@ -104,7 +104,8 @@ typedef struct tdm__task {
     double sampling;           /* how often a step learns this task, relative to the others */
     bool auxiliary;       /* learnt for the sake of the others: neither selected by nor tested */
     bool metrics_default; /* none were named: by loss and kind of target */
-    int64_t classes; /* of the prediction; set by the trainer once the model is known; 0: none */
+    bool intermediate; /* in training it predicts something on the way, too; set by the trainer */
+    int64_t classes;   /* of the prediction; set by the trainer once the model is known; 0: none */
     tdm__buffer weights_buffer, map_buffer, part_buffer; /* on the device when used */
 } tdm__task;
 
@@ -160,13 +161,17 @@ void tdm__meter_destroy(tdm__meter **meter);
  * tdm__task_target's. */
 void tdm__meter_task(tdm__meter *meter, tdm_graph *g, size_t task, tdm_value pred, tdm_value target,
                      tdm__loss_value loss, int64_t count);
+/* Adds the mean loss of what the task predicts on the way (tdm__task.intermediate). */
+void tdm__meter_intermediate(tdm__meter *meter, tdm_graph *g, size_t task, tdm__loss_value loss,
+                             int64_t count);
 /* Adds the mean of the total loss. */
 void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t count);
 tdm_status tdm__meter_reset(tdm__meter *meter);
 /* Reads everything (waits for the device); the getters below then use this snapshot. */
 tdm_status tdm__meter_read(tdm__meter *meter);
-double tdm__meter_loss(const tdm__meter *meter, size_t task);    /* NaN when nothing was counted */
-double tdm__meter_samples(const tdm__meter *meter, size_t task); /* counted in its loss */
+double tdm__meter_loss(const tdm__meter *meter, size_t task); /* NaN when nothing was counted */
+double tdm__meter_intermediate_loss(const tdm__meter *meter, size_t task); /* NaN: there is none */
+double tdm__meter_samples(const tdm__meter *meter, size_t task);           /* counted in its loss */
 double tdm__meter_total_loss(const tdm__meter *meter);
 double tdm__meter_metric(const tdm__meter *meter, size_t task, const tdm__metric *metric);
 /* The snapshot's accuracy of each part of a task (tdm__parts), NaN where nothing was counted; NULL

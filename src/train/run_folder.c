@@ -173,6 +173,7 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
         tdm__json_open(j, '{');
         number(j, "loss", task->loss);
         number(j, "weight", task->weight);
+        if (!isnan(task->intermediate)) number(j, "intermediate", task->intermediate);
         if (!isnan(task->loss_ratio)) number(j, "loss_ratio", task->loss_ratio);
         if (!isnan(task->gradient_norm)) number(j, "gradient_norm", task->gradient_norm);
         tdm__json_key(j, "samples");
@@ -260,6 +261,8 @@ static tdm_status write_events(tdm__run_folder *run, const tdm_epoch_report *r)
         const tdm_task_report *task = &r->tasks[t];
         TDM_TRY(add_scalar(run, r, task->name, "loss", task->loss));
         TDM_TRY(add_scalar(run, r, task->name, "weight", task->weight));
+        if (!isnan(task->intermediate))
+            TDM_TRY(add_scalar(run, r, task->name, "intermediate", task->intermediate));
         if (!isnan(task->loss_ratio))
             TDM_TRY(add_scalar(run, r, task->name, "loss_ratio", task->loss_ratio));
         if (!isnan(task->gradient_norm))

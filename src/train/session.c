@@ -578,6 +578,7 @@ tdm_status tdm__session_report_task(tdm__session *s, tdm__meter *meter, size_t t
     *out = (tdm_task_report){.name = task->name,
                              .loss = tdm__meter_loss(meter, t),
                              .weight = weight,
+                             .intermediate = tdm__meter_intermediate_loss(meter, t),
                              .loss_ratio = NAN,
                              .gradient_norm = NAN,
                              .samples = (uint64_t)tdm__meter_samples(meter, t),

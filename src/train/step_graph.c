@@ -33,6 +33,7 @@ static void step_graph_free(step_graph *b)
     tdm__net_free(&b->net);
     free(b->inputs);
     free(b->predictions);
+    free(b->net.intermediate);
     free(b->losses);
     free(b->terms);
 }
@@ -53,6 +54,8 @@ static tdm_status step_graph_begin(step_graph *b, tdm__session *s, int64_t count
     TDM_TRY(tdm_graph_create(&b->net.graph));
     TDM_TRY(tdm__calloc_try(s->n_arrays, sizeof *b->inputs, &b->inputs));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->predictions, &b->predictions));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->net.intermediate, &b->net.intermediate));
+    for (size_t t = 0; t < s->n_tasks; t++) b->net.intermediate[t] = TDM_NO_VALUE;
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->losses, &b->losses));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b->terms, &b->terms));
     for (size_t i = 0; i < s->n_arrays; i++) {
@@ -106,6 +109,36 @@ static void meter_places(step_graph *b, size_t t, tdm_value target)
     }
 }
 
+/* The target at another size: each pixel that of its nearest, so that labels stay labels and what
+ * does not count does not. */
+static tdm_value resize_target(tdm_graph *g, tdm_value target, const tdm_desc *pred)
+{
+    const tdm_desc *d = tdm_graph_desc(g, target);
+    if (!d || !pred || (d->dim[1] == pred->dim[1] && d->dim[2] == pred->dim[2])) return target;
+    const bool plane = d->rank == 3;
+    if (plane) target = tdm_reshape(g, target, 4, (int64_t[]){d->dim[0], d->dim[1], d->dim[2], 1});
+    target = tdm_upsample_nearest(g, target, pred->dim[1], pred->dim[2]);
+    return plane ? tdm_reshape(g, target, 3, (int64_t[]){pred->dim[0], pred->dim[1], pred->dim[2]})
+                 : target;
+}
+
+/* The task's loss and, weighed, that of what it predicts on the way (deep supervision). */
+static void add_intermediate(step_graph *b, size_t t, tdm_value target)
+{
+    tdm_graph *g = b->net.graph;
+    tdm__task *task = &b->s->tasks[t];
+    const tdm_value pred = b->net.intermediate[t];
+    if (pred < 0) return;
+    tdm_graph_push(g, "intermediate");
+    target = resize_target(g, target, tdm_graph_desc(g, pred));
+    const tdm__loss_value loss = tdm__task_loss(task, g, pred, target);
+    if (b->meter) tdm__meter_intermediate(b->meter, g, t, loss, b->count);
+    tdm_graph_pop(g);
+    task->intermediate = true;
+    b->losses[t].loss = tdm_weighted_sum(g, (tdm_value[]){b->losses[t].loss, loss.loss},
+                                         (float[]){1, (float)b->net.intermediate_weight}, 2);
+}
+
 static void build_task(step_graph *b, size_t t)
 {
     tdm__session *s = b->s;
@@ -117,6 +150,7 @@ static void build_task(step_graph *b, size_t t)
     const tdm_value target =
         tdm__task_target(task, g, b->predictions[t], b->inputs[s->targets[t]], mask);
     b->losses[t] = tdm__task_loss(task, g, b->predictions[t], target);
+    add_intermediate(b, t, target);
     if (b->meter)
         tdm__meter_task(b->meter, g, t, b->predictions[t], target, b->losses[t], b->count);
     if (b->places) meter_places(b, t, target);

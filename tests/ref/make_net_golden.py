@@ -33,9 +33,10 @@ SEEDS = {"resnet": 6, "resnet50": 10}
 FROZEN = {"frozen_unet": "encoder.down."}
 KINDS = ("gradients", "first_state", "last_state")
 # Whose statistics are not written: others' batch norms check them, and these have many.
-NO_STATE = ("mtan", "mtan_resnet")
-# Gradients that are not written: of the last units of ResNet's stages, which `resnet` checks.
-LEFT_OUT = {"mtan_resnet": r"layer\d\.1\."}
+NO_STATE = ("mtan", "mtan_resnet", "pad_net_a", "pad_net_b", "pad_net_c")
+# Gradients that are not written: of the last units of ResNet's stages, which `resnet` checks; of the trunk of two of
+# three networks that differ above it.
+LEFT_OUT = {"mtan_resnet": r"layer\d\.1\.", "pad_net_a": r"encoder\.", "pad_net_b": r"encoder\."}
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 F = nn.functional
 
@@ -177,9 +178,34 @@ def mtan_resnet(seed, shift):
             lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
 
 
+def pad_net(kind):
+    """Intermediate predictions at a quarter of the size, with the targets of the nearest pixels; they count half."""
+
+    def make(seed, shift):
+        h, w = 32, 48
+        b = Batch(seed, 4, shift)
+        semantic = b.labels("semantic", (h, w), 13, -1)
+        depth, valid = b.values("depth", (1, h, w), 10), b.flags("valid", (1, h, w))
+
+        def losses_at(out, step):
+            here = valid[..., ::step, ::step]
+            error = (out["depth"] - depth[..., ::step, ::step].to(out["depth"].dtype)).abs()
+            return [F.cross_entropy(out["semantic"], semantic[..., ::step, ::step], ignore_index=-1),
+                    (error * here).sum() / here.sum()]
+
+        def losses(out):
+            final, intermediate = out
+            return [f + 0.5 * i for f, i in zip(losses_at(final, 1), losses_at(intermediate, 4))]
+
+        net = models.PadNet([4, 8, 8, 16], kind, {"semantic": 13, "depth": 1}, channels=8)
+        return net, "default", b.pixels("images", h, w), 1e-3, losses
+
+    return make
+
+
 NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
         "soft_cnn": soft_cnn, "strided_cnn": strided_cnn, "mtan": mtan, "mtan_resnet": mtan_resnet, "mmoe": mmoe,
-        "cgc": cgc, "ple": ple}
+        "cgc": cgc, "ple": ple, **{"pad_net_" + kind.lower(): pad_net(kind) for kind in "ABC"}}
 
 
 def stitch_cnn(seed, shift):

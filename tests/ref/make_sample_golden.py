@@ -465,7 +465,7 @@ def bilinear(a, x, size):
 
 for _name, _resize in (("upsample_nearest", nearest), ("upsample_bilinear", bilinear)):
     def _forward(a, x, resize=_resize):
-        return [nhwc(resize(a, nchw(x), (a.h, a.w)))]
+        return [nhwc(resize(a, nchw(x).double(), (a.h, a.w)))]  # PyTorch resizes no integers
 
     def _backward(a, dy, resize=_resize):
         dy = nchw(dy)

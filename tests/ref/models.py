@@ -354,6 +354,8 @@ class MtanResNet(ResNet):
                     a = nn.functional.max_pool2d(a, 2, ceil_mode=True)
             a = own[i](u if a is None else torch.cat([u, a], dim=1)) * p
         return a
+
+
 # ---- ways of sharing -----------------------------------------------------------------------------------------
 
 def cnn_blocks(filters, channels=3):
@@ -427,6 +429,8 @@ class CrossStitchSegNet(nn.Module):
                 xs = self.stitch[2 * levels - 1 - i](xs)
         out = {task: head(y) for (task, head), y in zip(self.heads.items(), xs)}
         return {"semantic": nn.functional.log_softmax(out["semantic"], dim=1), "depth": out["depth"]}
+
+
 # ---- experts: trunk `cnn`, heads `pool-linear` -----------------------------------------------------------------------
 
 def cnn_blocks(filters, channels=3):
@@ -538,3 +542,83 @@ class Ple(nn.Module):
         for level in self.encoder.levels:
             each, common = level(each, common, each, common)
         return {task: head(each[task]) for task, head in self.heads.items()}
+
+
+# ---- distillation (model.sharing: pad-net) ---------------------------------------------------------------------
+
+def conv3(channels, out):
+    return nn.Conv2d(channels, out, 3, padding=1)
+
+
+class Distillation(nn.Module):
+    """Xu et al., CVPR 2018: modules A, B and C, from the tasks' own features to what their decoders read."""
+
+    def __init__(self, kind, tasks, channels):
+        super().__init__()
+        self.kind = kind
+        if kind == "B":
+            self.message = nn.ModuleDict({to: nn.ModuleDict({
+                task: conv3(channels, channels) for task in tasks if task != to}) for to in tasks})
+        if kind == "C":
+            self.gate = nn.ModuleDict({task: conv3(channels, channels) for task in tasks})
+            self.message = nn.ModuleDict({task: conv3(channels, channels) for task in tasks})
+
+    def forward(self, features):
+        if self.kind == "A":
+            return {task: torch.cat(list(features.values()), dim=1) for task in features}
+        result = {}
+        for to, own in features.items():
+            sent = sum((self.message[to][task] if self.kind == "B" else self.message[task])(f)
+                       for task, f in features.items() if task != to)
+            result[to] = own + (sent if self.kind == "B" else torch.sigmoid(self.gate[to](own)) * sent)
+        return result
+
+
+class QuarterUNet(nn.Module):
+    """Trunk `unet` up to level 2 of its decoder."""
+
+    def __init__(self, filters, channels=3):
+        super().__init__()
+        f = filters
+        self.down = nn.ModuleList(double_conv(f[i - 1] if i else channels, f[i]) for i in range(len(f)))
+        levels = range(2, len(f) - 1)
+        self.up = nn.ModuleDict({str(i): nn.ConvTranspose2d(f[i + 1], f[i], 2, stride=2) for i in levels})
+        self.merge = nn.ModuleDict({str(i): double_conv(2 * f[i], f[i]) for i in levels})
+
+    def forward(self, x):
+        skips = []
+        for i, block in enumerate(self.down):
+            x = block(nn.functional.max_pool2d(x, 2) if i else x)
+            skips.append(x)
+        for level in reversed(list(self.up)):
+            x = self.merge[level](torch.cat([skips[int(level)], self.up[level](x)], dim=1))
+        return x
+
+
+def up_twice(channels, width):
+    """From a quarter to the whole size; from `width` channels, or several times as many, to a quarter of them."""
+    return nn.Sequential(nn.ConvTranspose2d(channels, width // 2, 2, stride=2), nn.BatchNorm2d(width // 2), nn.ReLU(),
+                         nn.ConvTranspose2d(width // 2, width // 4, 2, stride=2), nn.BatchNorm2d(width // 4), nn.ReLU())
+
+
+class PadNet(nn.Module):
+    """Trunk `unet` with model.sharing: pad-net and heads like `segmentation` with `outputs` of each task: the final
+    and the intermediate predictions."""
+
+    def __init__(self, filters, kind, outputs, channels):
+        super().__init__()
+        self.encoder = QuarterUNet(filters)
+        tasks = list(outputs)
+        self.initial = nn.ModuleDict({task: conv_layer(filters[2], channels) for task in tasks})
+        self.initial_heads = nn.ModuleDict({task: pixel_head(channels, n) for task, n in outputs.items()})
+        self.distillation = Distillation(kind, tasks, channels)
+        wide = channels * (len(tasks) if kind == "A" else 1)
+        self.decoders = nn.ModuleDict({task: up_twice(wide, channels) for task in tasks})
+        self.heads = nn.ModuleDict({task: pixel_head(channels // 4, n) for task, n in outputs.items()})
+
+    def forward(self, x):
+        x = self.encoder(x)
+        features = {task: layer(x) for task, layer in self.initial.items()}
+        distilled = self.distillation(features)
+        final = {task: self.heads[task](self.decoders[task](f)) for task, f in distilled.items()}
+        return final, {task: self.initial_heads[task](f) for task, f in features.items()}

@@ -13,17 +13,17 @@
 #include "format/hdf5.h"
 #include "support/support.h"
 
-enum { MAX_ARRAYS = 5, MAX_SET = 6, MAX_CONFIGS = 64, TRAIN_SAMPLES = 48, OTHER_SAMPLES = 8 };
+enum { MAX_ARRAYS = 5, MAX_SET = 6, MAX_CONFIGS = 128, TRAIN_SAMPLES = 48, OTHER_SAMPLES = 8 };
 
 /* How values are made up. */
 typedef enum made {
     PIXELS,  /* u8 0..255 */
     FLOATS,  /* [0, 1) */
-    DEPTHS,  /* metres, a quarter without a reading: 0 */
+    DEPTHS,  /* metres, a fifth without a reading: 0 */
     VECTORS, /* -8..8, a quarter unknown: NaN */
     LABELS,  /* i32 below classes; of a sample, its number modulo classes */
     GROUPS,  /* the label modulo the groups, of the array before */
-    MASKS,   /* a class a pixel, a quarter `none` */
+    MASKS,   /* a class a pixel, a fifth `none` */
     BOXES    /* corners in a picture of 32 x 32 */
 } made;
 
@@ -93,7 +93,7 @@ static double value_of(const made_array *a, uint64_t sample, uint64_t at, int be
     case FLOATS:
         return tdm__rng_uniform(rng);
     case DEPTHS:
-        return at % 4 ? 0.5 + 9 * tdm__rng_uniform(rng) : 0;
+        return at % 5 ? 0.5 + 9 * tdm__rng_uniform(rng) : 0;
     case VECTORS:
         return at % 4 ? 16 * tdm__rng_uniform(rng) - 8 : NAN;
     case LABELS:
@@ -101,7 +101,7 @@ static double value_of(const made_array *a, uint64_t sample, uint64_t at, int be
     case GROUPS:
         return (double)(sample % (uint64_t)before % (uint64_t)a->classes);
     case MASKS:
-        return at % 4 ? (double)tdm__rng_below(rng, (uint64_t)a->classes) : a->none;
+        return at % 5 ? (double)tdm__rng_below(rng, (uint64_t)a->classes) : a->none;
     case BOXES:
         return at < 2 ? 2.0 + (double)at : 20.0 + (double)at;
     }
@@ -296,13 +296,25 @@ static void keep_log(void *user, tdm_log_level level, const char *line)
     snprintf(log_text + n, sizeof log_text - n, "%s\n", line);
 }
 
+typedef struct watch {
+    int epochs;
+    bool intermediate; /* tasks predict on the way, too: in training, not in evaluation */
+} watch;
+
 static void on_epoch(void *user, const tdm_epoch_report *r)
 {
-    int *epochs = user;
+    watch *w = user;
+    const bool training = !strcmp(r->split, "train");
     ck_assert(isfinite(r->total));
     for (size_t t = 0; t < r->n_tasks; t++)
         ck_assert(!r->tasks[t].samples || isfinite(r->tasks[t].loss));
-    if (!strcmp(r->split, "train")) ++*epochs;
+    for (size_t t = 0; t < r->n_tasks; t++) {
+        const tdm_task_report *task = &r->tasks[t];
+        ck_assert_int_eq(isfinite(task->intermediate), training && w->intermediate);
+        if (training && w->intermediate)
+            ck_assert(task->intermediate > 0 && task->intermediate < task->loss);
+    }
+    w->epochs += training;
 }
 
 /* One run, or a run for each stage. */
@@ -310,8 +322,8 @@ static void run_config(const char *name)
 {
     tdm_trainer *trainer = NULL;
     tdm_pipeline *pipeline = NULL;
-    int epochs = 0;
-    const tdm_train_events events = {.user = &epochs, .epoch = on_epoch};
+    watch w = {.intermediate = strstr(name, "pad-net") != NULL};
+    const tdm_train_events events = {.user = &w, .epoch = on_epoch};
     tdm_config *config = reduced(name);
     const char *const *stages;
     size_t runs;
@@ -324,7 +336,7 @@ static void run_config(const char *name)
         if (!status) status = tdm_trainer_run(trainer);
     }
     ck_assert_msg(!status, "%s: %s", name, tdm_last_error());
-    ck_assert_int_eq(epochs, runs ? (int)runs : 1);
+    ck_assert_int_eq(w.epochs, runs ? (int)runs : 1);
     tdm_trainer_destroy(&trainer);
     tdm_pipeline_destroy(&pipeline);
     tdm_config_destroy(&config);

@@ -37,6 +37,9 @@ typedef struct golden_net {
 #include "../ref/mtan_resnet_golden.h"
 #include "../ref/mmoe_golden.h"
 #include "../ref/ple_golden.h"
+#include "../ref/pad_net_a_golden.h"
+#include "../ref/pad_net_b_golden.h"
+#include "../ref/pad_net_c_golden.h"
 #include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
@@ -226,6 +229,15 @@ static const net_case cases[] = {
      &cgc_golden, strided_arrays, 3, 25},
     {"ple", "model: {trunk: cnn, filters: [8, 16], sharing: ple, experts: 1}\n" TWO_TASKS,
      &ple_golden, strided_arrays, 3, 25},
+#define PAD_NET(module)                                                                            \
+    "model: {trunk: unet, filters: [4, 8, 8, 16], sharing: pad-net, pad_net: " module ",\n"        \
+    "        pad_net_channels: 8, intermediate_weight: 0.5}\n"                                     \
+    "tasks:\n"                                                                                     \
+    "  semantic: {head: segmentation, loss: cross-entropy, target: semantic, ignore_index: -1}\n"  \
+    "  depth: {head: depth, loss: l1, target: depth, mask: valid}\n"
+    {"pad-net-a", PAD_NET("A"), &pad_net_a_golden, small_segnet_arrays, 4},
+    {"pad-net-b", PAD_NET("B"), &pad_net_b_golden, small_segnet_arrays, 4},
+    {"pad-net-c", PAD_NET("C"), &pad_net_c_golden, small_segnet_arrays, 4},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"

@@ -16,7 +16,7 @@ typedef struct network {
     tdm__model *model;
     tdm__flat *flat;
     tdm__net net;
-    tdm_value input, predictions[MOST_TASKS];
+    tdm_value input, predictions[MOST_TASKS], intermediate[MOST_TASKS];
 } network;
 
 /* One task's data: labels of `classes`, or (0) values with `channels`. */
@@ -52,6 +52,7 @@ static tdm_status build(network *n, const char *yaml, int64_t h, int64_t w, int6
     n->net.training = true;
     n->net.scheme = tdm__model_scheme(n->model);
     n->input = tdm_graph_input(n->net.graph, "images", tdm_desc_4(TDM_U8, 2, h, w, c));
+    n->net.intermediate = n->intermediate;
     tdm__model_build(n->model, &n->net, n->input, NULL, n->predictions);
     return tdm_graph_status(n->net.graph);
 }
@@ -357,6 +358,72 @@ START_TEST(attention_follows_the_trunk)
 }
 END_TEST
 
+/* ---- distillation ------------------------------------------------------------------------------
+ */
+
+/* The trunk's map at a quarter of the size: U-Net's and SegNet's from their decoders, which end
+ * there, a ResNet's three stages at a quarter (17x13) and below side by side. */
+static const struct {
+    const char *model;
+    int64_t h, w;
+    const char *last, *beyond; /* of the trunk: there is, there is not */
+    int64_t map;               /* channels */
+    const char *prediction, *intermediate;
+} quarters[] = {
+    {"{trunk: unet, filters: [4, 8, 16, 16], sharing: pad-net, pad_net_channels: 8, pad_net: B}",
+     32, 48, "encoder.merge.2.0.weight", "encoder.up.1.weight", 16, "f32[2,32,48,3]",
+     "f32[2,8,12,3]"},
+    {"{trunk: segnet, filters: [4, 8, 16], sharing: pad-net, pad_net_channels: 8, pad_net: A}", 32,
+     48, "encoder.conv_block_dec.2.1.0.weight", "encoder.decoder_block.1.0.weight", 8,
+     "f32[2,32,48,3]", "f32[2,8,12,3]"},
+    {"{trunk: resnet18, filters: [4, 8, 12, 16], sharing: pad-net, pad_net_channels: 8}", 65, 49,
+     "encoder.layer4.1.conv2.weight", "encoder.fc.weight", 40, "f32[2,65,49,3]", "f32[2,17,13,3]"},
+};
+
+START_TEST(pad_net_starts_at_a_quarter)
+{
+    static const task_data data[] = {{"a", 3, 0}, {"b", 3, 0}};
+    network n;
+    char yaml[512], text[64];
+    snprintf(yaml, sizeof yaml,
+             "model: %s\ntasks:\n  a: {head: segmentation, loss: cross-entropy, target: y}\n"
+             "  b: {head: segmentation, loss: cross-entropy, target: y}\n",
+             quarters[_i].model);
+    support_ok(build(&n, yaml, quarters[_i].h, quarters[_i].w, 3, data, 2));
+    check_name(&n, quarters[_i].last);
+    ck_assert(tdm__flat_find(n.flat, quarters[_i].beyond) == SIZE_MAX);
+    ck_assert_int_eq((int64_t)count_parameters(&n, "initial.b.0."), 9 * quarters[_i].map * 8 + 8);
+    ck_assert_int_eq(count_parameters(&n, "distillation.message.") > 0, _i != 1);
+    ck_assert_int_eq(count_parameters(&n, "distillation.gate.") > 0, _i == 2);
+    check_shape(&n, 1, quarters[_i].prediction);
+    ck_assert_str_eq(
+        tdm_desc_text(tdm_graph_desc(n.net.graph, n.intermediate[1]), text, sizeof text),
+        quarters[_i].intermediate);
+    /* in evaluation nothing is predicted on the way */
+    n.net.training = false;
+    tdm__model_build(n.model, &n.net, n.input, NULL, n.predictions);
+    support_ok(tdm_graph_status(n.net.graph));
+    ck_assert_int_lt(n.intermediate[1], 0);
+    check_shape(&n, 1, quarters[_i].prediction);
+    close_network(&n);
+}
+END_TEST
+
+/* A baseline of the same configuration with one task has nobody to learn from. */
+START_TEST(pad_net_of_one_task)
+{
+    static const task_data data[] = {{"a", 3, 0}};
+    network n;
+    support_ok(build(&n,
+                     "model: {trunk: unet, filters: [4, 8, 16], sharing: pad-net}\n"
+                     "tasks:\n  a: {head: segmentation, loss: cross-entropy, target: y}\n",
+                     16, 16, 3, data, 1));
+    ck_assert_uint_eq(count_parameters(&n, "distillation."), 0);
+    check_shape(&n, 0, "f32[2,16,16,3]");
+    close_network(&n);
+}
+END_TEST
+
 /* ---- what is refused ---------------------------------------------------------------------------
  */
 
@@ -396,6 +463,16 @@ static const struct {
     {"{trunk: cnn, sharing: mtan}", "{head: pool-linear, loss: bce, target: y}",
      "model.sharing = mtan: mtan makes masks of a block's first features for its last, but a block "
      "of the trunk 'cnn' has one convolution (hint: segnet, unet, resnet18, resnet34, resnet50)"},
+    {"{trunk: cnn, filters: [4, 4], sharing: pad-net}", "{head: fcn, loss: bce, target: y}",
+     "model.sharing: pad-net starts from a map of at most a quarter of the input's size, which the "
+     "trunk 'cnn' does not give"},
+    {"{trunk: cnn, filters: [4, 4, 4], sharing: pad-net}",
+     "{head: pool-linear, loss: bce, target: y}",
+     "tasks.t.head: 'pool-linear' does not predict a value for each pixel, but model.sharing: "
+     "pad-net distils between tasks that do"},
+    {"{trunk: resnet18, sharing: mtan, pad_net: A}", "{head: linear, loss: bce, target: y}",
+     "model.pad_net = A: has no meaning with model.sharing: mtan (hint: it is an option of "
+     "pad-net)"},
     {"{trunk: strided-cnn-pool}", "{layers: [avg-pool-to 9], loss: l1, target: y}",
      "avg-pool-to 9x9: the input is f32[2,4,4,128]"},
 };
@@ -452,6 +529,8 @@ int main(void)
     tcase_add_test(tc, small_cnn);
     tcase_add_test(tc, mtan_counts);
     tcase_add_loop_test(tc, attention_follows_the_trunk, 0, sizeof attentive / sizeof *attentive);
+    tcase_add_loop_test(tc, pad_net_starts_at_a_quarter, 0, sizeof quarters / sizeof *quarters);
+    tcase_add_test(tc, pad_net_of_one_task);
     tcase_add_loop_test(tc, wrong_networks_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tc, initial_values);
     suite_add_tcase(suite, tc);

@@ -9,27 +9,32 @@ const tdm__attr tdm__resample_attr_table[TDM__RESAMPLE_ATTRS] = {
     {"align_corners", 'b', offsetof(tdm__resample_attrs, align_corners), 1},
 };
 
-static tdm_status infer(const tdm__io *io, tdm_desc *out, const char *name)
+static tdm_status infer(const tdm__io *io, tdm_desc *out, const char *name, tdm_dtype type)
 {
     tdm_status status = TDM_OK;
     const tdm__resample_attrs *a = io->attrs;
-    TDM_TRY(tdm__expect(io, 0, name, TDM_F32, 4));
+    TDM_TRY(tdm__expect(io, 0, name, type, 4));
     if (a->h < 1 || a->w < 1 || a->h > INT32_MAX || a->w > INT32_MAX)
         return tdm__fail(TDM_ERR_SHAPE, "h, w: must be at least 1, got %lld, %lld", (long long)a->h,
                          (long long)a->w);
-    out[0] = tdm_desc_4(TDM_F32, io->in[0].dim[0], a->h, a->w, io->in[0].dim[3]);
+    out[0] = tdm_desc_4(type, io->in[0].dim[0], a->h, a->w, io->in[0].dim[3]);
 done:
     return status;
 }
 
 tdm_status tdm__resample_infer(const tdm__io *io, tdm_desc *out)
 {
-    return infer(io, out, "x");
+    return infer(io, out, "x", TDM_F32);
+}
+
+tdm_status tdm__resample_infer_any(const tdm__io *io, tdm_desc *out)
+{
+    return infer(io, out, "x", io->in[0].dtype == TDM_I32 ? TDM_I32 : TDM_F32);
 }
 
 tdm_status tdm__resample_infer_grad(const tdm__io *io, tdm_desc *out)
 {
-    return infer(io, out, "dy");
+    return infer(io, out, "dy", TDM_F32);
 }
 
 tdm_status tdm__resample_gradient(tdm_graph *g, const tdm_op *op, const tdm__node_view *node,

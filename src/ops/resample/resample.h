@@ -23,6 +23,7 @@ extern const tdm__attr tdm__resample_attr_table[TDM__RESAMPLE_ATTRS];
 
 /* (N,H,W,C) x -> (N,h,w,C) y, and (N,H,W,C) dy -> (N,h,w,C) dx. */
 tdm_status tdm__resample_infer(const tdm__io *io, tdm_desc *out);
+tdm_status tdm__resample_infer_any(const tdm__io *io, tdm_desc *out); /* x may be i32 */
 tdm_status tdm__resample_infer_grad(const tdm__io *io, tdm_desc *out);
 /* Appends the gradient node `op`. */
 tdm_status tdm__resample_gradient(tdm_graph *g, const tdm_op *op, const tdm__node_view *node,

@@ -1,5 +1,6 @@
 /* ops/resample/upsample_nearest.c: resizing by the nearest source, with PyTorch's rounding (sources
- * are computed in float there, too, so both pick the same pixel for every size). */
+ * are computed in float there, too, so both pick the same pixel for every size). Numbers are only
+ * copied, so labels will do. */
 #include "ops/resample/resample.h"
 
 #include <math.h>
@@ -56,6 +57,7 @@ static const tdm__sample samples[] = {
     {"same size", &same, 1, {TDM__F32(1, 3, 5, 2)}},
     {"one pixel", &odd, 1, {TDM__F32(2, 1, 1, 5)}},
     {"two items", &large, 1, {TDM__F32(2, 13, 17, 9)}},
+    {"labels", &less, 1, {TDM__I32(2, 7, 5, 1)}, {TDM__FILL_LABEL}, {1000}},
 };
 static const tdm__reject rejects[] = {
     {"rank", &twice, 1, {TDM__F32(3, 5)}, TDM_ERR_SHAPE, "x: must have 4 axes, got f32[3,5]"},
@@ -72,7 +74,7 @@ const tdm_op tdm__op_upsample_nearest = {
     TDM__RESAMPLE_OP,
     .differentiable = 1,
     .out_gradient = 1,
-    .infer = tdm__resample_infer,
+    .infer = tdm__resample_infer_any,
     .gradient = gradient,
     .reference = reference,
     TDM__TABLES(variants, samples, rejects),
