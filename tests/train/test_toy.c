@@ -3,7 +3,8 @@
  * differ in size, five starts, Adam. The published pictures: the plain sum gets stuck in the valley
  * from some starts, MGDA stops where it meets the Pareto front, PCGrad and CAGrad reach the front
  * from everywhere, CAGrad at the sum's minimum; Nash-MTL ends inside the front, whatever the
- * losses' scale. The front lies near theta_2 = -8.4, from theta_1 = -7 to 7, the sum's minimum at 0.
+ * losses' scale. The front lies near theta_2 = -8.4, from theta_1 = -7 to 7, the sum's minimum at
+ * 0.
  */
 #include "task/gradients.h"
 
@@ -103,7 +104,9 @@ static const struct {
     const char *name;
     tdm__combine_spec spec;
     double scale;
-    int on_front;    /* of the five starts, as published */
+    int on_front;    /* of the five starts, as published; of fairgrad, gradvac (whose target cosine
+                        follows    the valley's) and gradients of equal norm, which no paper shows, as
+                        found */
     double from, to; /* theta_1 of the ends on the front lies in between */
 } cases[] = {
     {"sum", {TDM__COMBINE_NONE}, 1, 3, -1, 1},
@@ -112,6 +115,9 @@ static const struct {
     {"cagrad", {TDM__COMBINE_CAGRAD, .cagrad_c = 0.5, .cagrad_rescale = 1}, 1, 5, -1, 1},
     {"nash", {TDM__COMBINE_NASH}, 1, 5, -7.1, 7.1},
     {"nash, scaled", {TDM__COMBINE_NASH}, 0.1, 5, -7.1, 7.1},
+    {"fairgrad", {TDM__COMBINE_FAIRGRAD, .fairgrad_alpha = 2}, 1, 5, -7.1, 7.1},
+    {"gradvac", {TDM__COMBINE_GRADVAC, .sum = true, .gradvac_beta = 0.01}, 1, 4, -7.1, 7.1},
+    {"max norm", {TDM__COMBINE_DB_MTL, .sum = true}, 1, 5, -7.1, 7.1},
     {"imtl-g", {TDM__COMBINE_IMTL_G}, 1, 5, -7.1, 7.1},
     {"aligned", {TDM__COMBINE_ALIGNED}, 1, 5, -1, 1},
     {"upgrad", {TDM__COMBINE_UPGRAD}, 1, 5, -7.1, 7.1},
