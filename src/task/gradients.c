@@ -23,8 +23,9 @@ typedef struct place {
 typedef struct part {
     uint32_t chunk;
     uint64_t stride;
-    size_t n_gram, n_apply;         /* blocks */
-    tdm__buffer rows, blocks, mean; /* mean: DB-MTL's, as rows */
+    size_t n_gram, n_apply;        /* blocks */
+    tdm__buffer own, blocks, mean; /* mean: DB-MTL's, as rows */
+    tdm__buffer *rows;             /* its own, or what all parts share */
     tdm__launch gram, apply, average;
     cl_uint average_keep; /* the argument `keep` */
 } part;
@@ -40,6 +41,9 @@ struct tdm__gradients {
     place *places; /* per segment */
     part *parts;
     size_t n_parts, capacity, n_gram;
+    bool streamed;   /* each part is a group, and `place` has the rows of one */
+    uint64_t budget; /* of the rows, in bytes */
+    tdm__buffer shared_rows;
     tdm__buffer partial, gram, weights;
     tdm__launch finish;
     float *pairs_read, *weights_float; /* 2 pairs, n */
@@ -62,9 +66,11 @@ static tdm_status place_row(tdm__gradients *g, const char *name, uint32_t chunk,
     const tdm__traits *traits = tdm__device_traits(g->device);
     const uint64_t align = traits->align / sizeof(float);
     const uint64_t size = (count + align - 1) / align * align;
-    const uint64_t limit = traits->max_allocation / sizeof(float) / g->n;
+    const uint64_t most = traits->max_allocation / sizeof(float) / g->n;
+    const uint64_t wanted = g->streamed ? g->budget / sizeof(float) / g->n : most;
+    const uint64_t limit = wanted < most ? wanted : most; /* of a part */
     part *last = g->n_parts ? &g->parts[g->n_parts - 1] : NULL;
-    if (size > limit)
+    if (size > most)
         return tdm__fail(TDM_ERR_NOMEM,
                          "%s: its gradients by %zu tasks take %llu bytes, the device allocates at "
                          "most %llu at once",
@@ -123,7 +129,7 @@ static bool averages(const tdm__gradients *g)
 /* What is combined: the step's rows, or their running means. */
 static tdm__view combined_rows(const tdm__gradients *g, part *p)
 {
-    return tdm__view_of(averages(g) ? &p->mean : &p->rows);
+    return tdm__view_of(averages(g) ? &p->mean : p->rows);
 }
 
 static tdm_status prepare_average(tdm__gradients *g, part *p)
@@ -132,7 +138,7 @@ static tdm_status prepare_average(tdm__gradients *g, part *p)
     const uint64_t count = p->stride * g->n;
     tdm_status status = TDM_OK;
     TDM_TRY(tdm__launch_init(g->device, "gram.cl", "", "gram_average", l));
-    TDM_TRY(tdm__launch_view(l, tdm__view_of(&p->rows), sizeof(float)));
+    TDM_TRY(tdm__launch_view(l, tdm__view_of(p->rows), sizeof(float)));
     TDM_TRY(tdm__launch_view(l, tdm__view_of(&p->mean), sizeof(float)));
     TDM_TRY(tdm__launch_u64(l, count));
     TDM_TRY(tdm__launch_i32(l, BLOCK));
@@ -205,6 +211,17 @@ static size_t sum_count(const tdm__gradients *g)
     return ARRAYS + 2 * g->n + g->n * g->n;
 }
 
+/* As large as the largest group's. The padding between segments differs from group to group, and
+ * must be zero in each: tdm__gradients_combine clears it. */
+static tdm_status create_shared_rows(tdm__gradients *g)
+{
+    uint64_t most = 0;
+    for (size_t k = 0; k < g->n_parts; k++)
+        if (g->parts[k].stride > most) most = g->parts[k].stride;
+    return tdm__buffer_create(g->device, most * g->n * sizeof(float), true, "gradients by task",
+                              &g->shared_rows);
+}
+
 static tdm_status create_buffers(tdm__gradients *g)
 {
     tdm_status status = TDM_OK;
@@ -221,12 +238,15 @@ static tdm_status create_buffers(tdm__gradients *g)
                                "products of gradients", &g->gram));
     TDM_TRY(tdm__buffer_create(g->device, g->n * sizeof(float), true, "weights of gradients",
                                &g->weights));
+    if (g->streamed) TDM_TRY(create_shared_rows(g));
     for (size_t k = 0; k < g->n_parts; k++) {
         part *p = &g->parts[k];
-        TDM_TRY(tdm__buffer_create(g->device, p->stride * g->n * sizeof(float), true,
-                                   "gradients by task", &p->rows));
+        p->rows = g->streamed ? &g->shared_rows : &p->own;
+        if (!g->streamed)
+            TDM_TRY(tdm__buffer_create(g->device, p->stride * g->n * sizeof(float), true,
+                                       "gradients by task", &p->own));
         if (averages(g)) {
-            TDM_TRY(tdm__buffer_create(g->device, p->rows.bytes, true, "running means of gradients",
+            TDM_TRY(tdm__buffer_create(g->device, p->own.bytes, true, "running means of gradients",
                                        &p->mean));
             TDM_TRY(prepare_average(g, p));
         }
@@ -240,6 +260,17 @@ done:
     return status;
 }
 
+/* Whether the rows take more than the budget, of methods that can do with a part at a time: DB-MTL
+ * keeps means of all rows anyway, and GradDrop needs no M. */
+static bool must_stream(const tdm__gradients *g, const bool *shared)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; g->flat && i < tdm__flat_count(g->flat); i++)
+        if (shared[i]) bytes += tdm__flat_segment(g->flat, i)->count * g->n * sizeof(float);
+    return g->flat && bytes > g->budget && !averages(g) && g->spec->kind != TDM__COMBINE_GRADDROP &&
+           g->spec->kind != TDM__COMBINE_GRADNORM;
+}
+
 /* Places the rows, once g says of what, and makes everything else. */
 static tdm_status complete(tdm__gradients *g, const bool *shared)
 {
@@ -251,6 +282,7 @@ static tdm_status complete(tdm__gradients *g, const bool *shared)
         TDM_TRY(tdm__buffer_create(g->device, g->count * sizeof(float), true, "combined gradients",
                                    &g->combined));
     }
+    g->streamed = must_stream(g, shared);
     for (size_t i = 0; g->flat && i < n_segments; i++) {
         const tdm__segment *s = tdm__flat_segment(g->flat, i);
         if (shared[i]) TDM_TRY(place_row(g, s->name, s->chunk, s->count, &g->places[i]));
@@ -282,10 +314,10 @@ static tdm_status create(const tdm__gradients *what, const bool *shared, tdm__gr
 
 tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
                                  const tdm__combine_spec *spec, const char *const *names, size_t n,
-                                 tdm__gradients **out)
+                                 uint64_t budget, tdm__gradients **out)
 {
     const tdm__gradients what = {
-        .device = device, .flat = flat, .spec = spec, .names = names, .n = n};
+        .device = device, .flat = flat, .spec = spec, .names = names, .n = n, .budget = budget};
     return create(&what, shared, out);
 }
 
@@ -308,10 +340,11 @@ void tdm__gradients_destroy(tdm__gradients **gradients)
         tdm__launch_destroy(&g->parts[k].apply);
         tdm__launch_destroy(&g->parts[k].average);
         tdm__buffer_destroy(g->device, &g->parts[k].mean);
-        tdm__buffer_destroy(g->device, &g->parts[k].rows);
+        tdm__buffer_destroy(g->device, &g->parts[k].own);
         tdm__buffer_destroy(g->device, &g->parts[k].blocks);
     }
     tdm__launch_destroy(&g->finish);
+    tdm__buffer_destroy(g->device, &g->shared_rows);
     tdm__buffer_destroy(g->device, &g->partial);
     tdm__buffer_destroy(g->device, &g->gram);
     tdm__buffer_destroy(g->device, &g->weights);
@@ -329,10 +362,19 @@ void tdm__gradients_destroy(tdm__gradients **gradients)
 
 uint64_t tdm__gradients_bytes(const tdm__gradients *g)
 {
-    uint64_t bytes = g->combined.bytes;
-    for (size_t k = 0; k < g->n_parts; k++)
-        bytes += g->parts[k].rows.bytes + g->parts[k].mean.bytes;
+    uint64_t bytes = g->combined.bytes + g->shared_rows.bytes;
+    for (size_t k = 0; k < g->n_parts; k++) bytes += g->parts[k].own.bytes + g->parts[k].mean.bytes;
     return bytes;
+}
+
+size_t tdm__gradients_groups(const tdm__gradients *g)
+{
+    return g->streamed ? g->n_parts : 1;
+}
+
+size_t tdm__gradients_group(const tdm__gradients *g, size_t segment)
+{
+    return g->streamed ? g->places[segment].part : 0;
 }
 
 tdm__view tdm__gradients_row(tdm__gradients *g, size_t task, size_t segment)
@@ -340,13 +382,13 @@ tdm__view tdm__gradients_row(tdm__gradients *g, size_t task, size_t segment)
     const place *at = &g->places[g->flat ? segment : 0];
     if (!g->flat || !at->shared) return (tdm__view){0};
     part *p = &g->parts[at->part];
-    return (tdm__view){&p->rows, (task * p->stride + at->offset) * sizeof(float)};
+    return (tdm__view){p->rows, (task * p->stride + at->offset) * sizeof(float)};
 }
 
 tdm__view tdm__gradients_representation_row(tdm__gradients *g, size_t task)
 {
     part *p = &g->parts[0];
-    return (tdm__view){&p->rows, task * p->stride * sizeof(float)};
+    return (tdm__view){p->rows, task * p->stride * sizeof(float)};
 }
 
 tdm__view tdm__gradients_combined(tdm__gradients *g)
@@ -359,7 +401,7 @@ tdm_status tdm__gradients_clear(tdm__gradients *g)
     tdm_status status = TDM_OK;
     for (size_t k = 0; k < g->n_parts; k++)
         TDM_TRY(
-            tdm__view_fill(g->device, tdm__view_of(&g->parts[k].rows), 0, g->parts[k].rows.bytes));
+            tdm__view_fill(g->device, tdm__view_of(g->parts[k].rows), 0, g->parts[k].rows->bytes));
 done:
     return status;
 }
@@ -415,12 +457,32 @@ done:
     return status;
 }
 
-static tdm_status read_gram(tdm__gradients *g)
+/* How the rows of the groups are made. */
+typedef struct filler {
+    tdm__gradients_fill *fill;
+    void *user;
+} filler;
+
+/* The rows of a part whose place another part has used. */
+static tdm_status fill_part(tdm__gradients *g, size_t k, const filler *f)
+{
+    tdm_status status = TDM_OK;
+    if (g->streamed) {
+        TDM_TRY(tdm__view_fill(g->device, tdm__view_of(&g->shared_rows), 0, g->shared_rows.bytes));
+        TDM_TRY(f->fill(f->user, k));
+    }
+done:
+    return status;
+}
+
+static tdm_status read_gram(tdm__gradients *g, const filler *f)
 {
     tdm_status status = TDM_OK;
     size_t k = 0;
-    for (size_t p = 0; p < g->n_parts; p++)
+    for (size_t p = 0; p < g->n_parts; p++) {
+        if (p) TDM_TRY(fill_part(g, p, f));
         TDM_TRY(tdm__launch_enqueue(g->device, &g->parts[p].gram));
+    }
     TDM_TRY(tdm__launch_enqueue(g->device, &g->finish));
     TDM_TRY(tdm__view_read(g->device, tdm__view_of(&g->gram), g->pairs_read,
                            2 * g->pairs * sizeof(float)));
@@ -432,14 +494,14 @@ done:
     return status;
 }
 
-static tdm_status find_weights(tdm__gradients *g, uint64_t seed, uint64_t step)
+static tdm_status find_weights(tdm__gradients *g, uint64_t seed, uint64_t step, const filler *f)
 {
     tdm_status status = TDM_OK;
     bool stationary;
     if (g->spec->kind == TDM__COMBINE_GRADDROP) {
         for (size_t i = 0; i < g->n; i++) g->w[i] = g->spec->sum ? 1 : 1 / (double)g->n;
     } else {
-        TDM_TRY(read_gram(g));
+        TDM_TRY(read_gram(g, f));
         TDM_TRY(tdm__combine_weights(g->spec, g->m, g->n, g->names, seed, step, g->target, g->w,
                                      &stationary));
         for (size_t i = 0; i < g->n * g->n; i++) g->target[i] = (float)g->target[i];
@@ -469,16 +531,19 @@ done:
 }
 
 tdm_status tdm__gradients_combine(tdm__gradients *g, tdm__view step_scalars, uint64_t seed,
-                                  uint64_t step)
+                                  uint64_t step, tdm__gradients_fill *fill, void *user)
 {
+    const filler f = {fill, user};
     tdm_status status = TDM_OK;
     if (g->n_parts == 0) return TDM_OK;
     tdm__profile_owner(g->device, "balancing", "");
     if (g->spec->kind == TDM__COMBINE_GRADDROP) TDM_TRY(complete_drop(g, step_scalars));
     TDM_TRY(average_rows(g, step));
-    TDM_TRY(find_weights(g, seed, step));
-    for (size_t k = 0; k < g->n_parts; k++)
+    TDM_TRY(find_weights(g, seed, step, &f));
+    for (size_t k = g->n_parts; k-- > 0;) { /* the last one's rows are there */
+        if (k + 1 < g->n_parts) TDM_TRY(fill_part(g, k, &f));
         TDM_TRY(tdm__launch_enqueue(g->device, &g->parts[k].apply));
+    }
 done:
     tdm__profile_owner(g->device, NULL, NULL);
     return status;

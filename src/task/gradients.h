@@ -6,6 +6,10 @@
  * the flat gradients. All other parameters have the gradient of their own task's loss, whatever the
  * weights. A task whose gradient is 0 (nothing of it in the batch) has no say.
  *
+ * Where the rows would take too much of the device's memory, the shared segments are divided into
+ * groups, whose rows share one place: M is the sum over the groups, each of which is made by a
+ * pass of its own, and made once more to be combined.
+ *
  * The rows may hold gradients of the representation instead, the last value that all tasks share
  * ("upper bound" of Sener and Koltun, NeurIPS 2018): then the combination is of these, and one
  * backward pass from it gives the shared parameters' gradients, whatever the number of tasks.
@@ -52,10 +56,12 @@ tdm_status tdm__combine_weights(const tdm__combine_spec *spec, const double *m, 
 typedef struct tdm__gradients tdm__gradients;
 
 /* shared: per segment of the flat buffers, which are sealed and have gradients. names: of the n
- * tasks. TDM_ERR_NOMEM with the size when the rows do not fit. Everything must outlive it. */
+ * tasks. budget: bytes that the rows may take before they are divided into groups (but one layer's
+ * rows stay together). TDM_ERR_NOMEM with the size when the rows do not fit: those of one layer,
+ * or of a method that needs all at once. Everything must outlive it. */
 tdm_status tdm__gradients_create(tdm_device *device, tdm__flat *flat, const bool *shared,
                                  const tdm__combine_spec *spec, const char *const *names, size_t n,
-                                 tdm__gradients **out);
+                                 uint64_t budget, tdm__gradients **out);
 /* Of a representation of `count` elements (a full batch). */
 tdm_status tdm__gradients_create_representation(tdm_device *device, uint64_t count,
                                                 const tdm__combine_spec *spec,
@@ -64,6 +70,10 @@ tdm_status tdm__gradients_create_representation(tdm_device *device, uint64_t cou
 void tdm__gradients_destroy(tdm__gradients **gradients);
 /* Bytes of the rows. */
 uint64_t tdm__gradients_bytes(const tdm__gradients *gradients);
+/* Groups whose rows share one place; 1: there is room for all. */
+size_t tdm__gradients_groups(const tdm__gradients *gradients);
+/* The group of a shared segment (or of any, for a representation: 0). */
+size_t tdm__gradients_group(const tdm__gradients *gradients, size_t segment);
 /* Where a task's gradient of a shared segment belongs; empty for others. */
 tdm__view tdm__gradients_row(tdm__gradients *gradients, size_t task, size_t segment);
 /* Of a representation: where a task's gradient belongs, and where the combination is. */
@@ -71,10 +81,12 @@ tdm__view tdm__gradients_representation_row(tdm__gradients *gradients, size_t ta
 tdm__view tdm__gradients_combined(tdm__gradients *gradients);
 /* Makes all rows 0: a batch that is not full leaves their ends as they are. */
 tdm_status tdm__gradients_clear(tdm__gradients *gradients);
-/* After the plan has filled the rows: combines them into the flat gradients. step_scalars: a
- * tdm__step. Waits for the device, but for GradDrop. */
+/* Makes the rows of a group (again). */
+typedef tdm_status tdm__gradients_fill(void *user, size_t group);
+/* After the plan has filled the rows of group 0: combines all into the flat gradients, with `fill`
+ * for those of the others. step_scalars: a tdm__step. Waits for the device, but for GradDrop. */
 tdm_status tdm__gradients_combine(tdm__gradients *gradients, tdm__view step_scalars, uint64_t seed,
-                                  uint64_t step);
+                                  uint64_t step, tdm__gradients_fill *fill, void *user);
 
 /* GradNorm: the norms of the last step's rows (n). */
 void tdm__gradients_norms(const tdm__gradients *gradients, double *out);

@@ -88,6 +88,11 @@ static tdm_status add_memory(tdm_trainer *t, tdm__str *text)
                       stats.recomputed);
     add_bytes(text, "optimiser state", tdm__optimizer_bytes(t->optimizer));
     if (s->gradients) add_bytes(text, "gradients by task", tdm__gradients_bytes(s->gradients));
+    if (s->gradients && tdm__gradients_groups(s->gradients) > 1)
+        tdm__str_addf(text,
+                      "  %-26s %10zu groups of layers, one after the other and each twice, to stay "
+                      "within the limit\n",
+                      "", tdm__gradients_groups(s->gradients));
     add_bytes(text, "all buffers now", tdm__device_bytes(s->device));
     return TDM_OK;
 }

@@ -318,8 +318,10 @@ static tdm_status create_gradients(tdm__session *s)
     }
     memcpy(rows, s->shared, n * sizeof *rows);
     if (s->balance.combine.kind == TDM__COMBINE_GRADNORM) keep_last_layer(s, rows);
+    /* the rest is for activations and what the optimiser remembers */
     TDM_TRY(tdm__gradients_create(s->device, s->flat, rows, &s->balance.combine, s->task_names,
-                                  s->n_tasks, &s->gradients));
+                                  s->n_tasks, tdm__device_memory_left(s->device) / 3,
+                                  &s->gradients));
 done:
     free(rows);
     return status;
@@ -378,7 +380,9 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     if (training && s->balance.combine.kind != TDM__COMBINE_NONE) TDM_TRY(create_gradients(s));
     TDM_TRY(tdm__arena_create(s->device, &s->arena));
     TDM_TRY(tdm__buffer_create(s->device, sizeof(tdm__step), true, "step", &s->step_buffer));
-    if (training && s->balance.kind == TDM__BALANCE_FAMO) TDM_TRY(create_spare_statistics(s));
+    if (training && (s->balance.kind == TDM__BALANCE_FAMO ||
+                     (s->gradients && tdm__gradients_groups(s->gradients) > 1)))
+        TDM_TRY(create_spare_statistics(s));
     TDM_TRY(tdm__balancer_create(s->device, &s->balance, s->tasks, s->n_tasks, &s->balancer));
     for (int mode = 0; mode < 2; mode++)
         TDM_TRY(tdm__meter_create(s->device, s->tasks, s->n_tasks, &s->meters[mode]));
@@ -437,7 +441,7 @@ static tdm_status find_plan(tdm__session *s, const tdm__step_plan *key, tdm__ste
     for (size_t i = 0; i < s->n_plans; i++) {
         tdm__step_plan *p = &s->plans[i];
         if (p->count != key->count || p->training != key->training || p->again != key->again ||
-            p->cached != key->cached ||
+            p->rows != key->rows || p->group != key->group || p->cached != key->cached ||
             memcmp(p->tasks, key->tasks, s->n_tasks * sizeof *key->tasks))
             continue;
         *out = p;
@@ -478,6 +482,30 @@ done:
     return status;
 }
 
+static tdm__step_plan rows_key(const tdm__session *s, size_t stream, int64_t count, size_t group)
+{
+    return (tdm__step_plan){.count = count,
+                            .training = true,
+                            .rows = true,
+                            .group = group,
+                            .cached = s->cached.active,
+                            .tasks = s->streams[TDM__FOR_TRAINING].list[stream].tasks};
+}
+
+/* The plans that make the rows of groups, where there are several. */
+static tdm_status plan_rows(tdm__session *s, size_t stream)
+{
+    tdm_status status = TDM_OK;
+    tdm__step_plan *plan;
+    const size_t groups = s->gradients ? tdm__gradients_groups(s->gradients) : 1;
+    for (size_t k = 0; groups > 1 && k < groups; k++) {
+        const tdm__step_plan key = rows_key(s, stream, s->batch_size, k);
+        TDM_TRY(find_plan(s, &key, &plan));
+    }
+done:
+    return status;
+}
+
 tdm_status tdm__session_plan_training(tdm__session *s)
 {
     const tdm__streams *streams = &s->streams[TDM__FOR_TRAINING];
@@ -486,6 +514,7 @@ tdm_status tdm__session_plan_training(tdm__session *s)
     if (s->n_plans == 0) TDM_TRY(reserve(s));
     for (size_t i = 0; i < streams->n; i++)
         TDM_TRY(tdm__session_plan(s, TDM__FOR_TRAINING, i, s->batch_size, &plan));
+    for (size_t i = 0; i < streams->n; i++) TDM_TRY(plan_rows(s, i));
 done:
     return status;
 }
@@ -504,25 +533,60 @@ tdm_status tdm__session_drop_training(tdm__session *s)
     return TDM_OK;
 }
 
-tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__view *views,
+static tdm_status bind(tdm__session *s, tdm__step_plan *plan, const tdm__view *views)
+{
+    tdm_status status = TDM_OK;
+    for (size_t i = 0; i < s->n_arrays; i++)
+        if (plan->inputs[i] >= 0 && views[i].buffer)
+            TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
+    for (int f = 0; f < 2 && plan->cached; f++)
+        if (plan->features[f] >= 0)
+            TDM_TRY(tdm__plan_bind(plan->plan, plan->features[f],
+                                   (tdm__view){&s->cached.staging[f], 0}));
+done:
+    return status;
+}
+
+/* A step whose gradients are made group by group. */
+typedef struct row_maker {
+    tdm__session *session;
+    const tdm__step_plan *step;
+    const tdm__view *views;
+} row_maker;
+
+/* The rows of a group, from the same batch with the same dropout: a tdm__gradients_fill. */
+static tdm_status make_rows(void *user, size_t group)
+{
+    const row_maker *m = user;
+    tdm_status status = TDM_OK;
+    tdm__step_plan key = *m->step, *plan;
+    key.rows = true;
+    key.group = group;
+    key.plan = NULL;
+    key.inputs = NULL;
+    key.has_gradient = NULL;
+    TDM_TRY(find_plan(m->session, &key, &plan));
+    TDM_TRY(bind(m->session, plan, m->views));
+    TDM_TRY(tdm__plan_run(plan->plan));
+done:
+    return status;
+}
+
+tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *given, const tdm__view *views,
                             int64_t step, double lr)
 {
     tdm_status status = TDM_OK;
     const uint64_t n = (uint64_t)step;
+    const tdm__step_plan own = *given, *plan = &own; /* further plans may move the given one */
     const bool learns = plan->training && !plan->again;
+    row_maker maker = {s, plan, views};
     const tdm__step scalars = {.seed = {(uint32_t)s->seed, (uint32_t)(s->seed >> 32)},
                                .step = {(uint32_t)n, (uint32_t)(n >> 32)},
                                .lr = (float)lr};
     TDM_TRY(tdm__view_write_async(s->device, (tdm__view){&s->step_buffer, 0}, &scalars,
                                   sizeof scalars));
-    for (size_t i = 0; i < s->n_arrays; i++)
-        if (plan->inputs[i] >= 0 && views[i].buffer)
-            TDM_TRY(tdm__plan_bind(plan->plan, plan->inputs[i], views[i]));
+    TDM_TRY(bind(s, given, views));
     if (learns) TDM_TRY(tdm__balancer_step(s->balancer, s->seed, n));
-    for (int f = 0; f < 2 && plan->cached; f++)
-        if (plan->features[f] >= 0)
-            TDM_TRY(tdm__plan_bind(plan->plan, plan->features[f],
-                                   (tdm__view){&s->cached.staging[f], 0}));
     if (learns)
         for (size_t i = 0; i < tdm__flat_count(s->flat); i++)
             tdm__flat_segment(s->flat, i)->has_gradient = plan->has_gradient[i];
@@ -530,7 +594,8 @@ tdm_status tdm__session_run(tdm__session *s, tdm__step_plan *plan, const tdm__vi
         TDM_TRY(tdm__gradients_clear(s->gradients));
     TDM_TRY(tdm__plan_run(plan->plan));
     if (learns && s->gradients)
-        TDM_TRY(tdm__gradients_combine(s->gradients, (tdm__view){&s->step_buffer, 0}, s->seed, n));
+        TDM_TRY(tdm__gradients_combine(s->gradients, (tdm__view){&s->step_buffer, 0}, s->seed, n,
+                                       make_rows, &maker));
     TDM_TRY(tdm__plan_resume(plan->plan));
     if (learns && s->balance.kind == TDM__BALANCE_GRADNORM) {
         tdm__gradients_norms(s->gradients, s->row_norms);

@@ -45,6 +45,8 @@ typedef struct tdm__step_plan {
     int64_t count;
     bool training;
     bool again;        /* as in training, but only for the losses: nothing is changed */
+    bool rows;         /* as in training, but only for the rows of `group` */
+    size_t group;      /* of gradients that are combined */
     bool cached;       /* the trunk's features are inputs (feature_cache.h) */
     const bool *tasks; /* a stream's */
     tdm__plan *plan;

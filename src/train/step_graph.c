@@ -447,9 +447,27 @@ done:
     return status;
 }
 
+/* Of what is learnt only what the plan makes gradients of: the shared segments of its group and, in
+ * the step itself, what is not shared. The combination gives the other shared segments theirs. */
+static void keep_group(const tdm__session *s, const tdm__step_plan *plan, learnt *l,
+                       bool *has_gradient)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        const size_t segment = l->segments[i];
+        const bool shared = s->shared[segment];
+        if (shared) has_gradient[segment] = true;
+        if (shared ? tdm__gradients_group(s->gradients, segment) != plan->group : plan->rows)
+            continue;
+        l->wrt[kept] = l->wrt[i];
+        l->segments[kept++] = segment;
+    }
+    l->n = kept;
+}
+
 /* Gradients of everything learnt, written straight into the flat gradient buffer, or, of each task,
  * into rows that are combined into it. */
-static tdm_status build_backward(step_graph *b, bool *has_gradient)
+static tdm_status build_backward(step_graph *b, const tdm__step_plan *plan, bool *has_gradient)
 {
     tdm_status status = TDM_OK;
     tdm__session *s = b->s;
@@ -458,8 +476,9 @@ static tdm_status build_backward(step_graph *b, bool *has_gradient)
     tdm_value *gradients = NULL;
     size_t *reached = NULL;
     TDM_TRY(find_learnt(b, &l));
-    TDM_TRY(tdm__calloc_try(rows * l.n, sizeof *gradients, &gradients));
-    TDM_TRY(tdm__calloc_try(l.n, sizeof *reached, &reached));
+    if (s->gradients) keep_group(s, plan, &l, has_gradient);
+    TDM_TRY(tdm__calloc_try(rows * l.n + 1, sizeof *gradients, &gradients));
+    TDM_TRY(tdm__calloc_try(l.n + 1, sizeof *reached, &reached));
     if (s->gradients)
         TDM_TRY(differentiate_by_task(b, &l, gradients, reached));
     else
@@ -472,7 +491,7 @@ static tdm_status build_backward(step_graph *b, bool *has_gradient)
                                       : tdm__flat_gradient_view(s->flat, segment));
         has_gradient[segment] = true;
     }
-    store_balance(b);
+    if (!plan->rows) store_balance(b);
     status = tdm_graph_status(b->net.graph);
 done:
     learnt_free(&l);
@@ -551,18 +570,19 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     TDM_TRY(step_graph_begin(b, s, plan->count, plan->training));
     b->tasks = plan->tasks;
     b->cached = plan->cached;
-    b->meter = plan->again ? NULL : s->meters[plan->training];
+    const bool changes_nothing = plan->again || plan->rows;
+    b->meter = changes_nothing ? NULL : s->meters[plan->training];
     b->places = plan->training ? NULL : s->places;
     TDM_TRY(build_forward(b));
-    if (plan->training && !plan->again) b->penalty = tdm__model_penalty(s->model, &b->net);
-    place_variables(b, plan->again);
+    if (plan->training && !changes_nothing) b->penalty = tdm__model_penalty(s->model, &b->net);
+    place_variables(b, changes_nothing);
     if (plan->again) {
         tdm__graph_store(b->net.graph, b->total.losses, tdm__balancer_losses_after(s->balancer));
     } else if (plan->training) {
         TDM_TRY(tdm__calloc_try(tdm__flat_count(s->flat), sizeof *plan->has_gradient,
                                 &plan->has_gradient));
         TDM_TRY(splits_at_feature(s) ? build_backward_at_feature(b, plan->has_gradient)
-                                     : build_backward(b, plan->has_gradient));
+                                     : build_backward(b, plan, plan->has_gradient));
     }
 done:
     return status;

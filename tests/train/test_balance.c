@@ -531,6 +531,39 @@ static void selected(const char *run, const char *key, long long *best, long lon
     free(paths[1]);
 }
 
+#define WIDE                                                                                       \
+    "model.layers=[conv 32 k3 p1, batch-norm, relu, max-pool 2, conv 64 k3 p1, batch-norm, relu, " \
+    "max-pool 2, conv 192 k3 p1, relu, conv 192 k3 p1, relu, dropout 0.2]",                        \
+        "train.batch_size=4", "data.num_samples=24", "train.epochs=2", "train.test=false",         \
+        "optim.kind=sgd", "optim.lr=0.01"
+#define SMALL_MEMORY "device.memory_limit=9M"
+
+static const char *const streaming[] = {"mgda", "pcgrad", "nash"};
+
+/* Where the rows of all layers do not fit, they are made group by group: the same update. */
+START_TEST(gradients_by_groups_of_layers)
+{
+    char kind[64], *text;
+    tdm_trainer *trainer;
+    snprintf(kind, sizeof kind, "balance.kind=%s", streaming[_i]);
+    tdm_config *config = small_config(folder, (const char *const[]){kind, WIDE, SMALL_MEMORY}, 9);
+    support_ok(tdm_trainer_create(config, NULL, &trainer));
+    support_ok(tdm_trainer_describe(trainer, &text));
+    ck_assert_msg(strstr(text, "groups of layers"), "%s", text);
+    free(text);
+    tdm_trainer_destroy(&trainer);
+    tdm_config_destroy(&config);
+    support_ok(TRAIN(output("whole"), kind, WIDE));
+    support_ok(TRAIN(output("groups"), kind, WIDE, SMALL_MEMORY));
+    ck_assert_double_lt(distance("whole", "groups"), 1e-5);
+    support_ok(TRAIN(output("sum"), "balance.kind=equal", WIDE));
+    ck_assert_double_gt(distance("whole", "sum"), 1e-4);
+    support_fails(TRAIN(output("none"), kind, WIDE, "device.memory_limit=4M"), TDM_ERR_NOMEM, "");
+    support_fails(TRAIN(output("all"), "balance.kind=db-mtl", WIDE, SMALL_MEMORY), TDM_ERR_NOMEM,
+                  "");
+}
+END_TEST
+
 /* Weights that are drawn (one task's is 2, the other's 0) move the total of every epoch. */
 START_TEST(selection_may_ignore_the_weights)
 {
@@ -656,6 +689,11 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_loss_that_is_not_finite_is_named, 0, EVERY_KIND);
     tcase_add_loop_test(tc, batches_without_labels_and_identical_tasks, 0, EVERY_KIND);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("memory");
+    tcase_set_timeout(tc, 600);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, gradients_by_groups_of_layers, 0, sizeof streaming / sizeof *streaming);
     suite_add_tcase(suite, tc);
     return support_run(suite);
 }

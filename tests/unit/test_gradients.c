@@ -35,7 +35,8 @@ static void open_rows(const tdm__combine_spec *spec, double scale)
         support_ok(tdm__flat_declare(flat, &s, &index));
     }
     support_ok(tdm__flat_seal(flat, true));
-    support_ok(tdm__gradients_create(device, flat, shared, spec, names, TASKS, &gradients));
+    support_ok(
+        tdm__gradients_create(device, flat, shared, spec, names, TASKS, UINT64_MAX, &gradients));
     support_ok(tdm__buffer_create(device, sizeof(tdm__step), true, "step", &scalars));
     tdm__rng rng = tdm__rng_make(1, tdm__rng_stream("gradients", 0, 0));
     for (int t = 0; t < TASKS; t++)
@@ -64,7 +65,7 @@ static void combine(uint64_t step)
 {
     const tdm__step s = {.seed = {7, 0}, .step = {(uint32_t)step, 0}};
     support_ok(tdm__view_write(device, (tdm__view){&scalars, 0}, &s, sizeof s));
-    support_ok(tdm__gradients_combine(gradients, (tdm__view){&scalars, 0}, 7, step));
+    support_ok(tdm__gradients_combine(gradients, (tdm__view){&scalars, 0}, 7, step, NULL, NULL));
 }
 
 static void gram(double *m)
