@@ -30,6 +30,8 @@ tdm_value tdm_conv_transpose2d(tdm_graph *g, tdm_value x, tdm_value w, tdm_value
                                const tdm_conv2d_attrs *a);
 /* x (N,C), w (C,K), b (K) or none -> (N,K). */
 tdm_value tdm_dense(tdm_graph *g, tdm_value x, tdm_value w, tdm_value b);
+/* a (N,C), b (N,K) -> a^T b (C,K). */
+tdm_value tdm_dense_product(tdm_graph *g, tdm_value a, tdm_value b);
 
 /* ---- pooling --------------------------------------------------------------------------------- */
 

@@ -357,6 +357,13 @@ static uint64_t column_of(const tdm__segment *s, uint64_t i)
     return i % row / (row / (uint64_t)s->disk.dim[1]);
 }
 
+static double diagonals_at(const tdm__segment *s, uint64_t row, uint64_t column)
+{
+    const uint64_t side = (uint64_t)s->disk.dim[0];
+    if (column % side != row) return 0;
+    return column / side == (uint64_t)s->init_own ? s->init_value : s->init_other;
+}
+
 static void draw(const tdm__segment *s, uint64_t seed, float *out)
 {
     tdm__rng rng = tdm__rng_make(seed, tdm__rng_stream(s->name, 0, 0));
@@ -376,6 +383,9 @@ static void draw(const tdm__segment *s, uint64_t seed, float *out)
             break;
         case TDM__INIT_DIAGONAL:
             v = row_of(s, i) == column_of(s, i) ? s->init_value : s->init_other;
+            break;
+        case TDM__INIT_DIAGONALS:
+            v = diagonals_at(s, row_of(s, i), column_of(s, i));
             break;
         }
         out[i] = (float)v;

@@ -32,7 +32,9 @@ typedef enum tdm__init_kind {
     TDM__INIT_CONSTANT,  /* value */
     TDM__INIT_UNIFORM,   /* U(-value, value) */
     TDM__INIT_NORMAL,    /* N(0, value^2) */
-    TDM__INIT_DIAGONAL   /* [i][j]..: value where i = j, else `other` */
+    TDM__INIT_DIAGONAL,  /* [i][j]..: value where i = j, else `other` */
+    TDM__INIT_DIAGONALS  /* square matrices side by side: of number `own` the diagonal is value, of
+                            the others `other`; else 0 */
 } tdm__init_kind;
 
 typedef struct tdm__segment {
@@ -49,6 +51,7 @@ typedef struct tdm__segment {
     int group;          /* parameter group (learning-rate factor) */
     tdm__init_kind init;
     double init_value, init_other;
+    int init_own;
     uint32_t chunk;     /* which chunk of the flat buffers */
     uint64_t offset;    /* elements from the chunk's start; aligned */
     uint64_t count;     /* elements */

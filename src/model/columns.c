@@ -1,7 +1,9 @@
 /* model/columns.c: builds the parts of a network: the normalised input, a trunk block by block, a
  * head. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "model/internal.h"
 
 /* ---- columns -----------------------------------------------------------------------------------
@@ -82,6 +84,65 @@ void tdm__column_build(const tdm__model *model, tdm__net *net, const char *name,
     tdm__column_begin(&column, name, x);
     for (int i = 0; i < blocks.all; i++) tdm__column_block(model, net, i, &column);
     *features = column.at.features;
+}
+
+/* ---- side by side ------------------------------------------------------------------------------
+ */
+
+int64_t tdm__column_channels(tdm__net *net, const tdm__column *column, const char *what)
+{
+    const tdm_desc *d = tdm_graph_desc(net->graph, column->at.cursor.x);
+    if (!d) return 0;
+    if (!column->at.cursor.flat_chw[0]) return d->dim[d->rank - 1];
+    tdm_graph_fail(net->graph, TDM_ERR_CONFIG,
+                   "%s: the trunk ends with a flatten, after which there are no channels (hint: "
+                   "begin the heads with it)",
+                   what);
+    return 0;
+}
+
+bool tdm__block_is_mixed(const tdm__model *model, int block)
+{
+    const tdm__trunk_blocks blocks = tdm__model_blocks(model);
+    return model->n_heads > 1 && (block < blocks.all - 1 || blocks.all == blocks.encoder);
+}
+
+tdm__column *tdm__columns_build(const tdm__model *model, tdm__net *net, tdm_value x,
+                                tdm__after_block after, void *user)
+{
+    const size_t n = model->n_heads;
+    const tdm__trunk_blocks blocks = tdm__model_blocks(model);
+    tdm__column *columns = NULL;
+    const tdm_status status = tdm__calloc_try(n, sizeof *columns, &columns);
+    if (status) {
+        tdm_graph_fail(net->graph, status, "%s", tdm_last_error());
+        return NULL;
+    }
+    for (size_t t = 0; t < n; t++) tdm__column_begin(&columns[t], model->heads[t].name, x);
+    for (int i = 0; i < blocks.all; i++) {
+        for (size_t t = 0; t < n; t++) tdm__column_block(model, net, i, &columns[t]);
+        after(model, net, i, columns, user);
+    }
+    return columns;
+}
+
+const char *tdm__column_part(const tdm__model *model, size_t task, const char *name)
+{
+    const char *const parts[] = {model->prefix, model->heads[task].name};
+    for (int i = *model->prefix ? 0 : 1; i < 2; i++) {
+        const size_t n = strlen(parts[i]);
+        if (strncmp(name, parts[i], n) || name[n] != '.') return NULL;
+        name += n + 1;
+    }
+    return name;
+}
+
+bool tdm__column_weight(const tdm__model *model, const tdm__segment *segment)
+{
+    bool part = false;
+    for (size_t t = 0; t < model->n_heads && !part; t++)
+        part = tdm__column_part(model, t, segment->name) != NULL;
+    return part && segment->kind == TDM__SEGMENT_PARAM && segment->decay;
 }
 
 /* ---- heads -------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ static const tdm_opt_spec specs[] = {
              "; soft: each has its own, named below model.prefix.TASK, and the weights of the same "
              "layer are drawn together"
              "; cross-stitch: trunks as with soft, mixed after each block"
+             "; nddr: the same, mixed by 1x1 convolutions of all of them"
+             "; sluice: the same, mixed by subspaces of their channels"
              "; mtan: one trunk, of whose features each task chooses by masks of its own "
              "(attention.TASK)"
              "; mmoe, cgc, ple: a mixture of experts for each task, all shared, some of the task's "
@@ -49,8 +51,12 @@ static const tdm_opt_spec specs[] = {
      .help = "cross-stitch: a matrix per block that mixes the tasks' trunks, or one per channel"},
     {"model.stitch_same", TDM_OPT_FLOAT, "0.9", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
      .help =
-         "cross-stitch: how much of a task's own column the mixing begins with; the others share "
-         "the rest"},
+         "cross-stitch, nddr, sluice: how much of a task's own part the mixing begins with; the "
+         "others share the rest"},
+    {"model.sluice_subspaces", TDM_OPT_INT, "2", TDM_OPT_MIN | TDM_OPT_MAX, 1, 8,
+     .help = "sluice: into how many a column's channels are split"},
+    {"model.sluice_orthogonality", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-4 to 1e-1",
+     .help = "sluice: factor of the squared products of a layer's filters of different subspaces"},
     {"model.experts", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_MAX, 1, 64,
      .help = "mmoe, cgc, ple: experts that all tasks share (of each level)"},
     {"model.task_experts", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 1, 64,

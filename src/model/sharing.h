@@ -63,6 +63,23 @@ void tdm__column_replace(tdm__column *column, tdm_value by);
 /* All blocks. */
 void tdm__column_build(const tdm__model *model, tdm__net *net, const char *name, tdm_value x,
                        tdm__features *features);
+/* Channels of column->at.x, the last axis; 0 and a failed graph where that is not the channels in
+ * PyTorch's order: after a flatten that ends a block. what: the option that asks. */
+int64_t tdm__column_channels(tdm__net *net, const tdm__column *column, const char *what);
+/* Whether columns side by side are to be mixed after the block (of more than one task): after all
+ * of an encoder, so that the bottleneck is mixed, and of a decoder after all but the last, whose
+ * value the heads read. */
+bool tdm__block_is_mixed(const tdm__model *model, int block);
+/* A column for each task, named by it, side by side: after(model, net, block, columns, user) is
+ * called after every block. free() them; NULL and a failed graph: out of memory. */
+typedef void (*tdm__after_block)(const tdm__model *model, tdm__net *net, int block,
+                                 tdm__column *columns, void *user);
+tdm__column *tdm__columns_build(const tdm__model *model, tdm__net *net, tdm_value x,
+                                tdm__after_block after, void *user);
+/* What a segment's name has behind the prefix of the task's column; NULL: it is not of that. */
+const char *tdm__column_part(const tdm__model *model, size_t task, const char *name);
+/* Whether it is a weight matrix or filter of some task's column. */
+bool tdm__column_weight(const tdm__model *model, const tdm__segment *segment);
 
 /* ---- heads -------------------------------------------------------------------------------------
  */

@@ -266,6 +266,18 @@ static void grad_w_reference(const tdm__ref *ref)
                 ref->out[0][j * k + o] += ref->in[0][i * c + j] * ref->in[1][i * k + o];
 }
 
+/* dx = dy D^T, ddy = x D, D the gradient of the product. */
+static tdm_status grad_w_gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
+                                  const bool *need, tdm_value *din)
+{
+    if (need[0])
+        din[0] =
+            tdm__graph_node(g, &tdm__op_dense_grad_x, (tdm_value[]){node->in[1], dout[0]}, 2, NULL);
+    if (need[1])
+        din[1] = tdm__graph_node(g, &tdm__op_dense, (tdm_value[]){node->in[0], dout[0]}, 2, NULL);
+    return TDM_OK;
+}
+
 static tdm__gemm grad_w_gemm(tdm__build *b)
 {
     const tdm__io *io = tdm__build_io(b);
@@ -323,10 +335,18 @@ const tdm_op tdm__op_dense_grad_w = {
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
+    .differentiable = 3,
+    .out_gradient = 1,
     .can_accumulate = true,
     .infer = grad_w_infer,
+    .gradient = grad_w_gradient,
     .reference = grad_w_reference,
     .macs = product_macs,
     TDM__TABLES(grad_w_variants, grad_w_samples, grad_w_rejects),
     TDM__BENCH(grad_w_bench),
 };
+
+tdm_value tdm_dense_product(tdm_graph *g, tdm_value a, tdm_value b)
+{
+    return tdm__op_append(g, &tdm__op_dense_grad_w, (tdm_value[]){a, b}, 2, NULL);
+}

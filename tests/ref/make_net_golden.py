@@ -232,6 +232,24 @@ def stitch_segnet(seed, shift):
 NETS |= {"stitch_cnn": stitch_cnn, "stitch_channels_cnn": stitch_channels_cnn, "stitch_segnet": stitch_segnet}
 
 
+def two_heads(seed, shift, net_of):
+    b = Batch(seed, 8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
+    return (net_of({name: 5 for name in targets}), "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
+def nddr_cnn(seed, shift):
+    return two_heads(seed, shift, lambda classes: models.NddrCnn((8, 12), classes))
+
+
+def sluice(seed, shift):
+    return two_heads(seed, shift, lambda classes: models.SluiceNet(8, classes, weight=0.05))
+
+
+NETS |= {"nddr_cnn": nddr_cnn, "sluice": sluice}
+
+
 # ---- running --------------------------------------------------------------------------------------------------
 
 def initial(seed, scheme, module, part, name, shape):

@@ -358,7 +358,7 @@ class MtanResNet(ResNet):
 
 # ---- ways of sharing -----------------------------------------------------------------------------------------
 
-def cnn_blocks(filters, channels=3):
+def cnn_layers(filters, channels=3):
     """Trunk `cnn` as a list of its blocks' layers."""
     return [[nn.Conv2d(c, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(), nn.MaxPool2d(2)]
             for c, out in zip((channels, *filters), filters)]
@@ -366,7 +366,7 @@ def cnn_blocks(filters, channels=3):
 
 def columns(tasks, filters):
     """A trunk `cnn` for each task, as one nn.Sequential whose blocks have four layers."""
-    return nn.ModuleDict({task: nn.Sequential(*sum(cnn_blocks(filters), [])) for task in tasks})
+    return nn.ModuleDict({task: nn.Sequential(*sum(cnn_layers(filters), [])) for task in tasks})
 
 
 class Stitch(nn.Module):
@@ -622,3 +622,81 @@ class PadNet(nn.Module):
         distilled = self.distillation(features)
         final = {task: self.heads[task](self.decoders[task](f)) for task, f in distilled.items()}
         return final, {task: self.initial_heads[task](f) for task, f in features.items()}
+
+
+class Nddr(nn.Sequential):
+    """What one task takes of all columns: begins with `same` of its own channels. Not drawn."""
+
+    def __init__(self, own, tasks, channels, same=0.9):
+        conv = nn.Conv2d(tasks * channels, channels, 1, bias=False)
+        conv.constant = True
+        parts = [torch.eye(channels) * (same if t == own else (1 - same) / (tasks - 1)) for t in range(tasks)]
+        conv.weight.data = torch.cat(parts, dim=1)[..., None, None]
+        super().__init__(conv, nn.BatchNorm2d(channels), nn.ReLU())
+
+
+class NddrCnn(nn.Module):
+    """Trunk `cnn` with model.sharing: nddr."""
+
+    def __init__(self, filters, classes):
+        super().__init__()
+        self.encoder = columns(classes, filters)
+        self.nddr = nn.ModuleList(nn.ModuleDict({task: Nddr(t, len(classes), f) for t, task in enumerate(classes)})
+                                  for f in filters)
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+
+    def forward(self, x):
+        xs = [x] * len(self.heads)
+        for i, layers in enumerate(self.nddr):
+            both = torch.cat([c[4 * i:4 * i + 4](y) for c, y in zip(self.encoder.values(), xs)], dim=1)
+            xs = [layer(both) for layer in layers.values()]
+        return {task: head(y) for (task, head), y in zip(self.heads.items(), xs)}
+
+
+class Skip(nn.Module):
+    """A mixture of a column's blocks, from the last one backwards. Not drawn."""
+    constant = True
+
+    def __init__(self, blocks, same=0.9):
+        super().__init__()
+        weight = torch.full((1, blocks), (1 - same) / (blocks - 1))
+        weight[0, 0] = same
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, outputs):
+        return sum(b * y for b, y in zip(self.weight[0], reversed(outputs)))
+
+
+class SluiceNet(nn.Module):
+    """A list of layers with model.sharing: sluice: three convolutions of equal output, two subspaces."""
+    blocks = (slice(0, 2), slice(2, 5), slice(5, 7))
+
+    def __init__(self, channels, classes, weight):
+        super().__init__()
+        c = channels
+        self.encoder = nn.ModuleDict({task: nn.Sequential(
+            nn.Conv2d(3, c, 3, 2, 1), nn.ReLU(), nn.Conv2d(c, c, 3, 1, 1, bias=False), nn.BatchNorm2d(c), nn.ReLU(),
+            nn.Conv2d(c, c, 3, 1, 1), nn.ReLU()) for task in classes})
+        self.sluice = nn.ModuleDict({"alpha": nn.ModuleList(Stitch(2 * len(classes)) for _ in self.blocks),
+                                     "beta": nn.ModuleDict({task: Skip(len(self.blocks)) for task in classes})})
+        self.heads = nn.ModuleDict({task: PoolLinear(c, n) for task, n in classes.items()})
+        self.weight = weight
+
+    def forward(self, x):
+        xs, outputs = [x] * len(self.heads), []
+        for alpha, block in zip(self.sluice["alpha"], self.blocks):
+            parts = [p for column, y in zip(self.encoder.values(), xs) for p in column[block](y).chunk(2, dim=1)]
+            parts = alpha(parts)
+            xs = [torch.cat(parts[2 * t:2 * t + 2], dim=1) for t in range(len(xs))]
+            outputs.append(xs)
+        return {task: head(self.sluice["beta"][task]([o[t] for o in outputs]))
+                for t, (task, head) in enumerate(self.heads.items())}
+
+    def penalty(self):
+        total = 0
+        for column in self.encoder.values():
+            for layer in column:
+                if isinstance(layer, nn.Conv2d):
+                    first, second = layer.weight.flatten(1).chunk(2)
+                    total = total + (first @ second.T).pow(2).sum()
+        return self.weight * total

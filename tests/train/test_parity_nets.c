@@ -40,9 +40,11 @@ typedef struct golden_net {
 #include "../ref/pad_net_a_golden.h"
 #include "../ref/pad_net_b_golden.h"
 #include "../ref/pad_net_c_golden.h"
+#include "../ref/nddr_cnn_golden.h"
 #include "../ref/resnet50_golden.h"
 #include "../ref/resnet_golden.h"
 #include "../ref/segnet_golden.h"
+#include "../ref/sluice_golden.h"
 #include "../ref/soft_cnn_golden.h"
 #include "../ref/stitch_channels_cnn_golden.h"
 #include "../ref/stitch_cnn_golden.h"
@@ -238,6 +240,20 @@ static const net_case cases[] = {
     {"pad-net-a", PAD_NET("A"), &pad_net_a_golden, small_segnet_arrays, 4},
     {"pad-net-b", PAD_NET("B"), &pad_net_b_golden, small_segnet_arrays, 4},
     {"pad-net-c", PAD_NET("C"), &pad_net_c_golden, small_segnet_arrays, 4},
+    {"nddr-cnn",
+     "model: {trunk: cnn, filters: [8, 12], sharing: nddr}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
+     &nddr_cnn_golden, strided_arrays, 3},
+    {"sluice",
+     "model: {layers: [conv 8 k3 s2 p1, relu, conv 8 k3 p1 nobias, batch-norm, relu, conv 8 k3 p1, "
+     "relu],\n"
+     "        sharing: sluice, sluice_orthogonality: 0.05}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
+     &sluice_golden, strided_arrays, 3},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"

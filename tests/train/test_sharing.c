@@ -37,7 +37,9 @@ static const char *run_path(const char *name)
 static const struct {
     const char *sharing, *option;
 } ways[] = {{"model.sharing=cross-stitch", "model.stitch=layer"},
-            {"model.sharing=cross-stitch", "model.stitch=channel"}};
+            {"model.sharing=cross-stitch", "model.stitch=channel"},
+            {"model.sharing=nddr", "model.stitch_same=0.8"},
+            {"model.sharing=sluice", "model.sluice_subspaces=4"}};
 enum { WAYS = sizeof ways / sizeof *ways };
 #define WAY ways[_i].sharing, ways[_i].option
 
@@ -103,6 +105,8 @@ START_TEST(options_belong_to_their_architecture)
                   TDM_ERR_CONFIG, "it is an option of soft");
     support_fails(TRAIN(output("b"), "model.stitch=channel"), TDM_ERR_CONFIG,
                   "has no meaning with model.sharing: hard");
+    support_fails(TRAIN(output("c"), "model.sharing=sluice", "model.sluice_subspaces=3"),
+                  TDM_ERR_CONFIG, "has 8 channels, which 3 subspaces do not divide");
 }
 END_TEST
 

@@ -4,9 +4,6 @@
  * block, "stitch.<block>.weight", or one per channel (T x T x C). It begins with model.stitch_same
  * on the diagonal and what is left to 1 in equal parts beside it; weight decay does not apply to
  * it.
- *
- * Mixed is what a block gives to the next one and to heads at the bottleneck. The last block of a
- * decoder gives the heads what they read as it is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,12 +31,13 @@ done:
 }
 
 static tdm_value stitch_weight(const settings *s, tdm__net *net, int block, int64_t columns,
-                               tdm_value x)
+                               const tdm__column *column)
 {
-    const tdm_desc *d = tdm_graph_desc(net->graph, x);
     char scope[32];
-    if (!d) return TDM_NO_VALUE;
-    const int64_t shape[3] = {columns, columns, d->dim[d->rank - 1]};
+    int64_t channels = 0;
+    if (s->per_channel) channels = tdm__column_channels(net, column, "model.stitch: channel");
+    if (s->per_channel && channels < 1) return TDM_NO_VALUE;
+    const int64_t shape[3] = {columns, columns, channels};
     const tdm__segment spec = {.name = (char[]){"weight"},
                                .disk = tdm_desc_make(TDM_F32, s->per_channel ? 3 : 2, shape),
                                .kind = TDM__SEGMENT_PARAM,
@@ -53,11 +51,15 @@ static tdm_value stitch_weight(const settings *s, tdm__net *net, int block, int6
     return w;
 }
 
-static void stitch(const settings *s, tdm__net *net, int block, tdm__column *columns, size_t n)
+static void stitch(const tdm__model *model, tdm__net *net, int block, tdm__column *columns,
+                   void *user)
 {
     tdm_status status = TDM_OK;
     tdm_value *x = NULL, *y = NULL;
-    const tdm_value w = stitch_weight(s, net, block, (int64_t)n, columns[0].at.cursor.x);
+    const size_t n = model->n_heads;
+    (void)user;
+    if (!tdm__block_is_mixed(model, block)) return;
+    const tdm_value w = stitch_weight(model->settings, net, block, (int64_t)n, &columns[0]);
     if (w < 0) return;
     TDM_TRY(tdm__calloc_try(n, sizeof *x, &x));
     TDM_TRY(tdm__calloc_try(n, sizeof *y, &y));
@@ -75,21 +77,8 @@ done:
 static void build(const tdm__model *model, tdm__net *net, tdm_value x, const bool *enabled,
                   tdm_value *predictions)
 {
-    const size_t n = model->n_heads;
-    const tdm__trunk_blocks blocks = tdm__model_blocks(model);
-    tdm__column *columns = NULL;
-    tdm_status status = tdm__calloc_try(n, sizeof *columns, &columns);
-    if (status) {
-        tdm_graph_fail(net->graph, status, "out of memory");
-        return;
-    }
-    for (size_t t = 0; t < n; t++) tdm__column_begin(&columns[t], model->heads[t].name, x);
-    for (int i = 0; i < blocks.all; i++) {
-        for (size_t t = 0; t < n; t++) tdm__column_block(model, net, i, &columns[t]);
-        if (n > 1 && (i < blocks.all - 1 || blocks.all == blocks.encoder))
-            stitch(model->settings, net, i, columns, n);
-    }
-    for (size_t t = 0; t < n; t++)
+    tdm__column *columns = tdm__columns_build(model, net, x, stitch, NULL);
+    for (size_t t = 0; columns && t < model->n_heads; t++)
         if (!enabled || enabled[t])
             predictions[t] = tdm__head_build(model, net, t, &columns[t].at.features);
     free(columns);

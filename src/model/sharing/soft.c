@@ -40,24 +40,12 @@ static void build(const tdm__model *model, tdm__net *net, tdm_value x, const boo
     }
 }
 
-/* What a segment's name has behind the prefix of the task's trunk; NULL: it is not of that. */
-static const char *name_in_column(const tdm__model *model, size_t task, const char *name)
-{
-    const char *const parts[] = {model->prefix, model->heads[task].name};
-    for (int i = *model->prefix ? 0 : 1; i < 2; i++) {
-        const size_t n = strlen(parts[i]);
-        if (strncmp(name, parts[i], n) || name[n] != '.') return NULL;
-        name += n + 1;
-    }
-    return name;
-}
-
 /* The variable of this name in the task's trunk. */
 static tdm_value twin_of(const tdm__model *model, const tdm__net *net, size_t task,
                          const char *name)
 {
     for (size_t i = 0; i < net->n_variables; i++) {
-        const char *other = name_in_column(
+        const char *other = tdm__column_part(
             model, task, tdm__flat_segment(net->flat, net->variables[i].segment)->name);
         if (other && !strcmp(other, name)) return net->variables[i].value;
     }
@@ -94,7 +82,7 @@ static tdm_value penalty(const tdm__model *model, tdm__net *net)
     tdm_graph_push(g, "soft_sharing");
     for (size_t i = 0; i < net->n_variables; i++) {
         const tdm__segment *segment = tdm__flat_segment(net->flat, net->variables[i].segment);
-        const char *name = name_in_column(model, 0, segment->name);
+        const char *name = tdm__column_part(model, 0, segment->name);
         if (!name || segment->kind != TDM__SEGMENT_PARAM || !segment->decay) continue;
         distances(model, net, name, terms + n);
         for (size_t t = 0; t < model->n_heads; t++)
