@@ -95,6 +95,17 @@ tdm_value tdm_scale(tdm_graph *g, tdm_value x, float factor); /* factor * x */
 tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_value *y, int outputs);
 /* sum_j c[s, j] x_j[s] over n tensors (N,...) of one shape, for every sample s; c (N,n). */
 tdm_value tdm_mixture(tdm_graph *g, tdm_value c, const tdm_value *x, int n);
+/* (n,m): the sums over all elements of a[i] b[j], tensors of one shape (m at most 64); or with
+ * per_channel over all axes but the last: (n,m,C). */
+tdm_value tdm_products(tdm_graph *g, const tdm_value *a, int n, const tdm_value *b, int m,
+                       bool per_channel);
+/* sum_i sqrt(x_i + shift), over what is above 0. */
+tdm_value tdm_root_sum(tdm_graph *g, tdm_value x, float shift);
+enum { TDM_TRACE_ROOT_ROWS = 32 };
+/* sum_k sqrt(l_k + shift) over the eigenvalues l of (x + x^T) / 2, x square with at most that many
+ * rows; those near 0 or below it count as 0. Of the products of vectors: the sum of the singular values
+ * of the matrix they make. */
+tdm_value tdm_trace_root(tdm_graph *g, tdm_value x, float shift);
 /* Along axis (0..rank-1) ; n >= 1 inputs. */
 tdm_value tdm_concat(tdm_graph *g, const tdm_value *x, int n, int axis);
 tdm_value tdm_slice(tdm_graph *g, tdm_value x, int axis, int64_t begin, int64_t end);

@@ -44,9 +44,12 @@ static const tdm_opt_spec specs[] = {
              "own, or in levels"
              "; pad-net: each predicts twice, the second time from what it distils from all tasks' "
              "features"},
+    {"model.soft", TDM_OPT_ENUM, "l2", .choices = "l2|trace|l21",
+     .help =
+         "soft: what draws the weights of a layer together: their squared distances from the mean, "
+         "the trace norm of the matrix they make, or the L2,1 norm over output channels"},
     {"model.soft_lambda", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-5 to 1e-1",
-     .help = "soft: factor of the squared distances between the tasks' weights and their mean, "
-             "summed over layers (Duong et al. 2015); 0: trunks know nothing of each other"},
+     .help = "soft: factor of that norm, summed over layers; 0: trunks know nothing of each other"},
     {"model.stitch", TDM_OPT_ENUM, "layer", .choices = "layer|channel",
      .help = "cross-stitch: a matrix per block that mixes the tasks' trunks, or one per channel"},
     {"model.stitch_same", TDM_OPT_FLOAT, "0.9", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,

@@ -328,25 +328,52 @@ static tdm_value gradient_of_weights(tdm_graph *g, const tdm__node_view *node, c
     return tdm__graph_node(g, &tdm__op_mix_grad, in, n, &attr);
 }
 
-static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
-                           const bool *need, tdm_value *din)
+/* din[s] = sum_o w(o, s) dy[o], by nodes of up to MOST inputs. */
+static void combine_back(tdm_graph *g, const mix_attrs *a, tdm_value w, const tdm_value *dy,
+                         int outputs, int inputs, const bool *need, tdm_value *din)
 {
-    const mix_attrs *a = node->io->attrs;
-    const int outputs = node->io->n_out, inputs = node->io->n_in - X;
-    tdm_value dy[MOST + 1] = {node->in[W]};
-    for (int o = 0; o < outputs; o++) /* one that nothing is made of */
-        dy[1 + o] = dout[o] >= 0 ? dout[o] : tdm_graph_constant(g, node->io->out[o], 0);
-    if (need[W]) din[W] = gradient_of_weights(g, node, dy + 1, outputs);
+    tdm_value in[1 + MOST] = {w};
+    for (int o = 0; o < outputs; o++) in[X + o] = dy[o];
     for (int s = 0; s < inputs; s += MOST) {
         const int n = inputs - s < MOST ? inputs - s : MOST;
         const mix_attrs back = {a->in_first + s, a->out_first, !a->transposed};
         bool any = false;
-        for (int i = 0; i < n; i++) any |= need[X + s + i];
+        for (int i = 0; i < n; i++) any |= need[s + i];
         if (!any) continue;
-        const tdm_value dx = tdm__graph_node(g, mix_of(n), dy, 1 + outputs, &back);
+        const tdm_value dx = tdm__graph_node(g, mix_of(n), in, X + outputs, &back);
         for (int i = 0; i < n; i++)
-            if (need[X + s + i]) din[X + s + i] = dx < 0 ? TDM_NO_VALUE : dx + i;
+            if (need[s + i]) din[s + i] = dx < 0 ? TDM_NO_VALUE : dx + i;
     }
+}
+
+static tdm_status gradient(tdm_graph *g, const tdm__node_view *node, const tdm_value *dout,
+                           const bool *need, tdm_value *din)
+{
+    const int outputs = node->io->n_out;
+    tdm_value dy[MOST];
+    for (int o = 0; o < outputs; o++) /* one that nothing is made of */
+        dy[o] = dout[o] >= 0 ? dout[o] : tdm_graph_constant(g, node->io->out[o], 0);
+    if (need[W]) din[W] = gradient_of_weights(g, node, dy, outputs);
+    combine_back(g, node->io->attrs, node->in[W], dy, outputs, node->io->n_in - X, need + X,
+                 din + X);
+    return tdm_graph_status(g);
+}
+
+/* Of the products themselves: both kinds of inputs are combined, by the products' gradients. */
+static tdm_status gradient_of_products(tdm_graph *g, const tdm__node_view *node,
+                                       const tdm_value *dout, const bool *need, tdm_value *din)
+{
+    const mix_grad_attrs *a = node->io->attrs;
+    const int outputs = a->outputs, inputs = node->io->n_in - outputs;
+    tdm_value in[1 + MOST_INPUTS] = {dout[0]};
+    bool any = false;
+    for (int o = 0; o < outputs; o++) any |= need[o];
+    for (int s = 0; s < inputs; s++) in[X + s] = node->in[outputs + s];
+    const tdm_value dy =
+        any ? tdm__graph_node(g, mix_of(outputs), in, X + inputs, &a->at) : TDM_NO_VALUE;
+    for (int o = 0; o < outputs; o++)
+        if (need[o]) din[o] = dy < 0 ? TDM_NO_VALUE : dy + o;
+    combine_back(g, &a->at, dout[0], node->in, outputs, inputs, need + outputs, din + outputs);
     return tdm_graph_status(g);
 }
 
@@ -484,8 +511,11 @@ const tdm_op tdm__op_mix_grad = {
     .min_in = 2,
     .max_in = -1,
     .n_out = 1,
+    .differentiable = ~0u,
+    .out_gradient = 1,
     .can_accumulate = true,
     .infer = infer_grad,
+    .gradient = gradient_of_products,
     .reference = reference_grad,
     TDM__TABLES(grad_variants, grad_samples, grad_rejects),
 };
@@ -509,4 +539,29 @@ tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_val
         for (int o = 0; o < many; o++) y[first + o] = made < 0 ? TDM_NO_VALUE : made + o;
     }
     return tdm_graph_status(g);
+}
+
+tdm_value tdm_products(tdm_graph *g, const tdm_value *a, int n, const tdm_value *b, int m,
+                       bool per_channel)
+{
+    tdm_value in[MOST + MOST_INPUTS], sum = TDM_NO_VALUE;
+    if (n < 1 || m < 1 || m > MOST_INPUTS)
+        return tdm_graph_fail(g, TDM_ERR_SHAPE,
+                              "products: takes at least one tensor and 1 to %d others, got %d and "
+                              "%d",
+                              MOST_INPUTS, n, m);
+    const tdm_desc *d = tdm_graph_desc(g, a[0]);
+    if (!d) return TDM_NO_VALUE;
+    const int64_t channels = d->rank ? d->dim[d->rank - 1] : 1;
+    for (int first = 0; first < n; first += MOST) {
+        const int many = n - first < MOST ? n - first : MOST;
+        const mix_grad_attrs attr = {.at = {.out_first = first},
+                                     .outputs = many,
+                                     .shape = {n, m, per_channel ? channels : 0}};
+        for (int i = 0; i < many; i++) in[i] = a[first + i];
+        for (int i = 0; i < m; i++) in[many + i] = b[i];
+        const tdm_value part = tdm__op_append(g, &tdm__op_mix_grad, in, many + m, &attr);
+        sum = first == 0 ? part : tdm_add(g, sum, part);
+    }
+    return sum;
 }

@@ -247,7 +247,19 @@ def sluice(seed, shift):
     return two_heads(seed, shift, lambda classes: models.SluiceNet(8, classes, weight=0.05))
 
 
-NETS |= {"nddr_cnn": nddr_cnn, "sluice": sluice}
+def soft_trace_cnn(seed, shift):
+    b = Batch(seed, 8, shift)
+    targets = {name: b.labels(name, (), 5) for name in ("first", "second", "third")}
+    net = models.SoftCnn((8, 12), {name: 5 for name in targets}, weight=0.1, norm="trace")
+    return (net, "default", b.pixels("images", 16, 16), 1e-3,
+            lambda out: [F.cross_entropy(out[name], target) for name, target in targets.items()])
+
+
+def soft_l21_cnn(seed, shift):
+    return two_heads(seed, shift, lambda classes: models.SoftCnn((8, 12), classes, weight=0.1, norm="l21"))
+
+
+NETS |= {"nddr_cnn": nddr_cnn, "sluice": sluice, "soft_trace_cnn": soft_trace_cnn, "soft_l21_cnn": soft_l21_cnn}
 
 
 # ---- running --------------------------------------------------------------------------------------------------

@@ -189,6 +189,18 @@ def _(a, dy, *xs):
     return [out]
 
 
+@replay("root_sum")
+def _(a, x):
+    return [(x + a.shift).sqrt().sum(), (x + a.shift) ** -0.5]
+
+
+@replay("trace_root")
+def _(a, x):
+    values, vectors = torch.linalg.eigh((x + x.T) / 2)
+    root = (values + a.shift).sqrt()
+    return [root.sum(), vectors @ torch.diag(1 / root) @ vectors.T]
+
+
 REPLAY["slice"] = lambda a, x: [torch.narrow(x, a.axis, a.begin, a.end - a.begin)]
 REPLAY["channel_sum"] = lambda a, y: [y.sum(tuple(range(y.dim() - 1))) if y.dim() > 1 else y]
 REPLAY["dense"] = lambda a, x, w, b=None: [F.linear(x, w.T, b)]

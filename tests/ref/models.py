@@ -186,13 +186,14 @@ class Cnn(nn.Module):
 
 
 class SoftCnn(nn.Module):
-    """Trunk `cnn` with model.sharing: soft: a trunk for each task, and the squared distances of their filters."""
+    """Trunk `cnn` with model.sharing: soft: a trunk for each task, and a norm of what their filters are together:
+    l2: squared distances from the mean; trace: singular values; l21: lengths of output channels."""
 
-    def __init__(self, filters, classes, weight):
+    def __init__(self, filters, classes, weight, norm="l2"):
         super().__init__()
         self.encoder = nn.ModuleDict({task: Cnn(filters, n).encoder for task, n in classes.items()})
         self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
-        self.weight = weight
+        self.weight, self.norm = weight, norm
 
     def forward(self, x):
         return {task: head(self.encoder[task](x)) for task, head in self.heads.items()}
@@ -201,9 +202,15 @@ class SoftCnn(nn.Module):
         total = 0
         for twins in zip(*(column.parameters() for column in self.encoder.values())):
             if twins[0].ndim > 1:
-                stacked = torch.stack(twins)
-                total = total + (stacked - stacked.mean(dim=0)).pow(2).sum()
+                total = total + self.norm_of(torch.stack(twins))
         return self.weight * total
+
+    def norm_of(self, stacked):
+        if self.norm == "trace":
+            return torch.linalg.matrix_norm(stacked.flatten(1), "nuc")
+        if self.norm == "l21":
+            return (stacked.pow(2).sum(dim=(0, 2, 3, 4)) + 1e-12).sqrt().sum()
+        return (stacked - stacked.mean(dim=0)).pow(2).sum()
 
 
 class BasicBlock(nn.Module):

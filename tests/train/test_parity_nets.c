@@ -46,6 +46,8 @@ typedef struct golden_net {
 #include "../ref/segnet_golden.h"
 #include "../ref/sluice_golden.h"
 #include "../ref/soft_cnn_golden.h"
+#include "../ref/soft_l21_cnn_golden.h"
+#include "../ref/soft_trace_cnn_golden.h"
 #include "../ref/stitch_channels_cnn_golden.h"
 #include "../ref/stitch_cnn_golden.h"
 #include "../ref/stitch_segnet_golden.h"
@@ -240,6 +242,19 @@ static const net_case cases[] = {
     {"pad-net-a", PAD_NET("A"), &pad_net_a_golden, small_segnet_arrays, 4},
     {"pad-net-b", PAD_NET("B"), &pad_net_b_golden, small_segnet_arrays, 4},
     {"pad-net-c", PAD_NET("C"), &pad_net_c_golden, small_segnet_arrays, 4},
+    {"soft-trace-cnn",
+     "model: {trunk: cnn, filters: [8, 12], sharing: soft, soft: trace, soft_lambda: 0.1}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n"
+     "  third: {head: pool-linear, loss: cross-entropy, target: third}\n",
+     &soft_trace_cnn_golden, three_arrays, 4},
+    {"soft-l21-cnn",
+     "model: {trunk: cnn, filters: [8, 12], sharing: soft, soft: l21, soft_lambda: 0.1}\n"
+     "tasks:\n"
+     "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
+     "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
+     &soft_l21_cnn_golden, strided_arrays, 3},
     {"nddr-cnn",
      "model: {trunk: cnn, filters: [8, 12], sharing: nddr}\n"
      "tasks:\n"

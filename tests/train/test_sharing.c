@@ -77,6 +77,62 @@ START_TEST(gradients_are_combined)
 }
 END_TEST
 
+/* ---- soft sharing ------------------------------------------------------------------------------
+ */
+
+static const char *const norms[] = {"model.soft=l2", "model.soft=trace", "model.soft=l21"};
+enum { NORMS = sizeof norms / sizeof *norms };
+
+/* Filters of the tasks' second convolutions, one after the other. */
+static float *soft_filters(const char *run, uint64_t *n)
+{
+    float *first = small_tensor(run, "last.safetensors", "encoder.class.3.weight", n);
+    float *second = small_tensor(run, "last.safetensors", "encoder.recon.3.weight", n);
+    float *both = malloc(2 * *n * sizeof *both);
+    memcpy(both, first, *n * sizeof *both);
+    memcpy(both + *n, second, *n * sizeof *both);
+    free(first);
+    free(second);
+    *n *= 2;
+    return both;
+}
+
+/* What a norm draws is smaller with it: the distance of the tasks' filters, the smaller of the two
+ * singular values of the matrix that they make, the sum of the lengths of their 8 channels. */
+static double drawn(int norm, const char *run)
+{
+    uint64_t n;
+    float *w = soft_filters(run, &n);
+    const uint64_t half = n / 2;
+    double aa = 0, bb = 0, ab = 0, rows = 0, squares[8] = {0};
+    for (uint64_t i = 0; i < half; i++) {
+        const double a = w[i], b = w[half + i];
+        aa += a * a, bb += b * b, ab += a * b;
+        squares[i / (half / 8)] += a * a + b * b;
+    }
+    for (int o = 0; o < 8; o++) rows += sqrt(squares[o]);
+    free(w);
+    if (norm == 0) return sqrt(aa + bb - 2 * ab);
+    if (norm == 2) return rows;
+    return sqrt((aa + bb) / 2 - sqrt((aa - bb) * (aa - bb) / 4 + ab * ab));
+}
+
+START_TEST(soft_norms_draw_and_resume)
+{
+    static const char soft[] = "model.sharing=soft";
+    char one[33], two[33];
+    support_ok(TRAIN(output("free"), soft, norms[_i], "model.soft_lambda=0", "train.epochs=4"));
+    support_ok(TRAIN(output("whole"), soft, norms[_i], "model.soft_lambda=0.3", "train.epochs=4"));
+    ck_assert_double_lt(drawn(_i, run_path("whole")), 0.8 * drawn(_i, run_path("free")));
+    support_ok(TRAIN(output("parts"), soft, norms[_i], "model.soft_lambda=0.3", "train.epochs=2"));
+    support_ok(TRAIN(output("parts"), soft, norms[_i], "model.soft_lambda=0.3", "train.epochs=4",
+                     "train.resume=auto"));
+    small_hash(run_path("whole"), "state.safetensors", one);
+    small_hash(run_path("parts"), "state.safetensors", two);
+    ck_assert_str_eq(one, two);
+}
+END_TEST
+
 /* Frozen, a matrix keeps what it begins with; else it learns, at the rate of its group. */
 START_TEST(stitches_begin_near_the_own_column)
 {
@@ -119,6 +175,7 @@ int main(void)
     tcase_add_loop_test(tc, learns_and_resumes, 0, WAYS);
     tcase_add_loop_test(tc, tasks_take_turns, 0, WAYS);
     tcase_add_loop_test(tc, gradients_are_combined, 0, WAYS);
+    tcase_add_loop_test(tc, soft_norms_draw_and_resume, 0, NORMS);
     tcase_add_test(tc, stitches_begin_near_the_own_column);
     tcase_add_test(tc, options_belong_to_their_architecture);
     suite_add_tcase(suite, tc);
