@@ -440,13 +440,9 @@ class CrossStitchSegNet(nn.Module):
 
 # ---- experts: trunk `cnn`, heads `pool-linear` -----------------------------------------------------------------------
 
-def cnn_blocks(filters, channels=3):
+def named_blocks(filters):
     """The blocks of the trunk `cnn`, each a list of (name in the trunk, layer)."""
-    blocks = []
-    for i, (c, out) in enumerate(zip((channels, *filters), filters)):
-        layers = (nn.Conv2d(c, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(), nn.MaxPool2d(2))
-        blocks.append([(str(4 * i + k), layer) for k, layer in enumerate(layers)])
-    return blocks
+    return [[(str(4 * i + k), layer) for k, layer in enumerate(layers)] for i, layers in enumerate(cnn_blocks(filters))]
 
 
 class Part(nn.Module):
@@ -480,8 +476,8 @@ class Mmoe(nn.Module):
     def __init__(self, filters, classes, experts, below, size):
         super().__init__()
         gate = filters[below - 1] if below else 3 * size * size
-        self.encoder = Part(cnn_blocks(filters)[:below])
-        parts = nn.ModuleList(Part(cnn_blocks(filters)[below:]) for _ in range(experts))
+        self.encoder = Part(named_blocks(filters)[:below])
+        parts = nn.ModuleList(Part(named_blocks(filters)[below:]) for _ in range(experts))
         gates = nn.ModuleDict({task: Gate(gate, experts, below > 0) for task in classes})
         self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
         self.encoder.experts, self.encoder.gates, self.below = parts, gates, below
@@ -519,7 +515,7 @@ class Cgc(nn.Module):
 
     def __init__(self, filters, classes, shared, own, size):
         super().__init__()
-        self.encoder = ExpertLevel(lambda: Part(cnn_blocks(filters)), classes, shared, own, 3 * size * size, False,
+        self.encoder = ExpertLevel(lambda: Part(named_blocks(filters)), classes, shared, own, 3 * size * size, False,
                                    last=True)
         self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
 
@@ -538,7 +534,7 @@ class Ple(nn.Module):
         levels = []
         for i in range(n):
             gate = filters[i - 1] if i else 3 * size * size
-            levels.append(ExpertLevel(lambda i=i: Part([cnn_blocks(filters)[i]]), classes, shared, own, gate, i > 0,
+            levels.append(ExpertLevel(lambda i=i: Part([named_blocks(filters)[i]]), classes, shared, own, gate, i > 0,
                                       last=i == n - 1))
         self.encoder = nn.Module()
         self.encoder.levels = nn.ModuleList(levels)
