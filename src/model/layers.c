@@ -39,17 +39,63 @@ static void set_weight_init(const tdm__net *net, tdm__segment *s, double fan_in,
     }
 }
 
+/* The variable `name`, which is emptied. */
+static tdm_value variable_named(tdm__net *net, tdm__str *name, tdm__segment s)
+{
+    const tdm_status status = tdm__str_status(name);
+    s.name = name->text;
+    const tdm_value v = status ? tdm_graph_fail(net->graph, status, "%s", tdm_last_error())
+                               : tdm__net_variable_for(net, &s);
+    tdm__str_free(name);
+    return v;
+}
+
+/* layer.part.TASK of the task that the trunk is built for. */
+static tdm_value own_variable(tdm__net *net, const char *layer, const char *part, tdm__segment s)
+{
+    tdm__str name = {0};
+    tdm__str_addf(&name, "%s.%s.%s", layer, part, net->task);
+    return variable_named(net, &name, s);
+}
+
+/* W_t = W + U_t V_t: what all tasks share, and a matrix of low rank of the task's own. U (outputs,
+ * rank) begins as 0, so that training begins with shared weights; V (rank, inputs, taps) begins as
+ * a W does. In every device layout the outputs (the inputs, of a transposed convolution) come last:
+ * W is a matrix (rest, outputs), and the product one small dense layer. The sum costs one addition
+ * per weight and nothing per pixel; the other way to compute the same, a convolution of `rank`
+ * channels and a 1x1 one beside the layer, would read the activations once more in both directions.
+ */
+static tdm_value add_low_rank(tdm__net *net, const char *layer, const tdm__segment *of, tdm_value w)
+{
+    tdm_graph *g = net->graph;
+    const tdm_desc *desc = tdm_graph_desc(g, w);
+    if (!desc) return TDM_NO_VALUE;
+    const tdm_desc shape = *desc;
+    const int64_t factors[2] = {-1, net->rank};
+    const tdm__segment u = {.disk = tdm_desc_2(TDM_F32, of->disk.dim[0], net->rank),
+                            .layout = TDM__LAYOUT_DENSE,
+                            .kind = TDM__SEGMENT_PARAM,
+                            .decay = true,
+                            .init = TDM__INIT_ZERO};
+    tdm__segment v = *of;
+    v.disk.dim[0] = net->rank;
+    const tdm_value left = tdm_reshape(g, own_variable(net, layer, "v", v), 2, factors);
+    const tdm_value right = own_variable(net, layer, "u", u);
+    const tdm_value product = tdm_dense(g, left, right, TDM_NO_VALUE);
+    return tdm_add(g, w, tdm_reshape(g, product, shape.rank, shape.dim));
+}
+
 /* s: shape and layout. */
 static tdm_value weight(tdm__net *net, const char *layer, tdm__segment s, double fan_in,
                         double fan_out)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s.weight", layer);
-    s.name = name;
+    tdm__str name = {0};
+    tdm__str_addf(&name, "%s.weight", layer);
     s.kind = TDM__SEGMENT_PARAM;
     s.decay = true;
     set_weight_init(net, &s, fan_in, fan_out);
-    return tdm__net_variable_for(net, &s);
+    const tdm_value w = variable_named(net, &name, s);
+    return net->task && net->rank > 0 ? add_low_rank(net, layer, &s, w) : w;
 }
 
 static tdm_value bias(tdm__net *net, const char *layer, int64_t n, double fan_in)
@@ -147,12 +193,27 @@ tdm_value tdm__layer_dense(tdm__net *net, const char *name, tdm_value x, int64_t
 static tdm_value channel_variable(tdm__net *net, const char *layer, const char *part, int64_t c,
                                   tdm__segment_kind kind, float value)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s.%s", layer, part);
-    tdm__segment s = {.name = name, .kind = kind, .init_value = value};
+    tdm__str name = {0};
+    tdm__str_addf(&name, "%s.", layer);
+    if (net->task) tdm__str_addf(&name, "%s.", net->task);
+    tdm__str_add(&name, part);
+    tdm__segment s = {.kind = kind, .init_value = value};
     s.disk = kind == TDM__SEGMENT_COUNTER ? tdm_desc_scalar() : tdm_desc_1(TDM_F32, c);
     s.init = value == 0 ? TDM__INIT_ZERO : TDM__INIT_CONSTANT;
-    return tdm__net_variable_for(net, &s);
+    return variable_named(net, &name, s);
+}
+
+/* A layer's batch norm, or only the task's own of it. */
+static bool norm_frozen(tdm__net *net, const char *layer)
+{
+    tdm__str own = {0};
+    bool frozen = tdm__net_frozen(net, layer);
+    if (net->task && !frozen) {
+        tdm__str_addf(&own, "%s.%s", layer, net->task);
+        frozen = tdm__net_frozen(net, tdm__str_text(&own));
+        tdm__str_free(&own);
+    }
+    return frozen;
 }
 
 tdm_value tdm__layer_batch_norm(tdm__net *net, const char *name, tdm_value x)
@@ -168,7 +229,7 @@ tdm_value tdm__layer_batch_norm(tdm__net *net, const char *name, tdm_value x)
         channel_variable(net, name, "num_batches_tracked", 1, TDM__SEGMENT_COUNTER, 0);
     const tdm_batch_norm_attrs attrs = {batch_norm_eps, batch_norm_momentum};
     tdm_graph_push(net->graph, name);
-    const bool still = !net->training || tdm__net_frozen(net, name);
+    const bool still = !net->training || norm_frozen(net, name);
     const tdm_value y =
         still ? tdm_batch_norm_eval(net->graph, x, gamma, beta, mean, var, &attrs)
               : tdm_batch_norm_train(net->graph, x, gamma, beta, mean, var, counter, &attrs);
@@ -181,6 +242,7 @@ tdm_value tdm__layer_dropout(tdm__net *net, const char *name, tdm_value x, float
     if (tdm__net_frozen(net, name) || !net->training || p == 0) return x;
     /* The stream follows from the layer's name: the same whatever other heads are built. */
     char full[192];
-    snprintf(full, sizeof full, "%s%s", tdm__str_text(&net->scope), name);
+    snprintf(full, sizeof full, "%s%s%s", tdm__str_text(&net->scope), name,
+             net->task ? net->task : "");
     return tdm_dropout(net->graph, x, p, (uint32_t)tdm__rng_stream(full, 0, 0));
 }

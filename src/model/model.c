@@ -27,8 +27,10 @@ static const tdm_opt_spec specs[] = {
      .help = "channels per level of cnn, unet, segnet, or per stage of a ResNet; []: its own"},
     {"model.stem", TDM_OPT_ENUM, "imagenet", .choices = "imagenet|cifar",
      .help = "start of a ResNet: 7x7 and pooling, or for small images a 3x3 convolution"},
-    {"model.norm", TDM_OPT_ENUM, "batch", .choices = "batch|none",
-     .help = "normalisation after each convolution of cnn"},
+    {"model.norm", TDM_OPT_ENUM, "batch", .choices = "batch|none|per-task",
+     .help =
+         "none: cnn without normalisation; per-task: batch norm's scale, offset and statistics are "
+         "each task's own, which takes a pass of the trunk for each task of a step"},
     {"model.prefix", TDM_OPT_STRING, "encoder",
      .help = "what the names of the trunk's parameters begin with; \"\": nothing"},
     {"model.sharing", TDM_OPT_ENUM, "hard", .choices = sharing_names + 1,
@@ -43,7 +45,8 @@ static const tdm_opt_spec specs[] = {
              "; mmoe, cgc, ple: a mixture of experts for each task, all shared, some of the task's "
              "own, or in levels"
              "; pad-net: each predicts twice, the second time from what it distils from all tasks' "
-             "features"},
+             "features"
+             "; low-rank: W + U_t V_t in place of each weight, and batch norm of the task's own"},
     {"model.soft", TDM_OPT_ENUM, "l2", .choices = "l2|trace|l21",
      .help =
          "soft: what draws the weights of a layer together: their squared distances from the mean, "
@@ -83,6 +86,8 @@ static const tdm_opt_spec specs[] = {
     {"model.intermediate_weight", TDM_OPT_FLOAT, "1", TDM_OPT_MIN, 0,
      .help = "pad-net: what a task's prediction from its own features counts in its loss, in "
              "training; the final one counts 1"},
+    {"model.rank", TDM_OPT_INT, "4", TDM_OPT_MIN | TDM_OPT_MAX, 1, 4096, .hint = "2 to 16",
+     .help = "low-rank: of what a task adds to each weight matrix"},
     {"model.mean", TDM_OPT_FLOATS, "[0]", .help = "per channel, pixels scaled to [0,1]"},
     {"model.std", TDM_OPT_FLOATS, "[1]", TDM_OPT_MIN_OPEN, 0,
      .help = "per channel, pixels scaled to [0,1]"},

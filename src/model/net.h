@@ -51,6 +51,10 @@ typedef struct tdm__net {
      * set by tdm__model_build where there is room (n_tasks), NULL: not wanted. */
     tdm_value *intermediate;
     double intermediate_weight;
+    /* Set while a trunk that tasks share is built for one of them: its batch norm and dropout are
+     * the task's own and, with rank > 0, W + U_t V_t takes the place of each weight (layers.c). */
+    const char *task;
+    int64_t rank;
     tdm__net_variable *variables;
     size_t n_variables, variables_capacity;
     bool tapping; /* list what the layers give */

@@ -45,6 +45,22 @@ static tdm_status reject_unread(const tdm_config *config, const tdm__sharing *ch
     return TDM_OK;
 }
 
+/* Batch norm of each task's own takes a pass of the trunk for each. */
+static tdm_status read_norm(const tdm_config *config, const tdm__sharing **sharing)
+{
+    const char *norm;
+    const tdm_status status = tdm_config_string(config, "model.norm", &norm);
+    if (status || strcmp(norm, "per-task") != 0 || !strcmp((*sharing)->name, "low-rank"))
+        return status;
+    if (strcmp((*sharing)->name, "hard") != 0)
+        return tdm_config_reject(config, "model.norm",
+                                 "per-task has no meaning with model.sharing: %s (hint: hard, or "
+                                 "low-rank, which has it anyway)",
+                                 (*sharing)->name);
+    *sharing = &tdm__sharing_per_task_norm;
+    return TDM_OK;
+}
+
 tdm_status tdm__sharing_read(const tdm_config *config, const tdm__sharing **out)
 {
     const char *name;
@@ -53,6 +69,7 @@ tdm_status tdm__sharing_read(const tdm_config *config, const tdm__sharing **out)
     *out = tdm__sharing_find(name);
     if (!*out) TDM_TRY(tdm_config_reject(config, "model.sharing", "there is no such architecture"));
     for (size_t i = 0; i < N_SHARINGS; i++) TDM_TRY(reject_unread(config, *out, sharings[i]));
+    TDM_TRY(read_norm(config, out));
 done:
     return status;
 }

@@ -36,6 +36,8 @@ struct tdm__sharing {
 
 /* By name; NULL when there is none. */
 const tdm__sharing *tdm__sharing_find(const char *name);
+/* What model.norm: per-task makes of `hard`. */
+extern const tdm__sharing tdm__sharing_per_task_norm;
 /* The configuration's; its options checked against what others read. */
 tdm_status tdm__sharing_read(const tdm_config *config, const tdm__sharing **out);
 

@@ -88,6 +88,7 @@ static tdm_status reject_unread(const tdm_config *config, const tdm__trunk *trun
             tdm_config_reject(config, "model.filters", "has no meaning for the trunk '%s'", name));
     for (int i = 0; i < 2; i++) {
         TDM_TRY(tdm_config_string(config, keys[i].key, &value));
+        if (!strcmp(value, "per-task")) continue; /* sharing/per_task.c knows where it has one */
         if (!(trunk && trunk->reads & keys[i].bit) && strcmp(value, keys[i].absent) != 0)
             TDM_TRY(
                 tdm_config_reject(config, keys[i].key, "has no meaning for the trunk '%s'", name));
@@ -108,7 +109,7 @@ tdm_status tdm__trunk_spec_read(const tdm_config *config, const tdm__trunk *trun
     TDM_TRY(tdm_config_string(config, "model.stem", &stem));
     TDM_TRY(tdm_config_string(config, "model.norm", &norm));
     out->small_stem = !strcmp(stem, "cifar");
-    out->batch_norm = !strcmp(norm, "batch");
+    out->batch_norm = strcmp(norm, "none") != 0;
     TDM_TRY(check_sides(trunk, out, input));
 done:
     return status;

@@ -36,7 +36,8 @@ KINDS = ("gradients", "first_state", "last_state")
 NO_STATE = ("mtan", "mtan_resnet", "pad_net_a", "pad_net_b", "pad_net_c")
 # Gradients that are not written: of the last units of ResNet's stages, which `resnet` checks; of the trunk of two of
 # three networks that differ above it.
-LEFT_OUT = {"mtan_resnet": r"layer\d\.1\.", "pad_net_a": r"encoder\.", "pad_net_b": r"encoder\."}
+LEFT_OUT = {"low_rank": r".*\.v\.",  # exactly 0 in the first step, as U is
+            "mtan_resnet": r"layer\d\.1\.", "pad_net_a": r"encoder\.", "pad_net_b": r"encoder\."}
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 F = nn.functional
 
@@ -149,6 +150,14 @@ def ple(seed, shift):
     return two_tasks(seed, shift, lambda f, classes: models.Ple(f, classes, shared=1, own=1, size=16), (8, 16))
 
 
+def per_task_norm(seed, shift):
+    return two_tasks(seed, shift, lambda f, classes: models.PerTaskCnn(f, classes, rank=0))
+
+
+def low_rank(seed, shift):
+    return two_tasks(seed, shift, lambda f, classes: models.PerTaskCnn(f, classes, rank=2))
+
+
 def strided_cnn(seed, shift):
     b = Batch(seed, 8, shift)
     targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
@@ -205,7 +214,8 @@ def pad_net(kind):
 
 NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
         "soft_cnn": soft_cnn, "strided_cnn": strided_cnn, "mtan": mtan, "mtan_resnet": mtan_resnet, "mmoe": mmoe,
-        "cgc": cgc, "ple": ple, **{"pad_net_" + kind.lower(): pad_net(kind) for kind in "ABC"}}
+        "cgc": cgc, "ple": ple, "per_task_norm": per_task_norm, "low_rank": low_rank,
+        **{"pad_net_" + kind.lower(): pad_net(kind) for kind in "ABC"}}
 
 
 def stitch_cnn(seed, shift):
@@ -266,6 +276,8 @@ NETS |= {"nddr_cnn": nddr_cnn, "sluice": sluice, "soft_trace_cnn": soft_trace_cn
 
 def initial(seed, scheme, module, part, name, shape):
     """What tandem draws for this parameter; None: PyTorch's constant."""
+    if isinstance(module, nn.ParameterDict):  # W + U V: U is 0
+        return philox.weights(seed, name, shape, np.prod(shape[1:]) ** -0.5) if ".v." in name else None
     weight = module.weight
     if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) or getattr(module, "constant", False):
         return None
@@ -307,7 +319,8 @@ def biases_before_norm(net):
     """Batch norm -> the bias that goes straight into it: the module before it in definition order."""
     found, last = {}, (None, None)
     for name, module in net.named_modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and getattr(last[1], "bias", None) is not None:
+        norm = isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
+        if norm and not isinstance(last[1], type(module)) and getattr(last[1], "bias", None) is not None:
             found[name] = last[0] + ".bias"
         if hasattr(module, "weight"):
             last = (name, module)

@@ -703,3 +703,49 @@ class SluiceNet(nn.Module):
                     first, second = layer.weight.flatten(1).chunk(2)
                     total = total + (first @ second.T).pow(2).sum()
         return self.weight * total
+
+
+# ---- one trunk with parts of each task's own: trunk `cnn`, heads `pool-linear` --------------------------------------
+
+class TaskNorm(nn.ModuleDict):
+    """model.norm: per-task."""
+
+    def __init__(self, channels, tasks):
+        super().__init__({task: nn.BatchNorm2d(channels) for task in tasks})
+
+
+class LowRankConv(nn.Conv2d):
+    """model.sharing: low-rank: weight + u v of the task, as matrices of the output channels and the rest."""
+
+    def __init__(self, channels, out, rank, tasks):
+        super().__init__(channels, out, 3, 1, 1, bias=False)
+        self.u = nn.ParameterDict({task: torch.zeros(out, rank) for task in tasks})
+        self.v = nn.ParameterDict({task: torch.zeros(rank, channels, 3, 3) for task in tasks})
+
+    def forward(self, x, task):
+        weight = self.weight + torch.einsum("or,rikl->oikl", self.u[task], self.v[task])
+        return nn.functional.conv2d(x, weight, padding=1)
+
+
+class PerTaskCnn(nn.Module):
+    """rank 0: only batch norm is of each task's own."""
+
+    def __init__(self, filters, classes, rank):
+        super().__init__()
+        layers = []
+        for c, out in zip((3, *filters), filters):
+            conv = LowRankConv(c, out, rank, classes) if rank else nn.Conv2d(c, out, 3, 1, 1, bias=False)
+            layers += [conv, TaskNorm(out, classes), nn.ReLU(), nn.MaxPool2d(2)]
+        self.encoder = nn.ModuleList(layers)
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+
+    def forward(self, x):
+        return {task: head(self.features(x, task)) for task, head in self.heads.items()}
+
+    def features(self, x, task):
+        for layer in self.encoder:
+            if isinstance(layer, TaskNorm):
+                x = layer[task](x)
+            else:
+                x = layer(x, task) if isinstance(layer, LowRankConv) else layer(x)
+        return x

@@ -33,9 +33,11 @@ typedef struct golden_net {
 #include "../ref/cgc_golden.h"
 #include "../ref/cnn_golden.h"
 #include "../ref/frozen_unet_golden.h"
+#include "../ref/low_rank_golden.h"
+#include "../ref/mmoe_golden.h"
 #include "../ref/mtan_golden.h"
 #include "../ref/mtan_resnet_golden.h"
-#include "../ref/mmoe_golden.h"
+#include "../ref/per_task_norm_golden.h"
 #include "../ref/ple_golden.h"
 #include "../ref/pad_net_a_golden.h"
 #include "../ref/pad_net_b_golden.h"
@@ -269,6 +271,11 @@ static const net_case cases[] = {
      "  first: {head: pool-linear, loss: cross-entropy, target: first}\n"
      "  second: {head: pool-linear, loss: cross-entropy, target: second}\n",
      &sluice_golden, strided_arrays, 3},
+    {"per-task-norm", "model: {trunk: cnn, filters: [8, 16, 32], norm: per-task}\n" TWO_TASKS,
+     &per_task_norm_golden, strided_arrays, 3, 25},
+    {"low-rank",
+     "model: {trunk: cnn, filters: [8, 16, 32], sharing: low-rank, rank: 2}\n" TWO_TASKS,
+     &low_rank_golden, strided_arrays, 3, 25},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"
