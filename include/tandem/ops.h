@@ -201,6 +201,14 @@ tdm_value tdm_task_weights(tdm_graph *g, tdm_value losses, tdm_value totals, tdm
                            tdm_weight_rule rule, float parameter, float factor,
                            tdm_value *weights);
 
+/* Gradients of an auxiliary loss and of the targets' at a shared representation (N,...): a weight (N,1)
+ * for each sample of the former, its cosine with the latter's mean where that is positive, 0 where not
+ * (Du et al., 2018), such that the mean over the samples with an auxiliary gradient is 1. *mean: of these
+ * cosines before that; *zeros: the share of those samples that do not count. Constants for what is
+ * behind them. */
+tdm_value tdm_instance_weights(tdm_graph *g, tdm_value auxiliary, tdm_value target, tdm_value *mean,
+                               tdm_value *zeros);
+
 /* ---- metrics: each adds to an accumulator variable (f32), read once per epoch ------------------ */
 
 /* Accumulators are pairs of floats per quantity (sum and a compensation term: two-float sums), so

@@ -53,6 +53,9 @@ typedef struct tdm_task_report {
     /* Training: loss over that of the first epoch; mean (root of the mean square) norm of its
      * gradient of the shared parameters, where balancing combines gradients. NaN: not known. */
     double loss_ratio, gradient_norm;
+    /* balance.instance_weighting, of an auxiliary task: the mean of what is positive of its samples'
+     * cosines, and the share of samples that have nothing. NaN elsewhere. */
+    double instance_cosine, instance_zeros;
     size_t n_metrics;
     const tdm_metric_value *metrics;
     /* Accuracy of each part (tasks.NAME.parts); NaN: nothing was counted. Valid until the next

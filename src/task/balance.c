@@ -71,6 +71,10 @@ static const tdm_opt_spec specs[] = {
      .help = "db-mtl: share of the past in the running mean of the gradients, in the first step"},
     {"balance.db_sigma", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "0 to 0.5",
      .help = "db-mtl: that share falls as step^-sigma"},
+    {"balance.instance_weighting", TDM_OPT_BOOL, "false",
+     .help =
+         "samples of auxiliary tasks (tasks.NAME.role) count by the cosine of their gradient with "
+         "the targets' mean one, at what all heads read; those that point elsewhere not at all"},
     {"balance.graddrop_leak", TDM_OPT_FLOAT, "0", TDM_OPT_MIN | TDM_OPT_MAX, 0, 1,
      .help = "graddrop: share of the dropped sign that stays"},
 };
@@ -238,6 +242,30 @@ static tdm_status check_sampling(const tdm_config *config, const tdm__balance *b
                              combines_any ? "gradients" : "losses", sampling);
 }
 
+/* It weighs gradients where the heads begin. */
+static tdm_status read_instances(const tdm_config *config, tdm__balance *out)
+{
+    const char *const key = "balance.instance_weighting", *sampling;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_bool(config, key, &out->instances));
+    TDM_TRY(tdm_config_string(config, "train.sampling", &sampling));
+    if (!out->instances) goto done;
+    if (strcmp(sampling, "joint") != 0)
+        TDM_TRY(tdm_config_reject(config, key,
+                                  "compares the tasks' gradients of each batch, but with "
+                                  "train.sampling: %s a step has one task (hint: joint)",
+                                  sampling));
+    if (out->combine.kind != TDM__COMBINE_NONE && out->combine.kind != TDM__COMBINE_GRADNORM &&
+        !out->combine.representation)
+        TDM_TRY(
+            tdm_config_reject(config, key,
+                              "weighs gradients of the representation, but balance.kind combines "
+                              "those of the shared parameters (hint: balance.gradients: "
+                              "representation)"));
+done:
+    return status;
+}
+
 tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out)
 {
     tdm_status status = TDM_OK;
@@ -255,6 +283,7 @@ tdm_status tdm__balance_read(const tdm_config *config, tdm__balance *out)
     TDM_TRY(tdm_config_float(config, "balance.famo_decay", &out->famo_decay));
     TDM_TRY(tdm_config_float(config, "balance.uw_so_temperature", &out->uw_so_temperature));
     TDM_TRY(check_sampling(config, out));
+    TDM_TRY(read_instances(config, out));
 done:
     return status;
 }

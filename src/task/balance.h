@@ -44,6 +44,7 @@ typedef struct tdm__balance {
     double famo_rate, famo_decay;
     tdm__rlw_kind rlw;
     tdm__combine_spec combine;
+    bool instances; /* samples of auxiliary tasks are weighed by their gradients (Du et al., 2018) */
 } tdm__balance;
 
 /* TDM_ERR_CONFIG also where the method makes no sense with how these tasks are sampled. */

@@ -39,6 +39,8 @@ static uint64_t meter_pairs(const tdm__task *t, tdm__meter_kind kind)
     switch (kind) {
     case TDM__METER_ACCURACY:
     case TDM__METER_TOP5:
+    case TDM__METER_INSTANCE_COSINE:
+    case TDM__METER_INSTANCE_ZEROS:
         return 2;
     case TDM__METER_CONFUSION:
         return side * side;
@@ -201,6 +203,17 @@ void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t coun
     tdm_graph_keep(g, tdm_metric_mean(g, total, (float)count, TDM_NO_VALUE, acc));
 }
 
+void tdm__meter_instances(tdm__meter *m, tdm_graph *g, size_t task, tdm_value cosine,
+                          tdm_value zeros, int64_t count)
+{
+    const tdm_desc pair = tdm_desc_2(TDM_F32, 2, 2);
+    const block *b = m->blocks[task].meters;
+    tdm_value acc = accumulator(m, g, "instance_cosine", pair, b[TDM__METER_INSTANCE_COSINE]);
+    tdm_graph_keep(g, tdm_metric_mean(g, cosine, (float)count, TDM_NO_VALUE, acc));
+    acc = accumulator(m, g, "instance_zeros", pair, b[TDM__METER_INSTANCE_ZEROS]);
+    tdm_graph_keep(g, tdm_metric_mean(g, zeros, (float)count, TDM_NO_VALUE, acc));
+}
+
 tdm_status tdm__meter_reset(tdm__meter *m)
 {
     return tdm__view_fill(m->device, (tdm__view){&m->buffer, 0}, 0, 2 * m->pairs * sizeof(float));
@@ -240,6 +253,23 @@ static double mean_of(const tdm__meter *m, block b)
 {
     const double weight = m->values[b.first + 1];
     return weight > 0 ? m->values[b.first] / weight : NAN;
+}
+
+static double mean_of_kind(const tdm__meter *m, size_t task, tdm__meter_kind kind)
+{
+    const block *b = &m->blocks[task].meters[kind];
+    const double *sums = m->values + b->first;
+    return b->pairs && sums[1] > 0 ? sums[0] / sums[1] : NAN;
+}
+
+double tdm__meter_instance_cosine(const tdm__meter *m, size_t task)
+{
+    return mean_of_kind(m, task, TDM__METER_INSTANCE_COSINE);
+}
+
+double tdm__meter_instance_zeros(const tdm__meter *m, size_t task)
+{
+    return mean_of_kind(m, task, TDM__METER_INSTANCE_ZEROS);
 }
 
 double tdm__meter_loss(const tdm__meter *m, size_t task)

@@ -32,6 +32,8 @@ typedef enum tdm__meter_kind {
     TDM__METER_CONFUSION,
     TDM__METER_REGRESSION,
     TDM__METER_BOX,
+    TDM__METER_INSTANCE_COSINE, /* of tdm_instance_weights */
+    TDM__METER_INSTANCE_ZEROS,
     TDM__METER_KINDS
 } tdm__meter_kind;
 
@@ -166,6 +168,9 @@ void tdm__meter_intermediate(tdm__meter *meter, tdm_graph *g, size_t task, tdm__
                              int64_t count);
 /* Adds the mean of the total loss. */
 void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t count);
+/* What tdm_instance_weights says of an auxiliary task's batch. */
+void tdm__meter_instances(tdm__meter *meter, tdm_graph *g, size_t task, tdm_value cosine,
+                          tdm_value zeros, int64_t count);
 tdm_status tdm__meter_reset(tdm__meter *meter);
 /* Reads everything (waits for the device); the getters below then use this snapshot. */
 tdm_status tdm__meter_read(tdm__meter *meter);
@@ -173,6 +178,10 @@ double tdm__meter_loss(const tdm__meter *meter, size_t task); /* NaN when nothin
 double tdm__meter_intermediate_loss(const tdm__meter *meter, size_t task); /* NaN: there is none */
 double tdm__meter_samples(const tdm__meter *meter, size_t task);           /* counted in its loss */
 double tdm__meter_total_loss(const tdm__meter *meter);
+/* Means over the samples: of the positive parts of their cosines, and how many have none. NaN: its
+ * samples are not weighed. */
+double tdm__meter_instance_cosine(const tdm__meter *meter, size_t task);
+double tdm__meter_instance_zeros(const tdm__meter *meter, size_t task);
 double tdm__meter_metric(const tdm__meter *meter, size_t task, const tdm__metric *metric);
 /* The snapshot's accuracy of each part of a task (tdm__parts), NaN where nothing was counted; NULL
  * (*n = 0) when the task has none. */

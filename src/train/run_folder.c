@@ -176,6 +176,10 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
         if (!isnan(task->intermediate)) number(j, "intermediate", task->intermediate);
         if (!isnan(task->loss_ratio)) number(j, "loss_ratio", task->loss_ratio);
         if (!isnan(task->gradient_norm)) number(j, "gradient_norm", task->gradient_norm);
+        if (!isnan(task->instance_cosine)) {
+            number(j, "instance_cosine", task->instance_cosine);
+            number(j, "instance_zeros", task->instance_zeros);
+        }
         tdm__json_key(j, "samples");
         tdm__json_uint(j, task->samples);
         tdm__json_key(j, "metrics");
@@ -267,6 +271,10 @@ static tdm_status write_events(tdm__run_folder *run, const tdm_epoch_report *r)
             TDM_TRY(add_scalar(run, r, task->name, "loss_ratio", task->loss_ratio));
         if (!isnan(task->gradient_norm))
             TDM_TRY(add_scalar(run, r, task->name, "gradient_norm", task->gradient_norm));
+        if (!isnan(task->instance_cosine)) {
+            TDM_TRY(add_scalar(run, r, task->name, "instance_cosine", task->instance_cosine));
+            TDM_TRY(add_scalar(run, r, task->name, "instance_zeros", task->instance_zeros));
+        }
         for (size_t m = 0; m < task->n_metrics; m++)
             TDM_TRY(add_scalar(run, r, task->name, task->metrics[m].name, task->metrics[m].value));
     }

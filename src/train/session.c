@@ -206,6 +206,22 @@ static void check_labels(tdm__session *s, size_t task)
 /* ---- creation ----------------------------------------------------------------------------------
  */
 
+/* The tasks whose samples are weighed. */
+static tdm_status mark_instances(tdm__session *s)
+{
+    size_t auxiliary = 0;
+    for (size_t t = 0; t < s->n_tasks; t++) {
+        if (!s->tasks[t].auxiliary) continue;
+        s->tasks[t].meters |= 1u << TDM__METER_INSTANCE_COSINE | 1u << TDM__METER_INSTANCE_ZEROS;
+        auxiliary++;
+    }
+    if (auxiliary > 0 && auxiliary < s->n_tasks) return TDM_OK;
+    return tdm_config_reject(
+        s->config, "balance.instance_weighting",
+        "weighs the samples of auxiliary tasks by those of targets: there must "
+        "be both (hint: tasks.NAME.role: auxiliary)");
+}
+
 static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
 {
     tdm_status status = TDM_OK;
@@ -213,6 +229,7 @@ static tdm_status read_tasks(tdm__session *s, const tdm__array_source *source)
     const char *input;
     TDM_TRY(tdm__tasks_read(s->config, &s->tasks, &s->n_tasks));
     TDM_TRY(tdm__balance_read(s->config, &s->balance));
+    if (s->balance.instances) TDM_TRY(mark_instances(s));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *tasks, &tasks));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->targets, &s->targets));
     TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *s->masks, &s->masks));
@@ -303,6 +320,7 @@ static tdm_status create_gradients(tdm__session *s)
     for (size_t t = 0; t < s->n_tasks; t++) s->task_names[t] = s->tasks[t].name;
     TDM_TRY(tdm__step_shared(s, s->shared, &representation));
     for (size_t i = 0; i < n; i++) any |= s->shared[i];
+    if (s->balance.combine.kind == TDM__COMBINE_NONE) goto done; /* only to know what is shared */
     const tdm__sharing *sharing = tdm__model_sharing(s->model);
     if (sharing->nothing_shared)
         TDM_TRY(tdm_config_reject(s->config, "balance.kind",
@@ -377,7 +395,8 @@ tdm_status tdm__session_create(const tdm_config *config, const tdm__array_source
     TDM_TRY(tdm__tasks_upload(s->device, s->tasks, s->n_tasks));
     TDM_TRY(tdm__flat_seal(s->flat, training));
     TDM_TRY(tdm__flat_initialise(s->flat, s->seed));
-    if (training && s->balance.combine.kind != TDM__COMBINE_NONE) TDM_TRY(create_gradients(s));
+    if (training && (s->balance.combine.kind != TDM__COMBINE_NONE || s->balance.instances))
+        TDM_TRY(create_gradients(s));
     TDM_TRY(tdm__arena_create(s->device, &s->arena));
     TDM_TRY(tdm__buffer_create(s->device, sizeof(tdm__step), true, "step", &s->step_buffer));
     if (training && (s->balance.kind == TDM__BALANCE_FAMO ||
@@ -646,6 +665,8 @@ tdm_status tdm__session_report_task(tdm__session *s, tdm__meter *meter, size_t t
                              .intermediate = tdm__meter_intermediate_loss(meter, t),
                              .loss_ratio = NAN,
                              .gradient_norm = NAN,
+                             .instance_cosine = tdm__meter_instance_cosine(meter, t),
+                             .instance_zeros = tdm__meter_instance_zeros(meter, t),
                              .samples = (uint64_t)tdm__meter_samples(meter, t),
                              .n_metrics = task->n_metrics,
                              .metrics = values};

@@ -336,8 +336,9 @@ static tdm_status split_rows(const step_graph *b, const learnt *trunk, learnt *l
         TDM_TRY(tdm__calloc_try(trunk->n + 1, sizeof *parts[k]->segments, &parts[k]->segments));
     }
     for (size_t i = 0; i < trunk->n; i++) {
-        learnt *to =
-            tdm__gradients_row(b->s->gradients, 0, trunk->segments[i]).buffer ? last : below;
+        const bool has_row =
+            b->s->gradients && tdm__gradients_row(b->s->gradients, 0, trunk->segments[i]).buffer;
+        learnt *to = has_row ? last : below;
         to->wrt[to->n] = trunk->wrt[i];
         to->segments[to->n++] = trunk->segments[i];
     }
@@ -384,7 +385,7 @@ static tdm_status build_rows(step_graph *b, const learnt *last, size_t task, tdm
 static bool splits_at_feature(const tdm__session *s)
 {
     return s->balance.kind == TDM__BALANCE_GRADNORM ||
-           (s->balance.combine.representation && s->gradients);
+           (s->balance.combine.representation && s->gradients) || s->balance.instances;
 }
 
 /* What the host makes of the tasks' gradients of the feature. */
@@ -398,17 +399,60 @@ static tdm_value combined_feature(step_graph *b)
     return combined;
 }
 
-/* The heads' backward passes end at the feature that they all read. From there: GradNorm: the last
- * shared layer's gradients, by each task, into rows, and those of everything below, of their sum.
- * Of the representation: its own gradients, by each task, into rows, and those of everything below,
- * of their combination. */
-static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
+/* Each sample's gradient of the feature by an auxiliary task counts by its cosine with the targets'
+ * mean one (Du et al., 2018). dfeatures: by task. */
+static void weigh_instances(step_graph *b, tdm_value *dfeatures)
+{
+    tdm_graph *g = b->net.graph;
+    const tdm__session *s = b->s;
+    tdm_value targets = TDM_NO_VALUE, cosine, zeros;
+    for (size_t t = 0; t < s->n_tasks; t++)
+        if (!s->tasks[t].auxiliary && dfeatures[t] >= 0)
+            targets = targets < 0 ? dfeatures[t] : tdm_add(g, targets, dfeatures[t]);
+    for (size_t t = 0; t < s->n_tasks && targets >= 0; t++) {
+        if (!s->tasks[t].auxiliary || dfeatures[t] < 0) continue;
+        tdm_graph_push(g, s->tasks[t].name);
+        const tdm_value w = tdm_instance_weights(g, dfeatures[t], targets, &cosine, &zeros);
+        dfeatures[t] = tdm_mixture(g, w, &dfeatures[t], 1);
+        if (b->meter) tdm__meter_instances(b->meter, g, t, cosine, zeros, b->count);
+        tdm_graph_pop(g);
+    }
+}
+
+/* What becomes of the tasks' gradients of the feature: rows for the host, those of the last layer
+ * too; *sum: what goes on through the trunk. */
+static tdm_status join_at_feature(step_graph *b, const learnt *last, const tdm_value *dfeatures,
+                                  tdm_value *gradients, bool *has_gradient, tdm_value *sum)
 {
     tdm_status status = TDM_OK;
     tdm_graph *g = b->net.graph;
     const bool representation = b->s->balance.combine.representation;
+    for (size_t t = 0; t < b->s->n_tasks; t++) {
+        const tdm_value dfeature = dfeatures[t];
+        if (dfeature < 0) continue;
+        if (representation) {
+            tdm__graph_store(g, dfeature, tdm__gradients_representation_row(b->s->gradients, t));
+            continue;
+        }
+        *sum = *sum < 0 ? dfeature : tdm_add(g, *sum, dfeature);
+        if (last->n) TDM_TRY(build_rows(b, last, t, dfeature, gradients, has_gradient));
+    }
+    if (representation) *sum = combined_feature(b);
+done:
+    return status;
+}
+
+/* The heads' backward passes end at the feature that they all read. From there: GradNorm: the last
+ * shared layer's gradients, by each task, into rows, and those of everything below, of their sum.
+ * Of the representation: its own gradients, by each task, into rows, and those of everything below,
+ * of their combination. Without either, of the sum of what instance weighting left. */
+static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
+{
+    tdm_status status = TDM_OK;
+    tdm_graph *g = b->net.graph;
     learnt all = {0}, heads = {0}, trunk = {0}, last = {0}, below = {0};
-    tdm_value *gradients = NULL, sum = TDM_NO_VALUE;
+    tdm_value *gradients = NULL, *dfeatures = NULL, sum = TDM_NO_VALUE;
+    TDM_TRY(tdm__calloc_try(b->s->n_tasks, sizeof *dfeatures, &dfeatures));
     TDM_TRY(find_learnt(b, &all));
     TDM_TRY(select_learnt(b, &all, false, &heads));
     TDM_TRY(select_learnt(b, &all, true, &trunk));
@@ -416,21 +460,16 @@ static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
     TDM_TRY(tdm__calloc_try(all.n + 1, sizeof *gradients, &gradients));
     heads.wrt[heads.n] = b->net.feature;
     for (size_t t = 0; t < b->s->n_tasks; t++) {
+        dfeatures[t] = TDM_NO_VALUE;
         if (b->terms[t] < 0) continue;
         const tdm_value factor = factor_of(b, t);
         TDM_TRY(tdm__graph_gradients_from(g, &b->terms[t], &factor, 1, heads.wrt, heads.n + 1,
                                           gradients));
         store_gradients(b, &heads, gradients, has_gradient);
-        const tdm_value dfeature = gradients[heads.n];
-        if (dfeature < 0) continue;
-        if (representation) {
-            tdm__graph_store(g, dfeature, tdm__gradients_representation_row(b->s->gradients, t));
-            continue;
-        }
-        sum = sum < 0 ? dfeature : tdm_add(g, sum, dfeature);
-        TDM_TRY(build_rows(b, &last, t, dfeature, gradients, has_gradient));
+        dfeatures[t] = gradients[heads.n];
     }
-    if (representation) sum = combined_feature(b);
+    if (b->s->balance.instances) weigh_instances(b, dfeatures);
+    TDM_TRY(join_at_feature(b, &last, dfeatures, gradients, has_gradient, &sum));
     if (sum >= 0)
         TDM_TRY(
             tdm__graph_gradients_from(g, &b->net.feature, &sum, 1, below.wrt, below.n, gradients));
@@ -444,6 +483,7 @@ done:
     learnt_free(&last);
     learnt_free(&below);
     free(gradients);
+    free(dfeatures);
     return status;
 }
 
@@ -503,7 +543,9 @@ done:
 static tdm_status reject_no_feature(const step_graph *b, bool gradnorm)
 {
     const tdm__sharing *sharing = tdm__model_sharing(b->s->model);
-    const char *key = gradnorm ? "balance.kind" : "balance.gradients";
+    const char *key = gradnorm                               ? "balance.kind"
+                      : b->s->balance.combine.representation ? "balance.gradients"
+                                                             : "balance.instance_weighting";
     const char *need =
         gradnorm ? "gradnorm needs one last shared layer" : "there must be one representation";
     if (!sharing->one_trunk)
@@ -523,7 +565,7 @@ static tdm_status measure_feature(const step_graph *b, uint64_t *out)
     *out = 0;
     if (b->net.feature >= 0)
         *out = (uint64_t)tdm_desc_count(tdm_graph_desc(b->net.graph, b->net.feature));
-    else if (gradnorm || balance->combine.representation)
+    else if (gradnorm || balance->combine.representation || balance->instances)
         return reject_no_feature(b, gradnorm);
     return TDM_OK;
 }

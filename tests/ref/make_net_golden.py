@@ -158,6 +158,10 @@ def low_rank(seed, shift):
     return two_tasks(seed, shift, lambda f, classes: models.PerTaskCnn(f, classes, rank=2))
 
 
+def instance_cnn(seed, shift):
+    return two_tasks(seed, shift, models.InstanceCnn)
+
+
 def strided_cnn(seed, shift):
     b = Batch(seed, 8, shift)
     targets = {name: b.labels(name, (), 5) for name in ("first", "second")}
@@ -215,7 +219,7 @@ def pad_net(kind):
 NETS = {"segnet": segnet, "unet": unet, "frozen_unet": frozen_unet, "resnet": resnet, "resnet50": resnet50, "cnn": cnn,
         "soft_cnn": soft_cnn, "strided_cnn": strided_cnn, "mtan": mtan, "mtan_resnet": mtan_resnet, "mmoe": mmoe,
         "cgc": cgc, "ple": ple, "per_task_norm": per_task_norm, "low_rank": low_rank,
-        **{"pad_net_" + kind.lower(): pad_net(kind) for kind in "ABC"}}
+        "instance_cnn": instance_cnn, **{"pad_net_" + kind.lower(): pad_net(kind) for kind in "ABC"}}
 
 
 def stitch_cnn(seed, shift):
@@ -350,7 +354,10 @@ def run(name, dtype, layout, shift=0):
         adam.zero_grad(set_to_none=True)
         tasks = losses(net(images))
         total = sum(tasks)
-        (total + net.penalty() if hasattr(net, "penalty") else total).backward()
+        if hasattr(net, "backward"):
+            net.backward(tasks)
+        else:
+            (total + net.penalty() if hasattr(net, "penalty") else total).backward()
         result["losses"].append([t.item() for t in tasks] + [total.item()])
         if step == 0:
             for key, p in net.named_parameters():

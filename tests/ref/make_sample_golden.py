@@ -201,6 +201,16 @@ def _(a, x):
     return [root.sum(), vectors @ torch.diag(1 / root) @ vectors.T]
 
 
+@replay("instance_weights")
+def _(a, auxiliary, target):
+    rows = auxiliary.flatten(1)
+    cosines = F.cosine_similarity(rows, target.flatten(1).mean(0)[None], dim=1, eps=0).nan_to_num(0).relu()
+    some = rows.any(1).sum().clamp(min=1)
+    total = cosines.sum()
+    weights = cosines * some / total if total > 0 else cosines
+    return [weights[:, None], total / some, ((cosines == 0) & rows.any(1)).sum() / some]
+
+
 REPLAY["slice"] = lambda a, x: [torch.narrow(x, a.axis, a.begin, a.end - a.begin)]
 REPLAY["channel_sum"] = lambda a, y: [y.sum(tuple(range(y.dim() - 1))) if y.dim() > 1 else y]
 REPLAY["dense"] = lambda a, x, w, b=None: [F.linear(x, w.T, b)]

@@ -749,3 +749,25 @@ class PerTaskCnn(nn.Module):
             else:
                 x = layer(x, task) if isinstance(layer, LowRankConv) else layer(x)
         return x
+
+
+class InstanceCnn(nn.Module):
+    """balance.instance_weighting: true (Du et al., 2018): trunk `cnn`, the second task is auxiliary."""
+
+    def __init__(self, filters, classes):
+        super().__init__()
+        self.encoder = Part(cnn_blocks(filters))
+        self.heads = nn.ModuleDict({task: PoolLinear(filters[-1], n) for task, n in classes.items()})
+
+    def forward(self, x):
+        self.z = self.encoder(x)
+        return {task: head(self.z) for task, head in self.heads.items()}
+
+    def backward(self, losses):
+        """Heads get their own losses' gradients, the trunk those of weighed samples."""
+        target, auxiliary = (torch.autograd.grad(loss, self.z, retain_graph=True)[0] for loss in losses)
+        mean = target.mean(dim=0).flatten()
+        cosines = torch.relu(nn.functional.cosine_similarity(auxiliary.flatten(1), mean[None], dim=1))
+        weights = cosines * len(cosines) / cosines.sum()
+        sum(losses).backward(inputs=list(self.heads.parameters()), retain_graph=True)
+        self.z.backward(target + weights[:, None, None, None] * auxiliary, inputs=list(self.encoder.parameters()))

@@ -33,6 +33,7 @@ typedef struct golden_net {
 #include "../ref/cgc_golden.h"
 #include "../ref/cnn_golden.h"
 #include "../ref/frozen_unet_golden.h"
+#include "../ref/instance_cnn_golden.h"
 #include "../ref/low_rank_golden.h"
 #include "../ref/mmoe_golden.h"
 #include "../ref/mtan_golden.h"
@@ -276,6 +277,10 @@ static const net_case cases[] = {
     {"low-rank",
      "model: {trunk: cnn, filters: [8, 16, 32], sharing: low-rank, rank: 2}\n" TWO_TASKS,
      &low_rank_golden, strided_arrays, 3, 25},
+    {"instance-cnn",
+     "model: {trunk: cnn, filters: [8, 16, 32]}\n"
+     "balance: {kind: equal, instance_weighting: true}\n" TWO_TASKS "  second.role: auxiliary\n",
+     &instance_cnn_golden, strided_arrays, 3, 25},
     {"strided-cnn",
      "model: {trunk: strided-cnn}\n"
      "tasks:\n"

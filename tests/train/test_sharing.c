@@ -36,12 +36,18 @@ static const char *run_path(const char *name)
 
 static const struct {
     const char *sharing, *option;
-} ways[] = {{"model.sharing=cross-stitch", "model.stitch=layer"},
+    const char *why; /* of what it refuses; NULL: a trunk a task */
+} ways[] = {{"model.sharing=mmoe", "model.experts=2", "has a mixture of experts"},
+            {"model.sharing=cgc", "model.expert_blocks=1", "has a mixture of experts"},
+            {"model.sharing=ple", "model.experts=1", "has a mixture of experts"},
+            {"model.sharing=low-rank", "model.rank=2", "adds weights of its own"},
+            {"model.sharing=cross-stitch", "model.stitch=layer"},
             {"model.sharing=cross-stitch", "model.stitch=channel"},
             {"model.sharing=nddr", "model.stitch_same=0.8"},
             {"model.sharing=sluice", "model.sluice_subspaces=4"}};
 enum { WAYS = sizeof ways / sizeof *ways };
 #define WAY ways[_i].sharing, ways[_i].option
+#define WHY (ways[_i].why ? ways[_i].why : "gives each task a trunk of its own")
 
 START_TEST(learns_and_resumes)
 {
@@ -68,10 +74,9 @@ END_TEST
 START_TEST(gradients_are_combined)
 {
     support_ok(TRAIN(output("mgda"), WAY, "train.epochs=1", "balance.kind=mgda"));
-    support_fails(TRAIN(output("a"), WAY, "balance.kind=gradnorm"), TDM_ERR_CONFIG,
-                  "gives each task a trunk of its own");
+    support_fails(TRAIN(output("a"), WAY, "balance.kind=gradnorm"), TDM_ERR_CONFIG, WHY);
     support_fails(TRAIN(output("b"), WAY, "balance.kind=mgda", "balance.gradients=representation"),
-                  TDM_ERR_CONFIG, "gives each task a trunk of its own");
+                  TDM_ERR_CONFIG, WHY);
     support_fails(TRAIN(output("c"), WAY, "train.freeze_except_last=1"), TDM_ERR_CONFIG,
                   "counts the blocks of one trunk");
 }
