@@ -35,7 +35,8 @@ TEAM_KERNEL void instance_products(ARG(const float, a), ARG(const float, m), ARG
         mm += y * y;
     }
     const team_sum sums[3] = {{am, 0.0f}, {aa, 0.0f}, {mm, 0.0f}};
-    for (int j = 0; j < 3; j++) {
+    _Pragma("unroll") for (int j = 0; j < 3; j++)
+    {
         const float2 total = team_total(sums[j], scratch);
         if (TEAM_FIRST) part[3 * TEAM_ID + j] = total.x + total.y;
     }
