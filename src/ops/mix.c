@@ -110,9 +110,11 @@ static int arg_operands(tdm__kernel *k, bool out, int from, int n)
     return used;
 }
 
-static const char *defines_of(char text[32], int in, int out)
+enum { DEFINES = 48 }; /* of any two numbers, as far as the compiler can know */
+
+static const char *defines_of(char text[DEFINES], int in, int out)
 {
-    snprintf(text, 32, "-D MIX_IN=%d -D MIX_OUT=%d", in < MOST ? in : MOST, out);
+    snprintf(text, DEFINES, "-D MIX_IN=%d -D MIX_OUT=%d", in < MOST ? in : MOST, out);
     return text;
 }
 
@@ -122,7 +124,7 @@ static tdm_status prepare(tdm__build *b)
     const weight_steps at = steps_of(&io->in[W], io->attrs);
     const bool per_channel = io->in[W].rank == 3;
     uint64_t rows, channels;
-    char defines[32];
+    char defines[DEFINES];
     tdm__rows(&io->in[X], &rows, &channels);
     for (int s = X; s < io->n_in; s += MOST) {
         tdm__kernel *k = tdm__emit(b, "mix.cl", per_channel ? "mix_fwd_channels" : "mix_fwd",
@@ -268,7 +270,7 @@ static void emit_parts(tdm__build *b, const tdm__channels *c)
     const int inputs = io->n_in - a->outputs;
     const uint64_t lanes = tdm__build_is_cpu(b) ? (uint64_t)tdm__build_traits(b)->vector_width : 1;
     for (int s = 0; s < inputs; s += MOST) {
-        char defines[32];
+        char defines[DEFINES];
         tdm__kernel *k =
             tdm__emit(b, "mix.cl", "mix_bwd", defines_of(defines, inputs - s, a->outputs));
         const int used = arg_operands(k, false, a->outputs + s, inputs - s);
