@@ -71,7 +71,7 @@ tdm_value tdm_graph_variable(tdm_graph *graph, const char *name, tdm_desc desc,
 /* A scalar or tensor filled with a constant. */
 tdm_value tdm_graph_constant(tdm_graph *graph, tdm_desc desc, float value);
 
-/* NULL for no value. Valid until the next value is added to the graph: copy it to keep it. */
+/* NULL for no value. Valid as long as the graph is. */
 const tdm_desc *tdm_graph_desc(const tdm_graph *graph, tdm_value value);
 const char *tdm_graph_name(const tdm_graph *graph, tdm_value value); /* never NULL */
 /* Names of later nodes get the prefix "scope." until popped. */

@@ -138,7 +138,7 @@ static void arg_value(tdm__kernel *k, tdm_value value)
         return;
     }
     const tdm__home *home = &p->homes[p->home[value]];
-    size_t element = tdm_dtype_size(p->graph->values[value].desc.dtype);
+    size_t element = tdm_dtype_size(p->graph->values[value].desc->dtype);
     if (home->kind == TDM__HOME_INPUT) {
         add_patch(k, home->input, element);
         arg_view(k, spare(b), element);
@@ -162,7 +162,7 @@ static void count_access(tdm__kernel *k, tdm_value value, bool write)
             b->accesses[i].write == write)
             return;
     if (b->n_accesses < MOST_ACCESSES) b->accesses[b->n_accesses++] = now;
-    const uint64_t bytes = tdm__desc_bytes(&p->graph->values[value].desc);
+    const uint64_t bytes = tdm__desc_bytes(p->graph->values[value].desc);
     tdm__plan_node *node = &p->plan->nodes[b->plan_node];
     *(write ? &node->write_bytes : &node->read_bytes) += bytes;
 }
@@ -438,7 +438,7 @@ static tdm_status add_copies(tdm__planning *p, int first, int end)
         if (!step) return b.status;
         step->from = value_view(&b, value);
         step->to = p->copies[i].view;
-        step->size = tdm__desc_bytes(&p->graph->values[value].desc);
+        step->size = tdm__desc_bytes(p->graph->values[value].desc);
         step->launch.name = "copy";
         step->launch.bytes = 2.0 * (double)step->size;
     }

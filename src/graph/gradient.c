@@ -42,7 +42,7 @@ static bool can_want(const tdm_graph *graph, tdm_value value)
 {
     if (!tdm__graph_has(graph, value)) return false;
     const tdm__value_entry *entry = &graph->values[value];
-    return entry->desc.dtype == TDM_F32 &&
+    return entry->desc->dtype == TDM_F32 &&
            (entry->kind != TDM__VALUE_VARIABLE || entry->differentiable);
 }
 
@@ -64,12 +64,12 @@ static void spread_need(backward *b, const tdm_value *wrt, size_t n)
 static tdm_status contribute(backward *b, tdm_value to, tdm_value amount)
 {
     tdm_graph *graph = b->graph;
-    if (!tdm_desc_equal(&graph->values[to].desc, &graph->values[amount].desc)) {
+    if (!tdm_desc_equal(graph->values[to].desc, graph->values[amount].desc)) {
         char want[96], got[96];
         return tdm__fail(TDM_ERR_SHAPE, "gradient of %s: shape %s instead of %s",
                          tdm_graph_name(graph, to),
-                         tdm_desc_text(&graph->values[amount].desc, got, sizeof got),
-                         tdm_desc_text(&graph->values[to].desc, want, sizeof want));
+                         tdm_desc_text(graph->values[amount].desc, got, sizeof got),
+                         tdm_desc_text(graph->values[to].desc, want, sizeof want));
     }
     if (b->gradient[to] == TDM_NO_VALUE) {
         b->gradient[to] = amount;

@@ -23,11 +23,21 @@ static void free_node(tdm__node_entry *node)
     free(node->out_desc);
 }
 
+/* Those from `first` on. */
+static void drop_values(tdm_graph *g, size_t first)
+{
+    while (g->n_values > first) {
+        tdm__value_entry *last = &g->values[--g->n_values];
+        free(last->name);
+        free(last->desc);
+    }
+}
+
 void tdm_graph_destroy(tdm_graph **graph)
 {
     tdm_graph *g = *graph;
     if (!g) return;
-    for (size_t i = 0; i < g->n_values; i++) free(g->values[i].name);
+    drop_values(g, 0);
     for (size_t i = 0; i < g->n_nodes; i++) free_node(&g->nodes[i]);
     free(g->values);
     free(g->nodes);
@@ -97,54 +107,56 @@ bool tdm__graph_has(const tdm_graph *graph, tdm_value value)
     return value >= 0 && (size_t)value < graph->n_values;
 }
 
-static tdm_value add_value(tdm_graph *graph, tdm__value_entry entry)
+static tdm_value add_value(tdm_graph *graph, tdm__value_entry entry, const tdm_desc *desc)
 {
     if (graph->n_values >= INT32_MAX)
         return tdm_graph_fail(graph, TDM_ERR_NOMEM, "too many values in one graph");
     tdm_status status = tdm__grow(&graph->values, &graph->values_capacity, graph->n_values + 1,
                                   sizeof *graph->values);
+    if (!status) status = tdm__calloc_try(1, sizeof *entry.desc, &entry.desc);
     if (status) return tdm__graph_stick(graph, status);
+    *entry.desc = *desc;
     graph->values[graph->n_values] = entry;
     return (tdm_value)graph->n_values++;
 }
 
 /* An input, a variable or a constant. */
-static tdm_value add_named(tdm_graph *graph, const char *name, tdm__value_entry entry)
+static tdm_value add_named(tdm_graph *graph, const char *name, tdm__value_entry entry,
+                           const tdm_desc *desc)
 {
     if (graph->error.status) return TDM_NO_VALUE;
-    tdm_status status = tdm__desc_check(&entry.desc);
+    tdm_status status = tdm__desc_check(desc);
     if (status) return tdm__graph_stick(graph, tdm__context(status, "%s", name));
     entry.name = tdm__strdup(name);
     if (!entry.name) return tdm__graph_stick(graph, tdm__fail(TDM_ERR_NOMEM, "out of memory"));
     entry.node = -1;
-    tdm_value value = add_value(graph, entry);
+    tdm_value value = add_value(graph, entry, desc);
     if (value < 0) free(entry.name);
     return value;
 }
 
 tdm_value tdm_graph_input(tdm_graph *graph, const char *name, tdm_desc desc)
 {
-    return add_named(graph, name, (tdm__value_entry){.kind = TDM__VALUE_INPUT, .desc = desc});
+    return add_named(graph, name, (tdm__value_entry){.kind = TDM__VALUE_INPUT}, &desc);
 }
 
 tdm_value tdm_graph_variable(tdm_graph *graph, const char *name, tdm_desc desc, bool differentiable)
 {
     return add_named(graph, name,
                      (tdm__value_entry){.kind = TDM__VALUE_VARIABLE,
-                                        .desc = desc,
-                                        .differentiable = differentiable && desc.dtype == TDM_F32});
+                                        .differentiable = differentiable && desc.dtype == TDM_F32},
+                     &desc);
 }
 
 tdm_value tdm_graph_constant(tdm_graph *graph, tdm_desc desc, float value)
 {
-    return add_named(
-        graph, "constant",
-        (tdm__value_entry){.kind = TDM__VALUE_CONSTANT, .desc = desc, .constant = value});
+    return add_named(graph, "constant",
+                     (tdm__value_entry){.kind = TDM__VALUE_CONSTANT, .constant = value}, &desc);
 }
 
 const tdm_desc *tdm_graph_desc(const tdm_graph *graph, tdm_value value)
 {
-    return tdm__graph_has(graph, value) ? &graph->values[value].desc : NULL;
+    return tdm__graph_has(graph, value) ? graph->values[value].desc : NULL;
 }
 
 const char *tdm_graph_name(const tdm_graph *graph, tdm_value value)
@@ -271,7 +283,7 @@ static tdm_status fill_node(const tdm_graph *graph, tdm__node_entry *node, const
     }
     for (int i = 0; i < node->n_in; i++) {
         node->in[i] = i < n ? inputs[i] : TDM_NO_VALUE;
-        if (node->in[i] >= 0) node->in_desc[i] = graph->values[node->in[i]].desc;
+        if (node->in[i] >= 0) node->in_desc[i] = *graph->values[node->in[i]].desc;
     }
 done:
     return status;
@@ -307,13 +319,12 @@ tdm_value tdm__graph_node(tdm_graph *graph, const tdm_op *op, const tdm_value *i
     TDM_TRY(
         tdm__grow(&graph->nodes, &graph->nodes_capacity, graph->n_nodes + 1, sizeof *graph->nodes));
     for (int o = 0; o < op->n_out; o++) {
-        node.out[o] = add_value(graph, (tdm__value_entry){.kind = TDM__VALUE_OUTPUT,
-                                                          .desc = node.out_desc[o],
-                                                          .node = (int)graph->n_nodes,
-                                                          .output = o});
+        const tdm__value_entry entry = {
+            .kind = TDM__VALUE_OUTPUT, .node = (int)graph->n_nodes, .output = o};
+        node.out[o] = add_value(graph, entry, &node.out_desc[o]);
         if (node.out[o] < 0) {
             status = graph->error.status;
-            graph->n_values = n_values;
+            drop_values(graph, n_values);
             goto done;
         }
     }

@@ -15,7 +15,7 @@ static tdm_status new_home(tdm__planning *p, tdm_value value, tdm__home home)
     tdm_status status = tdm__grow(&p->homes, &p->homes_capacity, p->n_homes + 1, sizeof *p->homes);
     if (status) return status;
     home.owner = value;
-    home.bytes = tdm__desc_bytes(&p->graph->values[value].desc);
+    home.bytes = tdm__desc_bytes(p->graph->values[value].desc);
     p->homes[p->n_homes] = home;
     p->home[value] = (int)p->n_homes++;
     return TDM_OK;
@@ -162,17 +162,17 @@ static tdm_status statistics_homes(tdm__planning *p)
 static bool place_is_shared(const tdm__planning *p, size_t store)
 {
     const tdm__store_entry *s = &p->graph->stores[store];
-    uint64_t bytes = tdm__desc_bytes(&p->graph->values[s->value].desc);
+    uint64_t bytes = tdm__desc_bytes(p->graph->values[s->value].desc);
     for (size_t i = 0; i < p->graph->n_stores; i++) {
         const tdm__store_entry *other = &p->graph->stores[i];
         if (i != store && overlap(s->view, bytes, other->view,
-                                  tdm__desc_bytes(&p->graph->values[other->value].desc)))
+                                  tdm__desc_bytes(p->graph->values[other->value].desc)))
             return true;
     }
     for (size_t v = 0; v < p->graph->n_values; v++) {
         const tdm__value_entry *entry = &p->graph->values[v];
         if (entry->kind == TDM__VALUE_VARIABLE && p->needed[v] &&
-            overlap(s->view, bytes, entry->place, tdm__desc_bytes(&entry->desc)))
+            overlap(s->view, bytes, entry->place, tdm__desc_bytes(entry->desc)))
             return true;
     }
     return false;

@@ -16,7 +16,7 @@ typedef enum tdm__value_kind {
 
 typedef struct tdm__value_entry {
     tdm__value_kind kind;
-    tdm_desc desc;
+    tdm_desc *desc;      /* by itself: tdm_graph_desc gives it out, and this table moves */
     char *name;          /* of inputs, variables and constants; outputs take the node's */
     bool differentiable; /* variables: as declared */
     bool keep;

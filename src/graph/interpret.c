@@ -49,7 +49,7 @@ tdm_status tdm__graph_interpret(const tdm_graph *graph, const tdm__step *step, d
         const tdm__value_entry *entry = &graph->values[v];
         if (entry->kind == TDM__VALUE_OUTPUT) continue;
         if (entry->kind == TDM__VALUE_CONSTANT && !values[v]) {
-            size_t count = (size_t)tdm_desc_count(&entry->desc);
+            size_t count = (size_t)tdm_desc_count(entry->desc);
             TDM_TRY(tdm__calloc_try(count, sizeof(double), &values[v]));
             for (size_t i = 0; i < count; i++) values[v][i] = (double)entry->constant;
         }

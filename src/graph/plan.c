@@ -21,7 +21,7 @@ static tdm_status list_inputs(const tdm_graph *graph, tdm__plan *plan)
         if (graph->values[v].kind != TDM__VALUE_INPUT) continue;
         tdm__plan_input *input = &plan->inputs[plan->n_inputs++];
         input->value = (tdm_value)v;
-        input->bytes = tdm__desc_bytes(&graph->values[v].desc);
+        input->bytes = tdm__desc_bytes(graph->values[v].desc);
         input->name = tdm__strdup(graph->values[v].name);
         if (!input->name) return tdm__fail(TDM_ERR_NOMEM, "out of memory");
         TDM_TRY(tdm__calloc_try(1, sizeof *input->proxy, &input->proxy));
@@ -63,7 +63,7 @@ static tdm_status make_constants(tdm__planning *p)
         if (home->kind != TDM__HOME_CONSTANT) continue;
         const tdm__value_entry *entry = &p->graph->values[home->owner];
         TDM_TRY(tdm__view_fill(plan->device, home->view,
-                               constant_pattern(entry->desc.dtype, entry->constant),
+                               constant_pattern(entry->desc->dtype, entry->constant),
                                (home->bytes + 3) / 4 * 4));
     }
 done:
