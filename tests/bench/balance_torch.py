@@ -20,6 +20,8 @@ import subprocess
 import sys
 import time
 
+from tandem_step import tandem_step
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "ref"))
 METHODS = ["equal", "mgda", "pcgrad", "cagrad", "nash"]
@@ -163,14 +165,8 @@ def torch_ms(network, method, steps):
 
 
 def tandem_ms(binary, network, method, steps):
-    command = [binary, "bench", "step", os.path.join(ROOT, "configs", "bench", network + ".yaml"), "--json",
-               "--set", f"balance.kind={method}", "--set", f"bench.steps={steps}", "--set", "bench.warmup=1"]
-    for assignment in SETTINGS[network]:
-        command += ["--set", assignment]
-    done = subprocess.run(command, env=dict(os.environ, POCL_MAX_PTHREAD_COUNT="1"), stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{network}, {method}: bench step ended with status {done.returncode}")
-    return json.loads(done.stdout.splitlines()[0])["cpu_ms"]
+    settings = [f"balance.kind={method}", f"bench.steps={steps}", "bench.warmup=1", *SETTINGS[network]]
+    return tandem_step(binary, os.path.join(ROOT, "configs", "bench", network + ".yaml"), settings)["cpu_ms"]
 
 
 def main():

@@ -13,8 +13,8 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
+
+from tandem_step import tandem_step
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOSSES = ["uncertainty", "imtl-l", "dwa", "rlw", "dtp", "gls", "si", "stch", "uw-so", "famo", "gradnorm"]
@@ -25,18 +25,12 @@ FROZEN = "equal, trunk frozen"
 
 def cpu_ms(options, kind):
     method, _, gradients = ("equal" if kind == FROZEN else kind).partition("@")
-    command = [options.tandem, "bench", "step", options.config, "--json", "--set", f"balance.kind={method}",
-               "--set", f"bench.steps={options.steps}"]
+    settings = [f"balance.kind={method}", f"bench.steps={options.steps}"]
     if gradients:
-        command += ["--set", f"balance.gradients={gradients}"]
+        settings.append(f"balance.gradients={gradients}")
     if kind == FROZEN:
-        command += ["--set", f"train.freeze=[{options.trunk}]"]
-    for assignment in options.set:
-        command += ["--set", assignment]
-    done = subprocess.run(command, env=dict(os.environ, POCL_MAX_PTHREAD_COUNT="1"), stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{kind}: bench step ended with status {done.returncode}")
-    return json.loads(done.stdout.splitlines()[0])["cpu_ms"]
+        settings.append(f"train.freeze=[{options.trunk}]")
+    return tandem_step(options.tandem, options.config, settings + options.set)["cpu_ms"]
 
 
 def main():

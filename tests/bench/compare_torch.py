@@ -24,6 +24,8 @@ import subprocess
 import sys
 import time
 
+from tandem_step import tandem_step
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "ref"))
 
@@ -193,11 +195,8 @@ def compare_conv(shape, transposed, direction, options):
 
 
 def time_tandem(binary, name, steps, threads):
-    env = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads))
-    config = os.path.join(ROOT, "configs", "bench", name + ".yaml")
-    args = [binary, "bench", "step", config, "--json", "--set", f"bench.steps={steps}",
-            "--set", f"bench.warmup={min(5, steps)}"]
-    return json.loads(subprocess.run(args, check=True, capture_output=True, text=True, env=env).stdout)
+    return tandem_step(binary, os.path.join(ROOT, "configs", "bench", name + ".yaml"),
+                       [f"bench.steps={steps}", f"bench.warmup={min(5, steps)}"], threads)
 
 
 def compare(name, options):
