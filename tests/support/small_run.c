@@ -176,16 +176,29 @@ void small_hash(const char *run, const char *file, char hex[33])
 
 #define OUTPUT_KEY "train.output="
 
-const char *small_output(const char *folder, const char *name)
+char *small_folder;
+
+void small_setup(void)
+{
+    small_folder = support_temp_create();
+    small_data(small_folder);
+}
+
+void small_teardown(void)
+{
+    support_temp_remove(small_folder);
+}
+
+const char *small_output(const char *name)
 {
     static char assignments[8][512];
     static int next;
     char *one = assignments[next++ % 8];
-    snprintf(one, sizeof assignments[0], OUTPUT_KEY "%s/%s", folder, name);
+    snprintf(one, sizeof assignments[0], OUTPUT_KEY "%s/%s", small_folder, name);
     return one;
 }
 
-const char *small_run_path(const char *folder, const char *name)
+const char *small_run_path(const char *name)
 {
-    return small_output(folder, name) + strlen(OUTPUT_KEY);
+    return small_output(name) + strlen(OUTPUT_KEY);
 }

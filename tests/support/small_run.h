@@ -26,9 +26,14 @@ typedef struct small_result {
 } small_result;
 tdm_status small_train(const char *folder, const char *const *assignments, size_t n,
                        small_result *result);
-/* "train.output=<folder>/<name>", and the folder alone; a text lives until eight more are made. */
-const char *small_output(const char *folder, const char *name);
-const char *small_run_path(const char *folder, const char *name);
+/* A folder of each test's own that begins with small_data: a checked fixture. */
+extern char *small_folder;
+void small_setup(void);
+void small_teardown(void);
+/* "train.output=<small_folder>/<name>", and the path alone; a text lives until eight more are made.
+ */
+const char *small_output(const char *name);
+const char *small_run_path(const char *name);
 /* A tensor of a run's file; *n = 0 and NULL: the file has none of that name. free() it. */
 float *small_tensor(const char *run, const char *file, const char *name, uint64_t *n);
 /* Hash of a checkpoint's tensors (names and bytes, not its metadata). */

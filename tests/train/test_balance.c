@@ -11,37 +11,14 @@
 #include "support/small_run.h"
 #include "task/weights.h"
 
-static char *folder;
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    small_data(folder);
-}
-
-static void teardown(void)
-{
-    support_temp_remove(folder);
-}
-
-static const char *output(const char *name)
-{
-    return small_output(folder, name);
-}
-
-static const char *run_path(const char *name)
-{
-    return small_run_path(folder, name);
-}
-
 #define TRAIN(...)                                                                                 \
-    small_train(folder, (const char *const[]){__VA_ARGS__},                                        \
+    small_train(small_folder, (const char *const[]){__VA_ARGS__},                                  \
                 sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), NULL)
 
 /* A number of a task ("loss", "weight") in the run's metrics.jsonl, from the training split. */
 static double logged(const char *run, int epoch, const char *task, const char *key)
 {
-    char *path = support_path(run_path(run), "metrics.jsonl"), *text;
+    char *path = support_path(small_run_path(run), "metrics.jsonl"), *text;
     double value = NAN;
     size_t size;
     text = support_read(path, &size);
@@ -64,8 +41,8 @@ static double logged(const char *run, int epoch, const char *task, const char *k
  * tensor's largest value. */
 static double distance_of(const char *a, const char *b, const char *prefix)
 {
-    char *paths[] = {support_path(run_path(a), "last.safetensors"),
-                     support_path(run_path(b), "last.safetensors")};
+    char *paths[] = {support_path(small_run_path(a), "last.safetensors"),
+                     support_path(small_run_path(b), "last.safetensors")};
     tdm__st *st[2];
     double worst = 0;
     for (int i = 0; i < 2; i++) support_ok(tdm__st_open(paths[i], &st[i]));
@@ -126,7 +103,7 @@ START_TEST(a_step_by_rule_is_a_step_with_its_weights)
     char kind[64], class[64], recon[64];
     double loss[2], w[2];
     snprintf(kind, sizeof kind, "balance.kind=%s", rules[_i].kind);
-    support_ok(TRAIN(output("rule"), ONE_STEP, kind, rules[_i].option));
+    support_ok(TRAIN(small_output("rule"), ONE_STEP, kind, rules[_i].option));
     loss[0] = logged("rule", 1, "class", "loss");
     loss[1] = logged("rule", 1, "recon", "loss");
     for (int t = 0; t < 2; t++) w[t] = expected_weight(_i, loss, t);
@@ -134,8 +111,8 @@ START_TEST(a_step_by_rule_is_a_step_with_its_weights)
     ck_assert_double_eq_tol(logged("rule", 1, "recon", "weight"), w[1], 1e-5 * w[1]);
     snprintf(class, sizeof class, "tasks.class.weight=%.9g", w[0]);
     snprintf(recon, sizeof recon, "tasks.recon.weight=%.9g", w[1]);
-    support_ok(TRAIN(output("fixed"), ONE_STEP, "balance.kind=fixed", class, recon));
-    support_ok(TRAIN(output("equal"), ONE_STEP, "balance.kind=equal"));
+    support_ok(TRAIN(small_output("fixed"), ONE_STEP, "balance.kind=fixed", class, recon));
+    support_ok(TRAIN(small_output("equal"), ONE_STEP, "balance.kind=equal"));
     const double same = distance("rule", "fixed"), other = distance("rule", "equal");
     ck_assert_msg(same < 1e-5, "%s: %g from the step with these weights", rules[_i].kind, same);
     ck_assert_msg(other > 1e-3, "%s: the weights made no difference", rules[_i].kind);
@@ -147,8 +124,9 @@ START_TEST(stch_compares_with_the_last_epoch_of_its_warm_up)
 {
     static const char *const names[] = {"class", "recon"};
     double p[2], l[2];
-    support_ok(TRAIN(output("a"), "train.epochs=2", "train.batch_size=72", "balance.kind=stch",
-                     "balance.stch_warmup=1", "balance.stch_mu=0.25", "train.test=false"));
+    support_ok(TRAIN(small_output("a"), "train.epochs=2", "train.batch_size=72",
+                     "balance.kind=stch", "balance.stch_warmup=1", "balance.stch_mu=0.25",
+                     "train.test=false"));
     for (int t = 0; t < 2; t++) {
         l[t] = logged("a", 2, names[t], "loss");
         p[t] = log(l[t] / logged("a", 1, names[t], "loss")) / 0.25;
@@ -166,7 +144,7 @@ START_TEST(famo_looks_at_the_same_batch_after_the_step)
 {
     static const char *const names[] = {"class", "recon"};
     double logit[2] = {0}, mean[2] = {0}, square[2] = {0}, loss[2][2], delta[2];
-    support_ok(TRAIN(output("a"), "train.epochs=4", "train.batch_size=72", "optim.kind=sgd",
+    support_ok(TRAIN(small_output("a"), "train.epochs=4", "train.batch_size=72", "optim.kind=sgd",
                      "optim.lr=0.2", "balance.kind=famo", "balance.famo_lr=0.5",
                      "balance.famo_decay=0.01", "train.test=false",
                      "tasks.class.layers=[flatten, dense classes]"));
@@ -189,8 +167,8 @@ START_TEST(dwa_follows_the_last_two_epochs)
 {
     static const char *const names[] = {"class", "recon"};
     double loss[2][2], w[2];
-    support_ok(
-        TRAIN(output("a"), "train.epochs=4", "balance.kind=dwa", "balance.dwa_temperature=0.5"));
+    support_ok(TRAIN(small_output("a"), "train.epochs=4", "balance.kind=dwa",
+                     "balance.dwa_temperature=0.5"));
     for (int epoch = 1; epoch <= 4; epoch++) {
         for (int t = 0; t < 2 && epoch > 2; t++)
             for (int back = 0; back < 2; back++)
@@ -206,7 +184,8 @@ END_TEST
 START_TEST(rlw_draws_each_step_anew)
 {
     double w[2];
-    support_ok(TRAIN(output("a"), "train.epochs=2", "train.batch_size=72", "balance.kind=rlw"));
+    support_ok(
+        TRAIN(small_output("a"), "train.epochs=2", "train.batch_size=72", "balance.kind=rlw"));
     for (int epoch = 1; epoch <= 2; epoch++) {
         tdm__weights_rlw(TDM__RLW_NORMAL, 0, (uint64_t)epoch - 1, 2, w);
         ck_assert_double_eq_tol(logged("a", epoch, "class", "weight"), 2 * w[0], 1e-6);
@@ -219,8 +198,9 @@ END_TEST
 START_TEST(uncertainty_may_stay_above_zero)
 {
     static const char *const names[] = {"class", "recon"};
-    support_ok(TRAIN(output("a"), ONE_STEP, "balance.kind=uncertainty", "balance.initial_s=0.5",
-                     "balance.likelihood=uniform", "balance.regulariser=log-1-plus-variance"));
+    support_ok(TRAIN(small_output("a"), ONE_STEP, "balance.kind=uncertainty",
+                     "balance.initial_s=0.5", "balance.likelihood=uniform",
+                     "balance.regulariser=log-1-plus-variance"));
     for (int t = 0; t < 2; t++) {
         const double slope =
             1 / (1 + exp(-0.5)) - 0.5 * exp(-0.5) * logged("a", 1, names[t], "loss");
@@ -233,7 +213,7 @@ END_TEST
 /* e^s L moves towards 1. */
 START_TEST(imtl_l_scales_losses_to_one)
 {
-    support_ok(TRAIN(output("a"), "train.epochs=15", "balance.kind=imtl-l", "optim.lr=0.05"));
+    support_ok(TRAIN(small_output("a"), "train.epochs=15", "balance.kind=imtl-l", "optim.lr=0.05"));
     const double first = logged("a", 1, "recon", "loss") * logged("a", 1, "recon", "weight"),
                  last = logged("a", 15, "recon", "loss") * logged("a", 15, "recon", "weight");
     ck_assert_msg(fabs(last - 1) < 0.5 && fabs(last - 1) < fabs(first - 1), "from %g to %g", first,
@@ -247,8 +227,8 @@ END_TEST
 /* Weights that are all 1 give the step of the plain sum: the way through the rows is the same. */
 START_TEST(the_mean_by_rows_is_the_sum)
 {
-    support_ok(TRAIN(output("rows"), ONE_STEP, "balance.kind=cagrad", "balance.cagrad_c=0"));
-    support_ok(TRAIN(output("sum"), ONE_STEP, "balance.kind=equal"));
+    support_ok(TRAIN(small_output("rows"), ONE_STEP, "balance.kind=cagrad", "balance.cagrad_c=0"));
+    support_ok(TRAIN(small_output("sum"), ONE_STEP, "balance.kind=equal"));
     const double d = distance("rows", "sum");
     ck_assert_msg(d < 1e-6, "%g", d);
     ck_assert_double_eq_tol(logged("rows", 1, "class", "weight"), 1, 1e-6);
@@ -259,26 +239,26 @@ END_TEST
 START_TEST(losses_are_weighed_before)
 {
     static const char *const weights[] = {"tasks.class.weight=0.3", "tasks.recon.weight=2"};
-    support_ok(TRAIN(output("rows"), ONE_STEP, "balance.kind=cagrad", "balance.cagrad_c=0",
+    support_ok(TRAIN(small_output("rows"), ONE_STEP, "balance.kind=cagrad", "balance.cagrad_c=0",
                      "balance.losses=fixed", weights[0], weights[1]));
-    support_ok(TRAIN(output("sum"), ONE_STEP, "balance.kind=fixed", weights[0], weights[1]));
+    support_ok(TRAIN(small_output("sum"), ONE_STEP, "balance.kind=fixed", weights[0], weights[1]));
     ck_assert_double_lt(distance("rows", "sum"), 1e-6);
-    support_fails(TRAIN(output("a"), "balance.kind=nash", "balance.losses=fixed"), TDM_ERR_CONFIG,
-                  "however the losses are scaled");
-    support_fails(TRAIN(output("b"), "balance.kind=gls", "balance.losses=fixed"), TDM_ERR_CONFIG,
-                  "combines no gradients");
-    support_fails(TRAIN(output("c"), "balance.kind=mgda", "train.sampling=uniform"), TDM_ERR_CONFIG,
-                  "compares the tasks' gradients");
+    support_fails(TRAIN(small_output("a"), "balance.kind=nash", "balance.losses=fixed"),
+                  TDM_ERR_CONFIG, "however the losses are scaled");
+    support_fails(TRAIN(small_output("b"), "balance.kind=gls", "balance.losses=fixed"),
+                  TDM_ERR_CONFIG, "combines no gradients");
+    support_fails(TRAIN(small_output("c"), "balance.kind=mgda", "train.sampling=uniform"),
+                  TDM_ERR_CONFIG, "compares the tasks' gradients");
 }
 END_TEST
 
 /* For a mean of the gradients it makes no difference where they are combined. */
 START_TEST(representation_of_equal_weights_is_the_sum)
 {
-    support_ok(TRAIN(output("rows"), "train.epochs=2", "optim.kind=sgd", "optim.lr=0.1",
+    support_ok(TRAIN(small_output("rows"), "train.epochs=2", "optim.kind=sgd", "optim.lr=0.1",
                      "balance.kind=cagrad", "balance.cagrad_c=0",
                      "balance.gradients=representation"));
-    support_ok(TRAIN(output("sum"), "train.epochs=2", "optim.kind=sgd", "optim.lr=0.1",
+    support_ok(TRAIN(small_output("sum"), "train.epochs=2", "optim.kind=sgd", "optim.lr=0.1",
                      "balance.kind=equal"));
     const double d = distance("rows", "sum");
     ck_assert_msg(d < 1e-5, "%g", d);
@@ -293,11 +273,11 @@ START_TEST(representation_by_mgda)
     char class[64], recon[64], *path, *text;
     double norm[2], cosine = NAN;
     size_t size;
-    support_ok(
-        TRAIN(output("a"), ONE_STEP, "balance.kind=mgda", "balance.gradients=representation"));
+    support_ok(TRAIN(small_output("a"), ONE_STEP, "balance.kind=mgda",
+                     "balance.gradients=representation"));
     norm[0] = logged("a", 1, "class", "gradient_norm");
     norm[1] = logged("a", 1, "recon", "gradient_norm");
-    path = support_path(run_path("a"), "metrics.jsonl");
+    path = support_path(small_run_path("a"), "metrics.jsonl");
     text = support_read(path, &size);
     json_t *o = NULL;
     support_ok(tdm__json_parse(text, strcspn(text, "\n"), "metrics.jsonl", &o));
@@ -312,14 +292,15 @@ START_TEST(representation_by_mgda)
     ck_assert_double_eq_tol(logged("a", 1, "recon", "weight"), 2 - 2 * w, 1e-4);
     snprintf(class, sizeof class, "tasks.class.weight=%.9g", 2 * w);
     snprintf(recon, sizeof recon, "tasks.recon.weight=%.9g", 2 - 2 * w);
-    support_ok(TRAIN(output("fixed"), ONE_STEP, "balance.kind=fixed", class, recon));
+    support_ok(TRAIN(small_output("fixed"), ONE_STEP, "balance.kind=fixed", class, recon));
     const double trunk = distance_of("a", "fixed", "encoder"), all = distance("a", "fixed");
     ck_assert_msg(trunk < 1e-4, "%g", trunk);
     ck_assert_double_gt(all, 1e-3);
-    support_fails(TRAIN(output("b"), "balance.kind=si", "balance.gradients=representation"),
+    support_fails(TRAIN(small_output("b"), "balance.kind=si", "balance.gradients=representation"),
                   TDM_ERR_CONFIG, "combines no gradients");
-    support_fails(TRAIN(output("c"), "balance.kind=db-mtl", "balance.gradients=representation"),
-                  TDM_ERR_CONFIG, "means over batches");
+    support_fails(
+        TRAIN(small_output("c"), "balance.kind=db-mtl", "balance.gradients=representation"),
+        TDM_ERR_CONFIG, "means over batches");
 }
 END_TEST
 
@@ -333,11 +314,11 @@ START_TEST(representation_learns_and_resumes)
     char kind[64], whole[33], resumed[33];
     static const char of[] = "balance.gradients=representation";
     snprintf(kind, sizeof kind, "balance.kind=%s", at_representation[_i]);
-    support_ok(TRAIN(output("whole"), kind, of, "train.epochs=4"));
-    support_ok(TRAIN(output("parts"), kind, of, "train.epochs=2"));
-    support_ok(TRAIN(output("parts"), kind, of, "train.epochs=4", "train.resume=auto"));
-    small_hash(run_path("whole"), "state.safetensors", whole);
-    small_hash(run_path("parts"), "state.safetensors", resumed);
+    support_ok(TRAIN(small_output("whole"), kind, of, "train.epochs=4"));
+    support_ok(TRAIN(small_output("parts"), kind, of, "train.epochs=2"));
+    support_ok(TRAIN(small_output("parts"), kind, of, "train.epochs=4", "train.resume=auto"));
+    small_hash(small_run_path("whole"), "state.safetensors", whole);
+    small_hash(small_run_path("parts"), "state.safetensors", resumed);
     ck_assert_str_eq(whole, resumed);
     for (int t = 0; t < 2; t++) {
         const char *task = t ? "recon" : "class";
@@ -356,17 +337,17 @@ START_TEST(combined_gradients_learn_and_resume)
 {
     char kind[64], whole[33], resumed[33];
     snprintf(kind, sizeof kind, "balance.kind=%s", combining[_i]);
-    support_ok(TRAIN(output("whole"), kind, "train.epochs=4"));
-    support_ok(TRAIN(output("parts"), kind, "train.epochs=2"));
-    support_ok(TRAIN(output("parts"), kind, "train.epochs=4", "train.resume=auto"));
-    small_hash(run_path("whole"), "state.safetensors", whole);
-    small_hash(run_path("parts"), "state.safetensors", resumed);
+    support_ok(TRAIN(small_output("whole"), kind, "train.epochs=4"));
+    support_ok(TRAIN(small_output("parts"), kind, "train.epochs=2"));
+    support_ok(TRAIN(small_output("parts"), kind, "train.epochs=4", "train.resume=auto"));
+    small_hash(small_run_path("whole"), "state.safetensors", whole);
+    small_hash(small_run_path("parts"), "state.safetensors", resumed);
     ck_assert_str_eq(whole, resumed);
     for (int t = 0; t < 2; t++) {
         const char *task = t ? "recon" : "class";
         ck_assert_double_lt(logged("whole", 4, task, "loss"), logged("whole", 1, task, "loss"));
     }
-    support_ok(TRAIN(output("sum"), "balance.kind=equal", "train.epochs=4"));
+    support_ok(TRAIN(small_output("sum"), "balance.kind=equal", "train.epochs=4"));
     ck_assert_double_gt(distance("whole", "sum"), 1e-4);
 }
 END_TEST
@@ -374,9 +355,9 @@ END_TEST
 /* Each line of training holds what the gradients did. */
 START_TEST(gradients_are_diagnosed)
 {
-    support_ok(
-        TRAIN(output("a"), "train.epochs=2", "balance.kind=pcgrad", "train.tensorboard=true"));
-    char *path = support_path(run_path("a"), "metrics.jsonl"), *text;
+    support_ok(TRAIN(small_output("a"), "train.epochs=2", "balance.kind=pcgrad",
+                     "train.tensorboard=true"));
+    char *path = support_path(small_run_path("a"), "metrics.jsonl"), *text;
     size_t size;
     int lines = 0;
     text = support_read(path, &size);
@@ -420,13 +401,15 @@ START_TEST(what_has_no_effect_is_said)
 {
     tdm_set_log(count_warnings, NULL, TDM_LOG_WARN);
     warnings = 0;
-    support_ok(TRAIN(output("a"), "train.epochs=3", "balance.kind=dwa"));
+    support_ok(TRAIN(small_output("a"), "train.epochs=3", "balance.kind=dwa"));
     ck_assert_int_eq(warnings, 0);
-    support_ok(TRAIN(output("b"), "train.epochs=3", "balance.kind=uncertainty", "optim.lr=1e-30"));
+    support_ok(
+        TRAIN(small_output("b"), "train.epochs=3", "balance.kind=uncertainty", "optim.lr=1e-30"));
     ck_assert_int_eq(warnings, 1);
-    support_ok(TRAIN(output("c"), "train.epochs=3", "balance.kind=stch", "balance.stch_warmup=3"));
+    support_ok(
+        TRAIN(small_output("c"), "train.epochs=3", "balance.kind=stch", "balance.stch_warmup=3"));
     ck_assert_int_eq(warnings, 2);
-    support_ok(TRAIN(output("d"), "train.epochs=3", "balance.kind=equal"));
+    support_ok(TRAIN(small_output("d"), "train.epochs=3", "balance.kind=equal"));
     ck_assert_int_eq(warnings, 2);
     tdm_set_log(NULL, NULL, TDM_LOG_WARN);
 }
@@ -436,10 +419,10 @@ END_TEST
  * gradient at the last shared layer is the longest loses weight. */
 START_TEST(gradnorm_evens_the_norms)
 {
-    support_ok(TRAIN(output("norm"), ONE_STEP, "balance.kind=gradnorm"));
-    support_ok(TRAIN(output("sum"), ONE_STEP, "balance.kind=equal"));
+    support_ok(TRAIN(small_output("norm"), ONE_STEP, "balance.kind=gradnorm"));
+    support_ok(TRAIN(small_output("sum"), ONE_STEP, "balance.kind=equal"));
     ck_assert_double_lt(distance("norm", "sum"), 1e-5);
-    support_ok(TRAIN(output("a"), "train.epochs=6", "balance.kind=gradnorm",
+    support_ok(TRAIN(small_output("a"), "train.epochs=6", "balance.kind=gradnorm",
                      "balance.gradnorm_alpha=0", "balance.gradnorm_lr=0.1"));
     const double a = logged("a", 6, "class", "weight"), b = logged("a", 6, "recon", "weight");
     ck_assert_double_eq_tol(a + b, 2, 1e-5);
@@ -463,12 +446,12 @@ START_TEST(resumes_to_the_same_bits)
 {
     char kind[64], whole[33], resumed[33];
     snprintf(kind, sizeof kind, "balance.kind=%s", all_kinds[_i]);
-    support_ok(TRAIN(output("whole"), kind, "train.epochs=6", "balance.stch_warmup=2"));
-    support_ok(TRAIN(output("parts"), kind, "train.epochs=3", "balance.stch_warmup=2"));
-    support_ok(TRAIN(output("parts"), kind, "train.epochs=6", "balance.stch_warmup=2",
+    support_ok(TRAIN(small_output("whole"), kind, "train.epochs=6", "balance.stch_warmup=2"));
+    support_ok(TRAIN(small_output("parts"), kind, "train.epochs=3", "balance.stch_warmup=2"));
+    support_ok(TRAIN(small_output("parts"), kind, "train.epochs=6", "balance.stch_warmup=2",
                      "train.resume=auto"));
-    small_hash(run_path("whole"), "state.safetensors", whole);
-    small_hash(run_path("parts"), "state.safetensors", resumed);
+    small_hash(small_run_path("whole"), "state.safetensors", whole);
+    small_hash(small_run_path("parts"), "state.safetensors", resumed);
     ck_assert_str_eq(whole, resumed);
 }
 END_TEST
@@ -476,7 +459,7 @@ END_TEST
 /* How far the first filters of the two tasks' trunks are from each other. */
 static double apart(const char *run)
 {
-    char *path = support_path(run_path(run), "last.safetensors");
+    char *path = support_path(small_run_path(run), "last.safetensors");
     float *values[2];
     double sum = 0;
     uint64_t count = 0;
@@ -503,8 +486,8 @@ static double apart(const char *run)
  * the total (NULL), or the sum of what all tasks have of that key. */
 static void selected(const char *run, const char *key, long long *best, long long *least)
 {
-    char *paths[] = {support_path(run_path(run), "metrics.jsonl"),
-                     support_path(run_path(run), "summary.json")};
+    char *paths[] = {support_path(small_run_path(run), "metrics.jsonl"),
+                     support_path(small_run_path(run), "summary.json")};
     char *text = support_read(paths[0], &(size_t){0}),
          *summary = support_read(paths[1], &(size_t){0});
     json_t *o = NULL, *task;
@@ -546,21 +529,23 @@ START_TEST(gradients_by_groups_of_layers)
     char kind[64], *text;
     tdm_trainer *trainer;
     snprintf(kind, sizeof kind, "balance.kind=%s", streaming[_i]);
-    tdm_config *config = small_config(folder, (const char *const[]){kind, WIDE, SMALL_MEMORY}, 9);
+    tdm_config *config =
+        small_config(small_folder, (const char *const[]){kind, WIDE, SMALL_MEMORY}, 9);
     support_ok(tdm_trainer_create(config, NULL, &trainer));
     support_ok(tdm_trainer_describe(trainer, &text));
     ck_assert_msg(strstr(text, "groups of layers"), "%s", text);
     free(text);
     tdm_trainer_destroy(&trainer);
     tdm_config_destroy(&config);
-    support_ok(TRAIN(output("whole"), kind, WIDE));
-    support_ok(TRAIN(output("groups"), kind, WIDE, SMALL_MEMORY));
+    support_ok(TRAIN(small_output("whole"), kind, WIDE));
+    support_ok(TRAIN(small_output("groups"), kind, WIDE, SMALL_MEMORY));
     ck_assert_double_lt(distance("whole", "groups"), 1e-5);
-    support_ok(TRAIN(output("sum"), "balance.kind=equal", WIDE));
+    support_ok(TRAIN(small_output("sum"), "balance.kind=equal", WIDE));
     ck_assert_double_gt(distance("whole", "sum"), 1e-4);
-    support_fails(TRAIN(output("none"), kind, WIDE, "device.memory_limit=4M"), TDM_ERR_NOMEM, "");
-    support_fails(TRAIN(output("all"), "balance.kind=db-mtl", WIDE, SMALL_MEMORY), TDM_ERR_NOMEM,
+    support_fails(TRAIN(small_output("none"), kind, WIDE, "device.memory_limit=4M"), TDM_ERR_NOMEM,
                   "");
+    support_fails(TRAIN(small_output("all"), "balance.kind=db-mtl", WIDE, SMALL_MEMORY),
+                  TDM_ERR_NOMEM, "");
 }
 END_TEST
 
@@ -568,10 +553,11 @@ END_TEST
 START_TEST(selection_may_ignore_the_weights)
 {
     long long best, by_losses, by_total;
-    support_ok(TRAIN(output("total"), "balance.kind=rlw", "balance.rlw_distribution=constrained",
-                     "train.epochs=5", "seed=1"));
-    support_ok(TRAIN(output("losses"), "balance.kind=rlw", "balance.rlw_distribution=constrained",
-                     "train.epochs=5", "seed=1", "train.select=losses"));
+    support_ok(TRAIN(small_output("total"), "balance.kind=rlw",
+                     "balance.rlw_distribution=constrained", "train.epochs=5", "seed=1"));
+    support_ok(TRAIN(small_output("losses"), "balance.kind=rlw",
+                     "balance.rlw_distribution=constrained", "train.epochs=5", "seed=1",
+                     "train.select=losses"));
     selected("total", NULL, &best, &by_total);
     ck_assert_int_eq(best, by_total);
     selected("losses", "loss", &best, &by_losses);
@@ -584,31 +570,32 @@ START_TEST(soft_sharing_draws_trunks_together)
 {
     static const char soft[] = "model.sharing=soft";
     char whole[33], resumed[33];
-    support_ok(TRAIN(output("free"), soft, "model.soft_lambda=0", "train.epochs=4"));
-    support_ok(TRAIN(output("whole"), soft, "model.soft_lambda=1", "train.epochs=4"));
-    support_ok(
-        TRAIN(output("dwa"), soft, "model.soft_lambda=1", "train.epochs=4", "balance.kind=dwa"));
+    support_ok(TRAIN(small_output("free"), soft, "model.soft_lambda=0", "train.epochs=4"));
+    support_ok(TRAIN(small_output("whole"), soft, "model.soft_lambda=1", "train.epochs=4"));
+    support_ok(TRAIN(small_output("dwa"), soft, "model.soft_lambda=1", "train.epochs=4",
+                     "balance.kind=dwa"));
     ck_assert_double_lt(apart("whole"), 0.5 * apart("free"));
     ck_assert_double_lt(apart("dwa"), 0.5 * apart("free"));
-    support_ok(TRAIN(output("parts"), soft, "model.soft_lambda=1", "train.epochs=2"));
-    support_ok(
-        TRAIN(output("parts"), soft, "model.soft_lambda=1", "train.epochs=4", "train.resume=auto"));
-    small_hash(run_path("whole"), "state.safetensors", whole);
-    small_hash(run_path("parts"), "state.safetensors", resumed);
+    support_ok(TRAIN(small_output("parts"), soft, "model.soft_lambda=1", "train.epochs=2"));
+    support_ok(TRAIN(small_output("parts"), soft, "model.soft_lambda=1", "train.epochs=4",
+                     "train.resume=auto"));
+    small_hash(small_run_path("whole"), "state.safetensors", whole);
+    small_hash(small_run_path("parts"), "state.safetensors", resumed);
     ck_assert_str_eq(whole, resumed);
-    support_fails(TRAIN(output("a"), soft, "balance.kind=mgda"), TDM_ERR_CONFIG, "there are none");
-    support_fails(TRAIN(output("b"), soft, "train.sampling=uniform"), TDM_ERR_CONFIG,
+    support_fails(TRAIN(small_output("a"), soft, "balance.kind=mgda"), TDM_ERR_CONFIG,
+                  "there are none");
+    support_fails(TRAIN(small_output("b"), soft, "train.sampling=uniform"), TDM_ERR_CONFIG,
                   "a step has one task");
-    support_fails(TRAIN(output("c"), soft, "train.freeze_except_last=1"), TDM_ERR_CONFIG,
+    support_fails(TRAIN(small_output("c"), soft, "train.freeze_except_last=1"), TDM_ERR_CONFIG,
                   "counts the blocks of one trunk");
 }
 END_TEST
 
 START_TEST(a_step_of_one_task_compares_nothing)
 {
-    support_fails(TRAIN(output("a"), "balance.kind=gls", "train.sampling=uniform"), TDM_ERR_CONFIG,
-                  "compares the tasks' losses");
-    support_ok(TRAIN(output("b"), "balance.kind=dwa", "train.sampling=uniform"));
+    support_fails(TRAIN(small_output("a"), "balance.kind=gls", "train.sampling=uniform"),
+                  TDM_ERR_CONFIG, "compares the tasks' losses");
+    support_ok(TRAIN(small_output("b"), "balance.kind=dwa", "train.sampling=uniform"));
 }
 END_TEST
 
@@ -626,7 +613,7 @@ START_TEST(a_loss_that_is_not_finite_is_named)
 {
     char kind[64];
     snprintf(kind, sizeof kind, "balance.kind=%s", every_kind[_i]);
-    support_fails(TRAIN(output("a"), kind, PLAIN_TRUNK, "optim.kind=sgd", "optim.lr=1e30",
+    support_fails(TRAIN(small_output("a"), kind, PLAIN_TRUNK, "optim.kind=sgd", "optim.lr=1e30",
                         "optim.momentum=0"),
                   TDM_ERR_DIVERGED, "task '");
 }
@@ -638,13 +625,14 @@ START_TEST(batches_without_labels_and_identical_tasks)
 {
     char kind[64];
     snprintf(kind, sizeof kind, "balance.kind=%s", every_kind[_i]);
-    support_ok(TRAIN(output("few"), kind, PLAIN_TRUNK, "tasks.class.label_map=[-1, 0, -1, -1]",
-                     "tasks.class.classes=2", "tasks.class.ignore_index=-1", "train.batch_size=2",
-                     "train.epochs=2", "train.test=false"));
+    support_ok(TRAIN(small_output("few"), kind, PLAIN_TRUNK,
+                     "tasks.class.label_map=[-1, 0, -1, -1]", "tasks.class.classes=2",
+                     "tasks.class.ignore_index=-1", "train.batch_size=2", "train.epochs=2",
+                     "train.test=false"));
     ck_assert(isfinite(logged("few", 2, "class", "loss")));
     ck_assert_double_lt(logged("few", 2, "recon", "loss"), logged("few", 1, "recon", "loss"));
     support_ok(TRAIN(
-        output("same"), kind, PLAIN_TRUNK, "tasks.class.enabled=false",
+        small_output("same"), kind, PLAIN_TRUNK, "tasks.class.enabled=false",
         "tasks.twin.layers=[conv-transpose 4 k2 s2, relu, conv-transpose channels k2 s2, "
         "sigmoid]",
         "tasks.twin.loss=l1", "tasks.twin.target=images", "train.epochs=2", "train.test=false"));
@@ -658,7 +646,7 @@ int main(void)
     Suite *suite = suite_create("balance");
     TCase *tc = tcase_create("balance");
     tcase_set_timeout(tc, 300);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_loop_test(tc, a_step_by_rule_is_a_step_with_its_weights, 0, RULES);
     tcase_add_test(tc, stch_compares_with_the_last_epoch_of_its_warm_up);
     tcase_add_test(tc, famo_looks_at_the_same_batch_after_the_step);
@@ -681,18 +669,18 @@ int main(void)
     suite_add_tcase(suite, tc);
     tc = tcase_create("selection");
     tcase_set_timeout(tc, 600);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_test(tc, selection_may_ignore_the_weights);
     suite_add_tcase(suite, tc);
     tc = tcase_create("degenerate");
     tcase_set_timeout(tc, 600);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_loop_test(tc, a_loss_that_is_not_finite_is_named, 0, EVERY_KIND);
     tcase_add_loop_test(tc, batches_without_labels_and_identical_tasks, 0, EVERY_KIND);
     suite_add_tcase(suite, tc);
     tc = tcase_create("memory");
     tcase_set_timeout(tc, 600);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_loop_test(tc, gradients_by_groups_of_layers, 0, sizeof streaming / sizeof *streaming);
     suite_add_tcase(suite, tc);
     return support_run(suite);

@@ -7,36 +7,13 @@
 #include "support/small_run.h"
 #include "train/session.h"
 
-static char *folder;
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    small_data(folder);
-}
-
-static void teardown(void)
-{
-    support_temp_remove(folder);
-}
-
-static const char *output(const char *name)
-{
-    return small_output(folder, name);
-}
-
-static const char *run_path(const char *name)
-{
-    return small_run_path(folder, name);
-}
-
 #define TRAIN(result, ...)                                                                         \
-    small_train(folder, (const char *const[]){__VA_ARGS__},                                        \
+    small_train(small_folder, (const char *const[]){__VA_ARGS__},                                  \
                 sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), result)
 
 static float *tensor(const char *run, const char *file, const char *name, uint64_t *n)
 {
-    return small_tensor(run_path(run), file, name, n);
+    return small_tensor(small_run_path(run), file, name, n);
 }
 
 static bool same_tensor(const char *a, const char *b, const char *file, const char *name)
@@ -93,11 +70,11 @@ static void all_same(const char *const *names, int n, const char *a, const char 
 START_TEST(all_but_the_last_blocks_stand_still)
 {
     char init[512];
-    support_ok(TRAIN(NULL, output("source"), LAYERS("0.3")));
-    snprintf(init, sizeof init, "train.init_from=%s", run_path("source"));
-    support_ok(TRAIN(NULL, output("one"), init, LAYERS("0.3"), "train.freeze_except_last=1",
+    support_ok(TRAIN(NULL, small_output("source"), LAYERS("0.3")));
+    snprintf(init, sizeof init, "train.init_from=%s", small_run_path("source"));
+    support_ok(TRAIN(NULL, small_output("one"), init, LAYERS("0.3"), "train.freeze_except_last=1",
                      "optim.weight_decay=0.1", "train.epochs=2"));
-    support_ok(TRAIN(NULL, output("none"), init, LAYERS("0.3"), "train.freeze_except_last=0",
+    support_ok(TRAIN(NULL, small_output("none"), init, LAYERS("0.3"), "train.freeze_except_last=0",
                      "train.epochs=2"));
     /* weights and running statistics; the first run selected its best on val, so begins from there
      */
@@ -116,11 +93,11 @@ START_TEST(all_but_the_last_blocks_stand_still)
     ck_assert_int_gt(steps_of("one", "encoder.5.weight"), 0);
     ck_assert_int_eq(steps_of("none", "encoder.5.weight"), -1);
     /* dropout between frozen blocks does nothing: neither do its draws */
-    support_ok(TRAIN(NULL, output("sure"), init, LAYERS("0"), "train.freeze_except_last=1",
+    support_ok(TRAIN(NULL, small_output("sure"), init, LAYERS("0"), "train.freeze_except_last=1",
                      "optim.weight_decay=0.1", "train.epochs=2"));
     all_same(of_block_1, IN_1, "one", "sure", true);
     ck_assert(same_tensor("one", "sure", "last.safetensors", "heads.class.1.weight"));
-    support_fails(TRAIN(NULL, output("x"), LAYERS("0"), "train.freeze_except_last=2"),
+    support_fails(TRAIN(NULL, small_output("x"), LAYERS("0"), "train.freeze_except_last=2"),
                   TDM_ERR_CONFIG, "the trunk has 2 blocks, so nothing would be frozen");
 }
 END_TEST
@@ -129,7 +106,7 @@ static size_t blocks_of(const char *trunk, const char *filters, const char *firs
 {
     const char *set[] = {trunk, filters, "model.layers=[]", "tasks.recon.enabled=false",
                          "tasks.class.layers=[global-avg-pool, dense classes]"};
-    tdm_config *config = small_config(folder, set, 5);
+    tdm_config *config = small_config(small_folder, set, 5);
     const tdm_array_info infos[] = {
         {.name = "images", .kind = TDM_ARRAY_IMAGE, .rank = 3, .dims = {32, 32, 1}, .elems = 1024},
         {.name = "labels", .kind = TDM_ARRAY_CLASS, .elems = 1, .classes = 4}};
@@ -175,9 +152,9 @@ START_TEST(parts_are_unfrozen_when_it_is_time)
     const char *thaw =
         "train.unfreeze=[encoder.5 at epoch 2, encoder.6 at epoch 2, encoder at step 11]";
     /* five steps an epoch: the whole encoder learns from the third epoch on */
-    support_ok(TRAIN(NULL, output("first"), LAYERS("0.1"), thaw, "train.epochs=1"));
-    support_ok(TRAIN(NULL, output("second"), LAYERS("0.1"), thaw, "train.epochs=2"));
-    support_ok(TRAIN(NULL, output("third"), LAYERS("0.1"), thaw, "train.epochs=3"));
+    support_ok(TRAIN(NULL, small_output("first"), LAYERS("0.1"), thaw, "train.epochs=1"));
+    support_ok(TRAIN(NULL, small_output("second"), LAYERS("0.1"), thaw, "train.epochs=2"));
+    support_ok(TRAIN(NULL, small_output("third"), LAYERS("0.1"), thaw, "train.epochs=3"));
     all_same(of_block_0, IN_0, "first", "second", true);
     all_same(of_block_0, IN_0, "second", "third", false);
     all_same(of_block_1, IN_1, "first", "second", false);
@@ -194,15 +171,15 @@ START_TEST(unfreezing_resumes_to_the_same_bits)
         "train.unfreeze=[encoder.5 at step 3, encoder.6 at step 3, encoder at step 8]";
     char straight[33], resumed[33];
     small_result r;
-    support_ok(TRAIN(NULL, output("straight"), LAYERS("0.1"), thaw));
-    small_hash(run_path("straight"), "last.safetensors", straight);
+    support_ok(TRAIN(NULL, small_output("straight"), LAYERS("0.1"), thaw));
+    small_hash(small_run_path("straight"), "last.safetensors", straight);
     for (int i = 0; i < 9; i++) { /* a step a time, across both changes */
-        support_ok(TRAIN(&r, output("parts"), LAYERS("0.1"), thaw, "train.max_time=1e-9",
+        support_ok(TRAIN(&r, small_output("parts"), LAYERS("0.1"), thaw, "train.max_time=1e-9",
                          "train.resume=auto"));
         ck_assert_int_eq(r.reason, TDM_STOP_TIME);
     }
-    support_ok(TRAIN(NULL, output("parts"), LAYERS("0.1"), thaw, "train.resume=auto"));
-    small_hash(run_path("parts"), "last.safetensors", resumed);
+    support_ok(TRAIN(NULL, small_output("parts"), LAYERS("0.1"), thaw, "train.resume=auto"));
+    small_hash(small_run_path("parts"), "last.safetensors", resumed);
     ck_assert_str_eq(straight, resumed);
 }
 END_TEST
@@ -210,10 +187,10 @@ END_TEST
 START_TEST(what_is_unfrozen_learns_as_if_it_always_had)
 {
     char a[33], b[33];
-    support_ok(TRAIN(NULL, output("a"), "train.unfreeze=[encoder at step 1]"));
-    support_ok(TRAIN(NULL, output("b")));
-    small_hash(run_path("a"), "last.safetensors", a);
-    small_hash(run_path("b"), "last.safetensors", b);
+    support_ok(TRAIN(NULL, small_output("a"), "train.unfreeze=[encoder at step 1]"));
+    support_ok(TRAIN(NULL, small_output("b")));
+    small_hash(small_run_path("a"), "last.safetensors", a);
+    small_hash(small_run_path("b"), "last.safetensors", b);
     ck_assert_str_eq(a, b);
 }
 END_TEST
@@ -239,10 +216,10 @@ static double moved(const char *run, const char *name)
 
 START_TEST(groups_and_blocks_learn_at_their_rates)
 {
-    support_ok(
-        TRAIN(NULL, output("start"), "optim.groups=[encoder = 0, heads = 0, balance=0]", ONE_STEP));
-    support_ok(TRAIN(NULL, output("full"), ONE_STEP));
-    support_ok(TRAIN(NULL, output("parts"), "optim.groups=[heads = 0.25, heads.recon = 2]",
+    support_ok(TRAIN(NULL, small_output("start"),
+                     "optim.groups=[encoder = 0, heads = 0, balance=0]", ONE_STEP));
+    support_ok(TRAIN(NULL, small_output("full"), ONE_STEP));
+    support_ok(TRAIN(NULL, small_output("parts"), "optim.groups=[heads = 0.25, heads.recon = 2]",
                      "optim.block_decay=0.5", ONE_STEP));
     static const struct {
         const char *name;
@@ -257,16 +234,16 @@ START_TEST(groups_and_blocks_learn_at_their_rates)
         ck_assert_msg(full > 0 && fabs(part / full - wanted[i].factor) < 1e-3 * wanted[i].factor,
                       "%s: %g / %g", wanted[i].name, part, full);
     }
-    support_fails(TRAIN(NULL, output("x"), "optim.groups=[encoder]"), TDM_ERR_CONFIG,
+    support_fails(TRAIN(NULL, small_output("x"), "optim.groups=[encoder]"), TDM_ERR_CONFIG,
                   "must be \"PATTERN = FACTOR\"");
-    support_fails(TRAIN(NULL, output("x"), "optim.groups=[encoder = -1]"), TDM_ERR_CONFIG,
+    support_fails(TRAIN(NULL, small_output("x"), "optim.groups=[encoder = -1]"), TDM_ERR_CONFIG,
                   "must be \"PATTERN = FACTOR\"");
-    support_fails(TRAIN(NULL, output("x"), "optim.groups=[encodr = 1]"), TDM_ERR_CONFIG,
+    support_fails(TRAIN(NULL, small_output("x"), "optim.groups=[encodr = 1]"), TDM_ERR_CONFIG,
                   "did you mean encoder");
-    support_fails(TRAIN(NULL, output("x"), "train.unfreeze=[encodr at epoch 2]"), TDM_ERR_CONFIG,
-                  "did you mean encoder");
-    support_fails(TRAIN(NULL, output("x"), "train.unfreeze=[encoder at epoch 0]"), TDM_ERR_CONFIG,
-                  "N from 1");
+    support_fails(TRAIN(NULL, small_output("x"), "train.unfreeze=[encodr at epoch 2]"),
+                  TDM_ERR_CONFIG, "did you mean encoder");
+    support_fails(TRAIN(NULL, small_output("x"), "train.unfreeze=[encoder at epoch 0]"),
+                  TDM_ERR_CONFIG, "N from 1");
 }
 END_TEST
 
@@ -282,21 +259,21 @@ static void same_with_cache(const char *place, const char *const *set, size_t n)
     snprintf(cache, sizeof cache, "train.feature_cache=%s", place);
     memcpy(all, set, n * sizeof *set);
     all[n] = "train.freeze=encoder";
-    all[n + 1] = output("off");
+    all[n + 1] = small_output("off");
     all[n + 2] = "train.feature_cache=off";
-    support_ok(small_train(folder, all, n + 3, &off));
-    all[n + 1] = output("on");
+    support_ok(small_train(small_folder, all, n + 3, &off));
+    all[n + 1] = small_output("on");
     all[n + 2] = cache;
-    support_ok(small_train(folder, all, n + 3, &on));
+    support_ok(small_train(small_folder, all, n + 3, &on));
     for (int i = 0; i < 3; i++) {
         ck_assert_double_eq(off.loss[i], on.loss[i]);
         ck_assert_double_eq(off.metric[i], on.metric[i]);
     }
-    small_hash(run_path("off"), "last.safetensors", a);
-    small_hash(run_path("on"), "last.safetensors", b);
+    small_hash(small_run_path("off"), "last.safetensors", a);
+    small_hash(small_run_path("on"), "last.safetensors", b);
     ck_assert_str_eq(a, b);
-    support_temp_remove(support_path(folder, "off"));
-    support_temp_remove(support_path(folder, "on"));
+    support_temp_remove(support_path(small_folder, "off"));
+    support_temp_remove(support_path(small_folder, "on"));
 }
 
 static const char *const places[] = {"device", "disk"};
@@ -319,30 +296,33 @@ START_TEST(a_cached_run_resumes_to_the_same_bits)
     char straight[33], resumed[33], cache[64];
     small_result r;
     snprintf(cache, sizeof cache, "train.feature_cache=%s", places[_i]);
-    support_ok(TRAIN(NULL, output("straight"), "train.freeze=encoder", "train.feature_cache=off"));
-    small_hash(run_path("straight"), "last.safetensors", straight);
+    support_ok(
+        TRAIN(NULL, small_output("straight"), "train.freeze=encoder", "train.feature_cache=off"));
+    small_hash(small_run_path("straight"), "last.safetensors", straight);
     for (int i = 0; i < 7; i++)
-        support_ok(TRAIN(&r, output("parts"), "train.freeze=encoder", cache, "train.max_time=1e-9",
-                         "train.resume=auto"));
-    support_ok(TRAIN(NULL, output("parts"), "train.freeze=encoder", cache, "train.resume=auto"));
-    small_hash(run_path("parts"), "last.safetensors", resumed);
+        support_ok(TRAIN(&r, small_output("parts"), "train.freeze=encoder", cache,
+                         "train.max_time=1e-9", "train.resume=auto"));
+    support_ok(
+        TRAIN(NULL, small_output("parts"), "train.freeze=encoder", cache, "train.resume=auto"));
+    small_hash(small_run_path("parts"), "last.safetensors", resumed);
     ck_assert_str_eq(straight, resumed);
 }
 END_TEST
 
 START_TEST(there_is_no_cache_of_what_changes)
 {
-    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=device"), TDM_ERR_CONFIG,
+    support_fails(TRAIN(NULL, small_output("x"), "train.feature_cache=device"), TDM_ERR_CONFIG,
                   "the trunk as a whole is not frozen throughout");
-    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=disk", "train.freeze=encoder.0"),
-                  TDM_ERR_CONFIG, "the trunk as a whole is not frozen throughout");
-    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=disk", "train.freeze=encoder",
+    support_fails(
+        TRAIN(NULL, small_output("x"), "train.feature_cache=disk", "train.freeze=encoder.0"),
+        TDM_ERR_CONFIG, "the trunk as a whole is not frozen throughout");
+    support_fails(TRAIN(NULL, small_output("x"), "train.feature_cache=disk", "train.freeze=encoder",
                         "train.unfreeze=encoder at epoch 2"),
                   TDM_ERR_CONFIG, "the trunk as a whole is not frozen throughout");
-    support_fails(TRAIN(NULL, output("x"), "train.feature_cache=device", "train.freeze=encoder",
-                        "data.transforms=[flip]"),
+    support_fails(TRAIN(NULL, small_output("x"), "train.feature_cache=device",
+                        "train.freeze=encoder", "data.transforms=[flip]"),
                   TDM_ERR_CONFIG, "data.transforms change the samples at random");
-    support_ok(TRAIN(NULL, output("x"), "train.freeze=encoder", "data.transforms=[flip]"));
+    support_ok(TRAIN(NULL, small_output("x"), "train.freeze=encoder", "data.transforms=[flip]"));
 }
 END_TEST
 
@@ -350,7 +330,7 @@ int main(void)
 {
     Suite *suite = suite_create("freezing");
     TCase *tc = tcase_create("freezing");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_test(tc, all_but_the_last_blocks_stand_still);
     tcase_add_test(tc, blocks_of_networks);
     tcase_add_test(tc, parts_are_unfrozen_when_it_is_time);

@@ -9,19 +9,6 @@
 #include "support/small_run.h"
 #include "train/session.h"
 
-static char *folder;
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    small_data(folder);
-}
-
-static void teardown(void)
-{
-    support_temp_remove(folder);
-}
-
 enum { COMMON = 4, MORE = 12 };
 
 /* Trains the small configuration without its tasks but with other ones; more: up to MORE texts,
@@ -32,13 +19,13 @@ static tdm_status train(const char *const more[], small_result *result)
     char name[16];
     snprintf(name, sizeof name, "run-%d", runs++);
     const char *texts[COMMON + MORE] = {"tasks.recon.enabled=false", "balance.kind=equal",
-                                        "data.where.labels=0", small_output(folder, name)};
+                                        "data.where.labels=0", small_output(name)};
     size_t n = COMMON;
     for (; *more; more++) {
         ck_assert_uint_lt(n, COMMON + MORE);
         texts[n++] = *more;
     }
-    return small_train(folder, texts, n, result);
+    return small_train(small_folder, texts, n, result);
 }
 
 #define TRAIN(result, ...) train((const char *const[]){__VA_ARGS__, NULL}, result)
@@ -90,7 +77,7 @@ static tdm_status train_beside(const char *name, const char *workers, small_resu
 {
     return TRAIN(result, CLASSIFIER("turn", "rotation"), DECODER("clean", "denoising"),
                  "train.sampling=uniform", "train.epochs=3", "data.where.labels=0,1,2,3", workers,
-                 small_output(folder, name));
+                 small_output(name));
 }
 
 START_TEST(same_bits_whatever_the_workers)
@@ -98,8 +85,8 @@ START_TEST(same_bits_whatever_the_workers)
     char none[33], four[33];
     support_ok(train_beside("none", "data.workers=0", NULL));
     support_ok(train_beside("four", "data.workers=4", NULL));
-    small_hash(small_run_path(folder, "none"), "last.safetensors", none);
-    small_hash(small_run_path(folder, "four"), "last.safetensors", four);
+    small_hash(small_run_path("none"), "last.safetensors", none);
+    small_hash(small_run_path("four"), "last.safetensors", four);
     ck_assert_str_eq(none, four);
 }
 END_TEST
@@ -120,14 +107,14 @@ END_TEST
 START_TEST(autoencoding_shares_batches)
 {
     char made[33], named[33];
-    support_ok(TRAIN(NULL, DECODER("recon2", "autoencoding"), "train.epochs=1",
-                     small_output(folder, "made")));
+    support_ok(
+        TRAIN(NULL, DECODER("recon2", "autoencoding"), "train.epochs=1", small_output("made")));
     support_ok(TRAIN(NULL, "tasks.recon2.target=images", "tasks.recon2.loss=l2",
                      "tasks.recon2.layers=conv-transpose 4 k2 s2,relu,conv-transpose channels k2 "
                      "s2,sigmoid",
-                     "train.epochs=1", small_output(folder, "named")));
-    small_hash(small_run_path(folder, "made"), "last.safetensors", made);
-    small_hash(small_run_path(folder, "named"), "last.safetensors", named);
+                     "train.epochs=1", small_output("named")));
+    small_hash(small_run_path("made"), "last.safetensors", made);
+    small_hash(small_run_path("named"), "last.safetensors", named);
     ck_assert_str_eq(made, named);
 }
 END_TEST
@@ -154,7 +141,7 @@ START_TEST(validation_is_the_same_in_every_epoch)
                            "train.epochs=3"};
     double losses[4] = {0}, *next = losses;
     tdm_trainer *trainer = NULL;
-    tdm_config *config = small_config(folder, texts, sizeof texts / sizeof *texts);
+    tdm_config *config = small_config(small_folder, texts, sizeof texts / sizeof *texts);
     const tdm_train_events events = {.user = &next, .epoch = keep_losses};
     support_ok(tdm_trainer_create(config, &events, &trainer));
     char *text = NULL;
@@ -173,17 +160,17 @@ END_TEST
 START_TEST(checkpoints_are_evaluated_and_predict)
 {
     tdm_evaluation *e = NULL;
-    char *answers = support_path(folder, "answers");
+    char *answers = support_path(small_folder, "answers");
     support_ok(TRAIN(NULL, alone, CLASSIFIER("turn", "rotation"), "train.epochs=20",
-                     small_output(folder, "turns")));
-    support_ok(tdm_evaluate(small_run_path(folder, "turns"), "test", NULL, 0, NULL, &e));
+                     small_output("turns")));
+    support_ok(tdm_evaluate(small_run_path("turns"), "test", NULL, 0, NULL, &e));
     const tdm_task_report *task = &tdm_evaluation_report(e)->tasks[0];
     ck_assert_uint_eq(task->n_classes, 4);
     ck_assert_str_eq(task->classes[1].name, "90 degrees");
     ck_assert_double_gt(task->metrics[0].value, 0.9);
     tdm_evaluation_destroy(&e);
-    const char *inputs[] = {folder};
-    const tdm_predict_spec spec = {.checkpoint = small_run_path(folder, "turns"),
+    const char *inputs[] = {small_folder};
+    const tdm_predict_spec spec = {.checkpoint = small_run_path("turns"),
                                    .inputs = inputs,
                                    .n_inputs = 1,
                                    .out = answers,
@@ -243,7 +230,7 @@ int main(void)
 {
     Suite *s = suite_create("made");
     TCase *t = tcase_create("made");
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, small_setup, small_teardown);
     tcase_add_loop_test(t, learns_what_is_made, 0, (int)(sizeof makes / sizeof *makes));
     tcase_add_test(t, same_bits_whatever_the_workers);
     tcase_add_test(t, the_others_see_samples_as_they_are);

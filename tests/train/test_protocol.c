@@ -17,14 +17,12 @@ enum { SIDE = 8, PIXELS = SIDE * SIDE, FINE = 6, COARSE = 3, BATCH = 8 };
 /* Fine classes 0 and 3 are of group 0, 1 and 4 of 1, 2 and 5 of 2. */
 static const int32_t group_of[FINE] = {0, 1, 2, 0, 1, 2};
 
-static char *folder;
-
 static void write_split(const char *name, int n, uint64_t seed)
 {
     static const char *const fine_names[] = {"red", "red fish", "red fish", "-", "class", "blue"};
     tdm__h5_writer *w = NULL;
     size_t images, fine, coarse;
-    char *path = support_path(folder, name);
+    char *path = support_path(small_folder, name);
     tdm__rng rng = tdm__rng_make(seed, 1);
     const tdm__elem byte = tdm__elem_host(TDM__ELEM_UINT, 1);
     const tdm__h5_spec image = {.name = "images", .elem = byte, .rank = 3, .dims = {SIDE, SIDE, 1}};
@@ -56,7 +54,7 @@ static void write_split(const char *name, int n, uint64_t seed)
 
 static void setup(void)
 {
-    folder = support_temp_create();
+    small_folder = support_temp_create();
     write_split("train.h5", 96, 1);
     write_split("val.h5", 24, 2);
     write_split("test.h5", 24, 3);
@@ -64,7 +62,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    support_temp_remove(folder);
+    support_temp_remove(small_folder);
 }
 
 static const char text[] =
@@ -81,7 +79,7 @@ static tdm_config *config_of(const char *kind, const char *const *more)
     tdm_schema(&tables, &n);
     support_ok(tdm_config_create(tables, n, &config));
     support_ok(tdm_config_load_text(config, text, strlen(text), "small.yaml"));
-    support_ok(tdm_config_set(config, "data.path", folder, "test"));
+    support_ok(tdm_config_set(config, "data.path", small_folder, "test"));
     support_ok(tdm_config_set(config, "protocol.kind", kind, "test"));
     for (; *more; more++) support_ok(tdm_config_assign(config, *more, "--set"));
     support_ok(tdm_config_resolve(config));
@@ -280,11 +278,6 @@ static void train(const char *kind, seen *out, const char *const *more)
 
 #define TRAIN(kind, out, ...) train(kind, out, (const char *const[]){__VA_ARGS__, NULL})
 
-static const char *output(const char *name)
-{
-    return small_output(folder, name);
-}
-
 START_TEST(every_setting_runs)
 {
     seen s;
@@ -292,7 +285,7 @@ START_TEST(every_setting_runs)
     for (int i = 3; i <= 6; i++) {
         snprintf(setting, sizeof setting, "protocol.setting=%d", i);
         snprintf(name, sizeof name, "s%d", i);
-        TRAIN("one-vs-rest", &s, setting, output(name));
+        TRAIN("one-vs-rest", &s, setting, small_output(name));
         ck_assert_uint_eq(s.n_tasks, FINE);
         for (int t = 0; t < FINE; t++) ck_assert_uint_eq(s.samples[t], 24);
     }
@@ -301,10 +294,10 @@ START_TEST(every_setting_runs)
     ck_assert_str_eq(s.names[1], "red_fish");
     ck_assert_str_eq(s.names[2], "task2");
     ck_assert_str_eq(s.names[4], "task4");
-    TRAIN("groups", &s, "protocol.setting=3", output("g3"));
+    TRAIN("groups", &s, "protocol.setting=3", small_output("g3"));
     ck_assert_uint_eq(s.n_tasks, COARSE);
     for (int t = 0; t < COARSE; t++) ck_assert_uint_eq(s.samples[t], 8);
-    TRAIN("groups", &s, "protocol.setting=2", "protocol.task=1", output("g2"));
+    TRAIN("groups", &s, "protocol.setting=2", "protocol.task=1", small_output("g2"));
     ck_assert_uint_eq(s.n_tasks, 1);
     ck_assert_uint_eq(s.samples[0], 8);
 }
@@ -313,20 +306,20 @@ END_TEST
 START_TEST(the_standard_setting_can_tell_about_each_task)
 {
     seen s;
-    TRAIN("one-vs-rest", &s, "protocol.setting=1", output("a"), "train.epochs=2");
+    TRAIN("one-vs-rest", &s, "protocol.setting=1", small_output("a"), "train.epochs=2");
     ck_assert_uint_eq(s.n_tasks, 1);
     ck_assert_uint_eq(s.n_parts, FINE);
     /* Every wrong answer is wrong for two of the classes, a right one for none. */
     double wrong = 0;
     for (int p = 0; p < FINE; p++) wrong += 1 - s.parts[p];
     ck_assert_double_eq_tol(wrong, 2 * (1 - s.accuracy), 1e-9);
-    TRAIN("groups", &s, "protocol.setting=1", output("b"), "train.epochs=2");
+    TRAIN("groups", &s, "protocol.setting=1", small_output("b"), "train.epochs=2");
     ck_assert_uint_eq(s.n_parts, COARSE);
     /* Fewer classes compete: no part is worse than the whole on its samples. */
     double mean = 0;
     for (int p = 0; p < COARSE; p++) mean += s.parts[p] / COARSE;
     ck_assert_double_ge(mean, s.accuracy);
-    TRAIN("groups", &s, "protocol.setting=0", output("c"), "train.epochs=2");
+    TRAIN("groups", &s, "protocol.setting=0", small_output("c"), "train.epochs=2");
     ck_assert_uint_eq(s.n_parts, 0);
 }
 END_TEST
@@ -345,14 +338,16 @@ START_TEST(a_checkpoint_knows_its_tasks)
 {
     seen s;
     tdm_evaluation *e = NULL;
-    TRAIN("groups", &s, "protocol.setting=3", output("a"));
-    support_ok(tdm_evaluate(output("a") + strlen("train.output="), "test", NULL, 0, NULL, &e));
+    TRAIN("groups", &s, "protocol.setting=3", small_output("a"));
+    support_ok(
+        tdm_evaluate(small_output("a") + strlen("train.output="), "test", NULL, 0, NULL, &e));
     ck_assert_uint_eq(tdm_evaluation_report(e)->n_tasks, COARSE);
     tdm_evaluation_destroy(&e);
     const char *const verbose[] = {"train.verbose=true"};
     log_text[0] = 0;
     tdm_set_log(keep_log, NULL, TDM_LOG_INFO);
-    support_ok(tdm_evaluate(output("a") + strlen("train.output="), "test", verbose, 1, NULL, &e));
+    support_ok(
+        tdm_evaluate(small_output("a") + strlen("train.output="), "test", verbose, 1, NULL, &e));
     tdm_set_log(NULL, NULL, TDM_LOG_INFO);
     const char *line = strstr(log_text, "Accuracy: [");
     ck_assert_ptr_nonnull(line);
@@ -361,7 +356,8 @@ START_TEST(a_checkpoint_knows_its_tasks)
     for (; *line != '\n'; line++) commas += *line == ',';
     ck_assert_int_eq(commas, COARSE - 1);
     tdm_evaluation_destroy(&e);
-    TRAIN("groups", &s, "protocol.setting=3", output("a"), "train.epochs=2", "train.resume=auto");
+    TRAIN("groups", &s, "protocol.setting=3", small_output("a"), "train.epochs=2",
+          "train.resume=auto");
 }
 END_TEST
 
@@ -413,7 +409,7 @@ static void check_history(const char *run, const char *name, size_t n)
 {
     size_t size, i;
     json_t *list, *value;
-    char *path = support_path(folder, run), *file = support_path(path, name);
+    char *path = support_path(small_folder, run), *file = support_path(path, name);
     char *json = support_read(file, &size);
     support_ok(tdm__json_parse(json, size, name, &list));
     ck_assert_uint_eq(json_array_size(list), n);
@@ -431,7 +427,7 @@ static void check_history(const char *run, const char *name, size_t n)
 
 static bool is_there(const char *run, const char *name)
 {
-    char *path = support_path(folder, run), *file = support_path(path, name);
+    char *path = support_path(small_folder, run), *file = support_path(path, name);
     const bool there = tdm__path_exists(file);
     free(file);
     free(path);
@@ -441,21 +437,22 @@ static bool is_there(const char *run, const char *name)
 START_TEST(histories_are_kept_per_task)
 {
     seen s;
-    TRAIN("groups", &s, "protocol.setting=3", output("m"), "train.history=true", "train.epochs=2");
+    TRAIN("groups", &s, "protocol.setting=3", small_output("m"), "train.history=true",
+          "train.epochs=2");
     check_history("m", "history_class0.json", 2);
     check_history("m", "history_class2.json", 2);
     ck_assert(!is_there("m", "history.json"));
-    TRAIN("groups", &s, "protocol.setting=3", output("m"), "train.history=true", "train.epochs=3",
-          "train.resume=auto");
+    TRAIN("groups", &s, "protocol.setting=3", small_output("m"), "train.history=true",
+          "train.epochs=3", "train.resume=auto");
     check_history("m", "history_class1.json", 3); /* all of it after resuming */
-    TRAIN("one-vs-rest", &s, "protocol.setting=1", output("p"), "train.history=true",
+    TRAIN("one-vs-rest", &s, "protocol.setting=1", small_output("p"), "train.history=true",
           "train.epochs=2", "train.save_model=false");
     check_history("p", "history.json", 2);
     check_history("p", "history_class5.json", 2);
     ck_assert(!is_there("p", "best.safetensors"));
     ck_assert(!is_there("p", "state.safetensors"));
     ck_assert(is_there("p", "summary.json"));
-    TRAIN("groups", &s, "protocol.setting=0", output("q"), "train.epochs=1");
+    TRAIN("groups", &s, "protocol.setting=0", small_output("q"), "train.epochs=1");
     ck_assert(!is_there("q", "history.json"));
 }
 END_TEST
@@ -465,7 +462,7 @@ START_TEST(epochs_are_told_as_asked_for)
     seen s;
     log_text[0] = 0;
     tdm_set_log(keep_log, NULL, TDM_LOG_INFO);
-    TRAIN("none", &s, output("a"), "train.log_format=E {epoch:04d} {train.class.loss:.0f}",
+    TRAIN("none", &s, small_output("a"), "train.log_format=E {epoch:04d} {train.class.loss:.0f}",
           "train.save_format=Model save: {path}", "train.verbose=true");
     tdm_set_log(NULL, NULL, TDM_LOG_INFO);
     ck_assert_ptr_nonnull(strstr(log_text, "E 0001 "));

@@ -7,19 +7,6 @@
 #include "support/small_run.h"
 #include "train/session.h"
 
-static char *folder;
-
-static void setup(void)
-{
-    folder = support_temp_create();
-    small_data(folder);
-}
-
-static void teardown(void)
-{
-    support_temp_remove(folder);
-}
-
 /* Two classifiers of two of the four classes each, on those samples only. */
 static const char *const two_tasks[] = {
     "tasks.recon.enabled=false",
@@ -42,10 +29,10 @@ static tdm_status train(const char *name, const char *const more[], small_result
     char output[512];
     size_t n = TWO;
     memcpy(texts, two_tasks, sizeof two_tasks);
-    snprintf(output, sizeof output, "train.output=%s/%s", folder, name);
+    snprintf(output, sizeof output, "train.output=%s/%s", small_folder, name);
     texts[n++] = output;
     while (*more) texts[n++] = *more++;
-    return small_train(folder, texts, n, result);
+    return small_train(small_folder, texts, n, result);
 }
 
 #define TRAIN(name, result, ...) train(name, (const char *const[]){__VA_ARGS__, NULL}, result)
@@ -54,7 +41,7 @@ static tdm_status train(const char *name, const char *const more[], small_result
 static float *values_of(const char *run, const char *begins, size_t *n)
 {
     tdm__st *st = NULL;
-    char *path = support_path(folder, run), *file = support_path(path, "last.safetensors");
+    char *path = support_path(small_folder, run), *file = support_path(path, "last.safetensors");
     float *values = NULL;
     *n = 0;
     support_ok(tdm__st_open(file, &st));
@@ -158,9 +145,9 @@ static void count(const char *const *more, size_t n_more, counted *out)
     tdm_trainer *trainer = NULL;
     memcpy(texts, two_tasks, sizeof two_tasks);
     memcpy(texts + TWO, more, n_more * sizeof *more);
-    snprintf(output, sizeof output, "train.output=%s/counted-%zu", folder, n_more);
+    snprintf(output, sizeof output, "train.output=%s/counted-%zu", small_folder, n_more);
     texts[TWO + n_more] = output;
-    tdm_config *config = small_config(folder, texts, TWO + n_more + 1);
+    tdm_config *config = small_config(small_folder, texts, TWO + n_more + 1);
     const tdm_train_events events = {.user = out, .epoch = on_epoch};
     memset(out, 0, sizeof *out);
     support_ok(tdm_trainer_create(config, &events, &trainer));
@@ -221,7 +208,7 @@ START_TEST(plans_share_programs_and_memory)
         }
     list[TWO + TASKS * KEYS] = "train.sampling=uniform";
     list[TWO + TASKS * KEYS + 1] = "model.layers=conv 64 k3 p1,relu,max-pool 2";
-    tdm_config *config = small_config(folder, list, TWO + TASKS * KEYS + 2);
+    tdm_config *config = small_config(small_folder, list, TWO + TASKS * KEYS + 2);
     const tdm_array_info infos[] = {
         {.name = "images", .kind = TDM_ARRAY_IMAGE, .rank = 3, .dims = {8, 8, 1}, .elems = 64},
         {.name = "labels", .kind = TDM_ARRAY_CLASS, .elems = 1, .classes = 4}};
@@ -260,7 +247,7 @@ START_TEST(memory_is_the_largest_steps)
         "tasks.wider.target=images",
         "tasks.wider.layers=conv 192 k3 p1,relu,conv channels k3 p1,sigmoid",
     };
-    tdm_config *config = small_config(folder, list, sizeof list / sizeof *list);
+    tdm_config *config = small_config(small_folder, list, sizeof list / sizeof *list);
     const tdm_array_info infos[] = {
         {.name = "images", .kind = TDM_ARRAY_IMAGE, .rank = 3, .dims = {8, 8, 1}, .elems = 64},
         {.name = "labels", .kind = TDM_ARRAY_CLASS, .elems = 1, .classes = 4}};
@@ -308,7 +295,7 @@ int main(void)
 {
     Suite *suite = suite_create("sampling");
     TCase *tc = tcase_create("sampling");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_test(tc, learns_each_task_from_its_own_samples);
     tcase_add_test(tc, a_task_that_is_not_drawn_stays_as_it_was);
     tcase_add_test(tc, resumes_within_an_epoch_to_the_same_bits);
