@@ -24,7 +24,7 @@ typedef struct fresh_run {
 struct tdm__index {
     sqlite3 *db; /* NULL: given up */
     char *folder, *file;
-    sqlite3_stmt *find, *fields;
+    sqlite3_stmt *fields;
     fresh_run *fresh;
     size_t n_fresh, fresh_capacity;
     char **seen; /* paths asked for */
@@ -41,9 +41,8 @@ static const char schema[] =
 
 static void close_db(tdm__index *x)
 {
-    sqlite3_finalize(x->find);
     sqlite3_finalize(x->fields);
-    x->find = x->fields = NULL;
+    x->fields = NULL;
     sqlite3_close(x->db);
     x->db = NULL;
 }
@@ -107,10 +106,9 @@ static int set_up(tdm__index *x)
     }
     if (!code) code = sqlite3_exec(x->db, schema, NULL, NULL, NULL);
     if (!code)
-        code = sqlite3_prepare_v2(x->db, "SELECT id, signature FROM runs WHERE path=?", -1,
-                                  &x->find, NULL);
-    if (!code)
-        code = sqlite3_prepare_v2(x->db, "SELECT name, text FROM fields WHERE run=? ORDER BY place",
+        code = sqlite3_prepare_v2(x->db,
+                                  "SELECT name, text FROM runs JOIN fields ON run=id"
+                                  " WHERE path=? AND signature=? ORDER BY place",
                                   -1, &x->fields, NULL);
     return code;
 }
@@ -173,26 +171,21 @@ static const char *column(sqlite3_stmt *s, int i)
     return text ? text : "";
 }
 
-/* *found: the index had a current entry. */
+/* *found: the index had a current entry. One statement, hence one state of the index: between two,
+ * another process could put a new entry in the place of the one just found. */
 static tdm_status look_up(tdm__index *x, const char *path, const char *signature, tdm__record *out,
                           bool *found)
 {
     tdm_status status = TDM_OK;
-    int code = sqlite3_bind_text(x->find, 1, path, -1, SQLITE_TRANSIENT);
-    if (!code) code = sqlite3_step(x->find);
-    const bool current = code == SQLITE_ROW && tdm__streq(column(x->find, 1), signature);
-    const sqlite3_int64 id = current ? sqlite3_column_int64(x->find, 0) : 0;
-    *found = false;
-    sqlite3_reset(x->find);
-    if (!works(x, code) || !current) return TDM_OK;
-    code = sqlite3_bind_int64(x->fields, 1, id);
+    int code = sqlite3_bind_text(x->fields, 1, path, -1, SQLITE_TRANSIENT);
+    if (!code) code = sqlite3_bind_text(x->fields, 2, signature, -1, SQLITE_TRANSIENT);
     while (!status && code != SQLITE_DONE && works(x, code)) {
         code = sqlite3_step(x->fields);
         if (code == SQLITE_ROW)
             status = tdm__record_add(out, column(x->fields, 0), column(x->fields, 1));
     }
     if (x->db) sqlite3_reset(x->fields);
-    *found = !status && code == SQLITE_DONE;
+    *found = !status && code == SQLITE_DONE && out->n > 0;
     if (!*found) tdm__record_free(out);
     return status;
 }
