@@ -37,10 +37,12 @@ find_ptxas() {
     find "$folder" -name ptxas | grep -m 1 .
 }
 
-# build_tree FOLDER [CMAKE OPTION...]: configures and builds with both cores.
+# build_tree FOLDER [CMAKE OPTION...]: configures and builds with both cores; $targets, where set, in place
+# of all.
 build_tree() {
     local folder=$1
     shift
-    cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 && cmake --build "$folder" >>"$folder.log" 2>&1 ||
+    cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 &&
+        cmake --build "$folder" ${targets:+--target $targets} >>"$folder.log" 2>&1 ||
         { tail -40 "$folder.log" >&2; return 1; }
 }
