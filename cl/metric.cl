@@ -160,16 +160,19 @@ kernel void metric_add_counts(ARG(const uint, counts), ARG(float, acc), const ui
     if (i < n) count_into(acc + 2 * i, counts[i]);
 }
 
-// acc: sum of value * weight, sum of weight; unchanged where total (if there is one) is 0.
+// acc: sum of value * weight, sum of weight, 1 + the first step that left a sum which is not finite (0:
+// none has); unchanged where total (if there is one) is 0.
 kernel void metric_mean(ARG(const float, value), ARG(const float, total), ARG(float, acc),
-                        const float weight, const int has_total)
+                        const float weight, const int has_total, ARG(const uint, step))
 {
     VIEW(value);
     VIEW(total);
     VIEW(acc);
+    VIEW(step);
     if (has_total && total[0] == 0) return;
     pair_into(acc, value[0] * weight);
     pair_into(acc + 2, weight);
+    if (acc[4] == 0 && !(fabs(acc[0]) < INFINITY)) count_into(acc + 4, step[2] + 1);
 }
 
 // Eight sums per team to partial[team][8] pairs: |e|, e^2, |e| / |y|, [y != 0], [ratio < 1.25], valid,

@@ -215,8 +215,9 @@ tdm_value tdm_instance_weights(tdm_graph *g, tdm_value auxiliary, tdm_value targ
  * that counts and sums over a whole split stay exact where it matters. Shapes are given per metric;
  * tdm__metric_read in task/ turns them into doubles. All return the updated accumulator: keep it. */
 
-/* acc (2,2): sum of value * weight, sum of weight. For mean losses. total: as for tdm_uncertainty; where
- * it is 0 nothing is added. */
+/* acc (3,2): sum of value * weight, sum of weight, 1 + the first optimiser step after which the sum was
+ * not finite (0: none). For mean losses. total: as for tdm_uncertainty; where it is 0 nothing is added.
+ */
 tdm_value tdm_metric_mean(tdm_graph *g, tdm_value value, float weight, tdm_value total,
                           tdm_value acc);
 /* logits (...,C), labels (...): acc (2,2): correct, valid. topk >= 1; ties count as in PyTorch's

@@ -47,6 +47,8 @@ typedef struct tdm_task_report {
     const char *name;
     double loss, weight; /* weight: factor in the total now; loss: NaN when samples is 0 */
     uint64_t samples;    /* of the task's batches */
+    int64_t bad_step;    /* optimiser step of training, else batch (1: the first), whose loss made
+                            `loss` not finite; 0: none */
     /* Training: what the prediction on the way lost, which `loss` counts model.intermediate_weight
      * times; NaN: there is none. */
     double intermediate;

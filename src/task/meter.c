@@ -1,14 +1,17 @@
 /* task/meter.c: accumulators of losses and metrics on the device, one buffer a split.
  *
  * Every quantity is a pair of floats (sum, compensation): their sum as doubles is the value.
- * Layout: total loss (2 pairs), then per task: loss (2 pairs), that of an
- * intermediate prediction (2 pairs, if there is one) and its meters' blocks.
+ * Layout: total loss (a mean), then per task: loss (a mean), that of an intermediate prediction (a
+ * mean, if there is one) and its meters' blocks. A mean is three pairs, as tdm_metric_mean has
+ * them.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "task/task.h"
+
+enum { MEAN = 3 }; /* pairs: sum, weight, step */
 
 /* A block of accumulators: pairs starting at `first` (counted in pairs). */
 typedef struct block {
@@ -39,9 +42,10 @@ static uint64_t meter_pairs(const tdm__task *t, tdm__meter_kind kind)
     switch (kind) {
     case TDM__METER_ACCURACY:
     case TDM__METER_TOP5:
+        return 2;
     case TDM__METER_INSTANCE_COSINE:
     case TDM__METER_INSTANCE_ZEROS:
-        return 2;
+        return MEAN;
     case TDM__METER_CONFUSION:
         return side * side;
     case TDM__METER_BOX:
@@ -80,10 +84,10 @@ tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t 
     m->tasks = tasks;
     m->n = n;
     TDM_TRY(tdm__calloc_try(n, sizeof *m->blocks, &m->blocks));
-    m->total = take(m, 2);
+    m->total = take(m, MEAN);
     for (size_t t = 0; t < n; t++) {
-        m->blocks[t].loss = take(m, 2);
-        if (tasks[t].intermediate) m->blocks[t].intermediate = take(m, 2);
+        m->blocks[t].loss = take(m, MEAN);
+        if (tasks[t].intermediate) m->blocks[t].intermediate = take(m, MEAN);
         for (int k = 0; k < TDM__METER_KINDS; k++)
             if (tasks[t].meters & (1u << k))
                 m->blocks[t].meters[k] = take(m, meter_pairs(&tasks[t], (tdm__meter_kind)k));
@@ -183,7 +187,7 @@ void tdm__meter_task(tdm__meter *m, tdm_graph *g, size_t task, tdm_value pred, t
                      tdm__loss_value loss, int64_t count)
 {
     const tdm_value acc =
-        accumulator(m, g, "loss", tdm_desc_2(TDM_F32, 2, 2), m->blocks[task].loss);
+        accumulator(m, g, "loss", tdm_desc_2(TDM_F32, MEAN, 2), m->blocks[task].loss);
     tdm_graph_keep(g, tdm_metric_mean(g, loss.loss, (float)count, loss.total, acc));
     meter_classes(m, g, task, pred, target);
     meter_values(m, g, task, pred, target);
@@ -193,24 +197,24 @@ void tdm__meter_intermediate(tdm__meter *m, tdm_graph *g, size_t task, tdm__loss
                              int64_t count)
 {
     const tdm_value acc =
-        accumulator(m, g, "loss", tdm_desc_2(TDM_F32, 2, 2), m->blocks[task].intermediate);
+        accumulator(m, g, "loss", tdm_desc_2(TDM_F32, MEAN, 2), m->blocks[task].intermediate);
     tdm_graph_keep(g, tdm_metric_mean(g, loss.loss, (float)count, loss.total, acc));
 }
 
 void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t count)
 {
-    const tdm_value acc = accumulator(m, g, "total", tdm_desc_2(TDM_F32, 2, 2), m->total);
+    const tdm_value acc = accumulator(m, g, "total", tdm_desc_2(TDM_F32, MEAN, 2), m->total);
     tdm_graph_keep(g, tdm_metric_mean(g, total, (float)count, TDM_NO_VALUE, acc));
 }
 
 void tdm__meter_instances(tdm__meter *m, tdm_graph *g, size_t task, tdm_value cosine,
                           tdm_value zeros, int64_t count)
 {
-    const tdm_desc pair = tdm_desc_2(TDM_F32, 2, 2);
+    const tdm_desc mean = tdm_desc_2(TDM_F32, MEAN, 2);
     const block *b = m->blocks[task].meters;
-    tdm_value acc = accumulator(m, g, "instance_cosine", pair, b[TDM__METER_INSTANCE_COSINE]);
+    tdm_value acc = accumulator(m, g, "instance_cosine", mean, b[TDM__METER_INSTANCE_COSINE]);
     tdm_graph_keep(g, tdm_metric_mean(g, cosine, (float)count, TDM_NO_VALUE, acc));
-    acc = accumulator(m, g, "instance_zeros", pair, b[TDM__METER_INSTANCE_ZEROS]);
+    acc = accumulator(m, g, "instance_zeros", mean, b[TDM__METER_INSTANCE_ZEROS]);
     tdm_graph_keep(g, tdm_metric_mean(g, zeros, (float)count, TDM_NO_VALUE, acc));
 }
 
@@ -283,6 +287,11 @@ double tdm__meter_intermediate_loss(const tdm__meter *m, size_t task)
 double tdm__meter_samples(const tdm__meter *m, size_t task)
 {
     return m->values[m->blocks[task].loss.first + 1];
+}
+
+int64_t tdm__meter_bad_step(const tdm__meter *m, size_t task)
+{
+    return (int64_t)m->values[m->blocks[task].loss.first + 2];
 }
 
 double tdm__meter_total_loss(const tdm__meter *m)

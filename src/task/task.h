@@ -177,6 +177,8 @@ tdm_status tdm__meter_read(tdm__meter *meter);
 double tdm__meter_loss(const tdm__meter *meter, size_t task); /* NaN when nothing was counted */
 double tdm__meter_intermediate_loss(const tdm__meter *meter, size_t task); /* NaN: there is none */
 double tdm__meter_samples(const tdm__meter *meter, size_t task);           /* counted in its loss */
+/* 1 + the first optimiser step after which the sum of its losses was not finite; 0: none. */
+int64_t tdm__meter_bad_step(const tdm__meter *meter, size_t task);
 double tdm__meter_total_loss(const tdm__meter *meter);
 /* Means over the samples: of the positive parts of their cosines, and how many have none. NaN: its
  * samples are not weighed. */

@@ -49,25 +49,39 @@ static void pass_begin(pass *p)
     p->busy_before = busy(p);
 }
 
-/* A NaN or infinite loss ends the run, by the name of the task. A task that no step has drawn yet
- * has no loss. */
-static tdm_status check_losses(const pass *p, int64_t step)
+/* The task whose loss was the first that was not finite; NULL: all are. A task that no step has
+ * drawn yet has no loss. */
+static const tdm_task_report *first_bad(const pass *p)
 {
-    for (size_t t = 0; t < p->report->n_tasks; t++)
-        if (p->tasks[t].samples && !isfinite(p->tasks[t].loss))
-            return tdm__hint(tdm__fail(TDM_ERR_DIVERGED,
-                                       "task '%s': the mean %s loss is %g in epoch "
-                                       "%lld, by step %lld",
-                                       p->tasks[t].name, p->report->split, p->tasks[t].loss,
-                                       (long long)p->report->epoch, (long long)step),
-                             "lower optim.lr, set optim.clip_norm, look at the data");
+    const tdm_task_report *first = NULL;
+    for (size_t t = 0; t < p->report->n_tasks; t++) {
+        const tdm_task_report *task = &p->tasks[t];
+        if (task->samples && !isfinite(task->loss) && (!first || task->bad_step < first->bad_step))
+            first = task;
+    }
+    return first;
+}
+
+/* A NaN or infinite loss ends the run, by the name of the task that began: one step later all that
+ * share a parameter with it are NaN as well. */
+static tdm_status check_losses(const pass *p)
+{
+    const tdm_task_report *bad = first_bad(p);
+    if (bad)
+        return tdm__hint(tdm__fail(TDM_ERR_DIVERGED,
+                                   "task '%s': the %s loss is not finite from %s %lld on, in "
+                                   "epoch %lld",
+                                   bad->name, p->report->split,
+                                   p->purpose == TDM__FOR_TRAINING ? "step" : "batch",
+                                   (long long)bad->bad_step, (long long)p->report->epoch),
+                         "lower optim.lr, set optim.clip_norm, look at the data");
     if (isfinite(p->report->total)) return TDM_OK;
     return tdm__fail(TDM_ERR_DIVERGED, "the total %s loss is %g in epoch %lld", p->report->split,
                      p->report->total, (long long)p->report->epoch);
 }
 
 /* Reads the accumulators (waits for the device) into the report. */
-static tdm_status read_report(pass *p, int64_t step)
+static tdm_status read_report(pass *p)
 {
     tdm_status status =
         tdm__session_report(p->session, p->purpose, p->tasks, p->metrics, p->report);
@@ -77,7 +91,7 @@ static tdm_status read_report(pass *p, int64_t step)
     p->report->samples = p->samples;
     if (p->batches) p->report->step_seconds = (busy(p) - p->busy_before) / (double)p->batches;
     p->report->wait_share = seconds > 0 ? waited(p) / seconds : 0;
-    return check_losses(p, step);
+    return check_losses(p);
 }
 
 static tdm_status show(pass *p, int64_t step)
@@ -85,7 +99,7 @@ static tdm_status show(pass *p, int64_t step)
     const double now = tdm__now();
     if (now - p->shown < progress_interval) return TDM_OK;
     p->shown = now;
-    tdm_status status = read_report(p, step);
+    tdm_status status = read_report(p);
     if (status || !p->events || !p->events->progress) return status;
     for (size_t t = 0; t < p->report->n_tasks; t++) {
         p->names[t] = p->tasks[t].name;
@@ -191,7 +205,7 @@ static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
         if (t->position.step == 1) TDM_TRY(tdm__device_cache_write(t->session.device));
         TDM_TRY(show(p, t->position.epoch_step));
         if (stepped && checkpoint_due(t) && t->position.epoch_step < p->steps) {
-            TDM_TRY(read_report(p, t->position.epoch_step)); /* never save what has diverged */
+            TDM_TRY(read_report(p)); /* never save what has diverged */
             TDM_TRY(tdm__trainer_save_state(t));
         }
         if (stepped && tdm__trainer_should_stop(t)) goto done;
@@ -228,7 +242,7 @@ tdm_status tdm__train_pass(tdm_trainer *t, tdm_epoch_report *report, bool *finis
                            (uint64_t)t->position.epoch_step));
     pass_begin(&p);
     TDM_TRY(train_loop(t, &p, finished));
-    TDM_TRY(read_report(&p, t->position.epoch_step));
+    TDM_TRY(read_report(&p));
     report->step = t->position.step;
 done:
     return status;
@@ -267,7 +281,7 @@ tdm_status tdm__evaluate_feed(const tdm__eval_spec *spec, tdm_epoch_report *repo
         TDM_TRY(show(&p, step + 1));
         if (spec->stop && *spec->stop) break;
     }
-    TDM_TRY(read_report(&p, p.steps));
+    TDM_TRY(read_report(&p));
 done:
     return status;
 }

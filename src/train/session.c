@@ -668,6 +668,7 @@ tdm_status tdm__session_report_task(tdm__session *s, tdm__meter *meter, size_t t
                              .instance_cosine = tdm__meter_instance_cosine(meter, t),
                              .instance_zeros = tdm__meter_instance_zeros(meter, t),
                              .samples = (uint64_t)tdm__meter_samples(meter, t),
+                             .bad_step = tdm__meter_bad_step(meter, t),
                              .n_metrics = task->n_metrics,
                              .metrics = values};
     out->parts = tdm__meter_parts(meter, t, &out->n_parts);

@@ -17,24 +17,33 @@ typedef struct rig {
     tdm_device *device;
     tdm_graph *graph;
     tdm__plan *plan;
-    tdm__buffer buffers[MAX_VALUES];
+    tdm__buffer step, buffers[MAX_VALUES];
     tdm_value inputs[MAX_VALUES];
     int n;
 } rig;
 
 static const tdm_kernel_style styles[] = {TDM_STYLE_CPU, TDM_STYLE_GPU};
 
+static void rig_step(rig *t, uint32_t step)
+{
+    const tdm__step scalars = {.step = {step, 0}};
+    support_ok(tdm__view_write(t->device, (tdm__view){&t->step, 0}, &scalars, sizeof scalars));
+}
+
 static void rig_open(rig *t, int style)
 {
     memset(t, 0, sizeof *t);
     support_ok(tdm_device_open(&(tdm_device_spec){.style = styles[style]}, &t->device));
     support_ok(tdm_graph_create(&t->graph));
+    support_ok(tdm__buffer_create(t->device, sizeof(tdm__step), true, "step", &t->step));
+    rig_step(t, 0);
 }
 
 static void rig_close(rig *t)
 {
     tdm__plan_destroy(&t->plan);
     tdm_graph_destroy(&t->graph);
+    tdm__buffer_destroy(t->device, &t->step);
     for (int i = 0; i < t->n; i++) tdm__buffer_destroy(t->device, &t->buffers[i]);
     tdm_device_destroy(&t->device);
 }
@@ -70,7 +79,7 @@ static tdm_value rig_gradient(rig *t, tdm_value loss, tdm_value x)
 
 static void rig_run(rig *t)
 {
-    tdm__plan_spec spec = {.device = t->device, .guard = true};
+    tdm__plan_spec spec = {.device = t->device, .step = {&t->step, 0}, .guard = true};
     support_ok(tdm_graph_status(t->graph));
     if (!t->plan) support_ok(tdm__plan_create(t->graph, &spec, &t->plan));
     support_ok(tdm__plan_run(t->plan));
@@ -427,12 +436,12 @@ END_TEST
 /* Counts stay exact where a single float would stop counting (2^24). */
 START_TEST(exact_counts)
 {
-    const float start[] = {16777216, 0, 16777216, 0}, logits[] = {1, 0, 0, 1};
+    const float start[] = {16777216, 0, 16777216, 0, 0, 0}, logits[] = {1, 0, 0, 1};
     const int32_t labels[] = {0, 0};
-    float acc[4];
+    float acc[6];
     rig t;
     rig_open(&t, _i);
-    tdm_value a = rig_add(&t, tdm_desc_2(TDM_F32, 2, 2), start);
+    tdm_value a = rig_add(&t, tdm_desc_2(TDM_F32, 3, 2), start);
     tdm_value b = rig_add(&t, tdm_desc_2(TDM_F32, 2, 2), start);
     tdm_value x = rig_add(&t, tdm_desc_2(TDM_F32, 2, 2), logits);
     tdm_value vl = rig_add(&t, tdm_desc_1(TDM_I32, 2), labels);
@@ -447,6 +456,29 @@ START_TEST(exact_counts)
     rig_read(&t, accuracy, acc);
     ck_assert_double_eq((double)acc[0] + (double)acc[1], 16777216 + 100);
     ck_assert_double_eq((double)acc[2] + (double)acc[3], 16777216 + 200);
+    rig_close(&t);
+}
+END_TEST
+
+/* The step of the first sum that is not finite stays, whatever follows. */
+START_TEST(first_step_that_is_not_finite)
+{
+    const float values[] = {3, -4, INFINITY, -INFINITY, 5}, zeros[6] = {0};
+    float acc[6];
+    rig t;
+    rig_open(&t, _i);
+    const tdm_value a = rig_add(&t, tdm_desc_2(TDM_F32, 3, 2), zeros);
+    const tdm_value v = rig_add(&t, tdm_desc_scalar(), values);
+    const tdm_value mean = tdm_metric_mean(t.graph, v, 2, TDM_NO_VALUE, a);
+    tdm_graph_keep(t.graph, mean);
+    for (int i = 0; i < 5; i++) {
+        support_ok(tdm__view_write(t.device, (tdm__view){&t.buffers[1], 0}, &values[i], 4));
+        rig_step(&t, (uint32_t)(70000 + i));
+        rig_run(&t);
+        rig_read(&t, mean, acc);
+        ck_assert_double_eq((double)acc[4] + (double)acc[5], i < 2 ? 0 : 70003);
+        if (i == 1) ck_assert(acc[0] == -2 && acc[2] == 4);
+    }
     rig_close(&t);
 }
 END_TEST
@@ -492,6 +524,7 @@ int main(void)
     tcase_add_loop_test(c, uncertainty, 0, 2);
     tcase_add_loop_test(c, many_terms, 0, 2);
     tcase_add_loop_test(c, exact_counts, 0, 2);
+    tcase_add_loop_test(c, first_step_that_is_not_finite, 0, 2);
     tcase_add_loop_test(c, metric_labels, 0, 2);
     suite_add_tcase(suite, c);
     return support_run(suite);

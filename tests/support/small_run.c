@@ -21,6 +21,7 @@ static uint8_t pixel_of(int label, int i, tdm__rng *rng)
 typedef struct classes {
     const char *const *names; /* NULL: none */
     int n;
+    int spoilt; /* sample of the training split; 0: none */
 } classes;
 
 static void write_split(const char *folder, const char *name, int n, uint64_t seed, classes of)
@@ -38,7 +39,7 @@ static void write_split(const char *folder, const char *name, int n, uint64_t se
         labels[i] = (uint8_t)(i % of.n);
         for (int p = 0; p < PIXELS; p++)
             sum += pixels[i * PIXELS + p] = pixel_of(labels[i], p, &rng);
-        values[i] = (float)(sum / PIXELS / 255);
+        values[i] = of.spoilt && i == of.spoilt ? 1e30f : (float)(sum / PIXELS / 255);
     }
     const tdm__h5_spec specs[] = {
         {.name = "images",
@@ -75,12 +76,17 @@ static void write_splits(const char *folder, classes of)
 
 void small_data(const char *folder)
 {
-    write_splits(folder, (classes){NULL, CLASSES});
+    write_splits(folder, (classes){NULL, CLASSES, 0});
+}
+
+void small_data_spoilt(const char *folder)
+{
+    write_splits(folder, (classes){NULL, CLASSES, 40}); /* the other splits have fewer */
 }
 
 void small_data_named(const char *folder, const char *const *names, size_t n)
 {
-    write_splits(folder, (classes){names, (int)n});
+    write_splits(folder, (classes){names, (int)n, 0});
 }
 
 static const char text[] =

@@ -10,6 +10,9 @@
  * the pattern, values (N,1) f32 in [0,1] the brightness. train 72, val 24, test 24. */
 void small_data(const char *folder);
 
+/* The same, but one brightness in the training split is 1e30: its squared error is not finite. */
+void small_data_spoilt(const char *folder);
+
 /* The same with `n` named classes; from the fifth on no part of the picture is bright. */
 void small_data_named(const char *folder, const char *const *names, size_t n);
 
