@@ -81,7 +81,7 @@ void small_data(const char *folder)
 
 void small_data_spoilt(const char *folder)
 {
-    write_splits(folder, (classes){NULL, CLASSES, 40}); /* the other splits have fewer */
+    write_splits(folder, (classes){NULL, CLASSES, 50}); /* the other splits have fewer */
 }
 
 void small_data_named(const char *folder, const char *const *names, size_t n)
