@@ -639,6 +639,46 @@ START_TEST(the_task_that_began_is_named)
 }
 END_TEST
 
+/* Forty tasks: one-against-the-rest questions, each ten times. */
+START_TEST(forty_tasks)
+{
+    static const char *const kinds[] = {"uncertainty", "stch",   "famo",   "gradnorm",
+                                        "mgda",        "cagrad", "nash",   "imtl",
+                                        "aligned",     "pcgrad", "upgrad", "db-mtl"};
+    enum { MANY = 40, KEYS = 4 };
+    char texts[KEYS * MANY][64], kind[64];
+    const char *assignments[KEYS * MANY + 7] = {NULL,
+                                                kind,
+                                                PLAIN_TRUNK,
+                                                "tasks.class.enabled=false",
+                                                "tasks.recon.enabled=false",
+                                                "train.epochs=2",
+                                                "train.test=false"};
+    for (int i = 0; i < MANY; i++) {
+        const int c = i % 4;
+        snprintf(texts[KEYS * i], sizeof *texts, "tasks.t%d.layers=[flatten, dense classes]", i);
+        snprintf(texts[KEYS * i + 1], sizeof *texts, "tasks.t%d.loss=cross-entropy", i);
+        snprintf(texts[KEYS * i + 2], sizeof *texts, "tasks.t%d.target=labels", i);
+        snprintf(texts[KEYS * i + 3], sizeof *texts, "tasks.t%d.label_map=[%d, %d, %d, %d]", i,
+                 c == 0, c == 1, c == 2, c == 3);
+    }
+    for (int i = 0; i < KEYS * MANY; i++) assignments[7 + i] = texts[i];
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        snprintf(kind, sizeof kind, "balance.kind=%s", kinds[k]);
+        assignments[0] = small_output(kinds[k]);
+        support_ok(small_train(small_folder, assignments, KEYS * MANY + 7, NULL));
+        double first = 0, last = 0;
+        for (int i = 0; i < MANY; i++) {
+            snprintf(texts[0], sizeof *texts, "t%d", i);
+            first += logged(kinds[k], 1, texts[0], "loss");
+            last += logged(kinds[k], 2, texts[0], "loss");
+        }
+        snprintf(texts[0], sizeof *texts, "tasks.t0.layers=[flatten, dense classes]");
+        ck_assert_msg(last < 0.95 * first, "%s: from %g to %g", kinds[k], first, last);
+    }
+}
+END_TEST
+
 /* Only one of the four labels counts, so in batches of two a task often has nothing: its gradient
  * is 0, and neither it nor the other task comes to harm. And two tasks that ask for the same. */
 START_TEST(batches_without_labels_and_identical_tasks)
@@ -698,6 +738,7 @@ int main(void)
     tcase_add_loop_test(tc, a_loss_that_is_not_finite_is_named, 0, EVERY_KIND);
     tcase_add_loop_test(tc, the_task_that_began_is_named, 0, EVERY_KIND);
     tcase_add_loop_test(tc, batches_without_labels_and_identical_tasks, 0, EVERY_KIND);
+    tcase_add_test(tc, forty_tasks);
     suite_add_tcase(suite, tc);
     tc = tcase_create("memory");
     tcase_set_timeout(tc, 600);
