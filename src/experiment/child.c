@@ -300,8 +300,13 @@ static tdm_status end(tdm_experiment *e, tdm__trial *t, int how)
     if (t->exit == 0) {
         TDM_TRY(tdm__survey_summary(e, t));
         if (t->state == TDM_RUN_DONE && t->stale != TDM__STALE_INPUT) goto done;
-        t->state = TDM_RUN_FAILED;
         t->stale = TDM__STALE_NO;
+        if (t->staged && !t->result) { /* train.max_time was over before its last stage was */
+            t->state = TDM_RUN_STOPPED;
+            t->resumable = true;
+            goto done;
+        }
+        t->state = TDM_RUN_FAILED;
         t->exit = 1;
         TDM_TRY(set_error(t, "its summary.json is not that of this run: have the configuration or "
                              "the data changed since it began?"));

@@ -197,6 +197,17 @@ for stage in copy class; do
     same "$(tensors rough-stages/runs/before/seed-0/$stage/last.safetensors)" \
         "$(tensors calm-stages/runs/before/seed-0/$stage/last.safetensors)"
 done
+
+# Out of time before the last stage: stopped, not failed, and the same command goes on.
+for ((i = 0; i < 200; i++)); do
+    "$tandem" experiment staged.yaml --output slow-stages --set train.max_time=0.6 2> .err && break
+    err "of 2 runs were stopped; the same command goes on"
+done
+[ "$i" -gt 0 ] || fail "nothing was out of time"
+for stage in copy class; do
+    same "$(tensors slow-stages/runs/before/seed-0/$stage/last.safetensors)" \
+        "$(tensors calm-stages/runs/before/seed-0/$stage/last.safetensors)"
+done
 run 0 experiment staged.yaml --output rough-stages
 err "nothing is left to do"
 run 2 experiment staged.yaml --output rough-stages --set experiment.arms.before.set.stages.class.optim.lr=0.02
