@@ -66,6 +66,11 @@ static tdm_status describe_command(tdm_experiment *e, const tdm_experiment_spec 
         tdm__str_add(&line, " --set ");
         tdm__str_add_word(&line, spec->assignments[i]);
     }
+    for (size_t i = 0; i < spec->n_devices; i++) {
+        tdm__str_add(&line, " --device ");
+        tdm__str_add_word(&line, spec->devices[i]);
+    }
+    if (spec->jobs) tdm__str_addf(&line, " --jobs %u", spec->jobs);
     const tdm_status status = tdm__str_status(&line);
     e->command = line.text;
     return status;
