@@ -39,7 +39,7 @@ typedef struct batch_graph {
     tdm_graph *graph;
     tdm__plan *plan;
     tdm_value inputs[3];
-    tdm__buffer buffers[3];
+    tdm__buffer step, buffers[3];
 } batch_graph;
 
 static void build(batch_graph *b, tdm_device *device, tdm__meter *meter, const tdm__task *task,
@@ -55,7 +55,9 @@ static void build(batch_graph *b, tdm_device *device, tdm__meter *meter, const t
     const tdm__loss_value loss = tdm__task_loss(task, g, b->inputs[0], target);
     tdm__meter_task(meter, g, 0, b->inputs[0], target, loss, count);
     support_ok(tdm_graph_status(g));
-    support_ok(tdm__plan_create(g, &(tdm__plan_spec){.device = device}, &b->plan));
+    support_ok(tdm__buffer_create(device, sizeof(tdm__step), true, "step", &b->step));
+    support_ok(
+        tdm__plan_create(g, &(tdm__plan_spec){.device = device, .step = {&b->step, 0}}, &b->plan));
 }
 
 static void run_batch(batch_graph *b, tdm_device *device, const data *d, int first, int count)
@@ -78,6 +80,7 @@ static void free_batch(batch_graph *b, tdm_device *device)
 {
     tdm__plan_destroy(&b->plan);
     tdm_graph_destroy(&b->graph);
+    tdm__buffer_destroy(device, &b->step);
     for (int i = 0; i < 3; i++) tdm__buffer_destroy(device, &b->buffers[i]);
 }
 
