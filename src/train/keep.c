@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "data/identity.h"
 #include "train/lines.h"
+#include "train/task_best.h"
 #include "train/trainer.h"
 
 bool tdm__trainer_should_stop(tdm_trainer *t)
@@ -228,6 +229,7 @@ tdm_status tdm__trainer_write_summary(tdm_trainer *t, const tdm_epoch_report *te
     add_machine(t, &j);
     add_tuning(&t->session.chooser, &j);
     if (*t->frozen_before) add_hashes(&j, t->frozen_before, t->frozen_after);
+    tdm__task_best_json(t, &j);
     tdm__json_key(&j, "test");
     if (test) {
         tdm__json_open(&j, '{');

@@ -43,6 +43,11 @@ static const tdm_opt_spec train_specs[] = {
     {"train.select", TDM_OPT_STRING, "total",
      .help = "what makes a checkpoint the best on val: total (of target tasks), losses (their sum "
              "without weights, the same for all methods of balancing), TASK.loss, TASK.METRIC"},
+    {"train.select_tasks", TDM_OPT_BOOL, "false",
+     .help =
+         "also keep for each target task the checkpoint that is best for it alone, by its first "
+         "metric on val (without one, its loss): best.TASK.safetensors, measured on test at the "
+         "end"},
     {"train.patience", TDM_OPT_INT, "0", TDM_OPT_MIN, 0,
      .help = "stop after so many epochs without improvement; 0: never"},
     {"train.min_delta", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0,

@@ -109,6 +109,14 @@ static void position_json(tdm__json *j, const tdm__position *p, const char *hash
     tdm__json_key(j, "best_value"), tdm__json_number(j, p->best_value);
     tdm__json_key(j, "epochs_without_gain"), tdm__json_int(j, p->epochs_without_gain);
     tdm__json_key(j, "seconds"), tdm__json_number(j, p->seconds);
+    tdm__json_key(j, "tasks"), tdm__json_open(j, '[');
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        tdm__json_open(j, '{');
+        tdm__json_key(j, "epoch"), tdm__json_int(j, p->tasks[i].epoch);
+        tdm__json_key(j, "value"), tdm__json_number(j, p->tasks[i].value);
+        tdm__json_close(j, '}');
+    }
+    tdm__json_close(j, ']');
     tdm__json_close(j, '}');
 }
 
@@ -142,6 +150,17 @@ static int64_t get_int(const json_t *o, const char *key, bool *ok)
     return json_integer_value(v);
 }
 
+static void read_task_bests(const json_t *o, tdm__position *p, bool *ok)
+{
+    const json_t *list = json_object_get(o, "tasks");
+    *ok &= !p->n_tasks || json_array_size(list) == p->n_tasks;
+    for (size_t i = 0; i < p->n_tasks && *ok; i++) {
+        const json_t *task = json_array_get(list, i);
+        p->tasks[i].epoch = get_int(task, "epoch", ok);
+        p->tasks[i].value = json_number_value(json_object_get(task, "value"));
+    }
+}
+
 static tdm_status read_position(tdm__session *s, const tdm__st *st, tdm__position *p)
 {
     tdm_status status = TDM_OK;
@@ -171,6 +190,7 @@ static tdm_status read_position(tdm__session *s, const tdm__st *st, tdm__positio
     p->epochs_without_gain = get_int(o, "epochs_without_gain", &ok);
     p->best_value = json_number_value(json_object_get(o, "best_value"));
     p->seconds = json_number_value(json_object_get(o, "seconds"));
+    read_task_bests(o, p, &ok);
     if (!ok) TDM_TRY(tdm__fail(TDM_ERR_DATA, "%s: its position cannot be read", tdm__st_path(st)));
 done:
     json_decref(o);

@@ -5,6 +5,12 @@
 #include "train/run_folder.h"
 #include "train/session.h"
 
+/* The best epoch of a task by itself, 1-based (0: none yet), and its value. */
+typedef struct tdm__task_best {
+    int64_t epoch;
+    double value;
+} tdm__task_best;
+
 /* Where a run stands. Epochs and steps count from 0. */
 typedef struct tdm__position {
     int64_t epoch, epoch_step; /* next to do */
@@ -12,7 +18,9 @@ typedef struct tdm__position {
     int64_t best_epoch;        /* 1-based; 0: none yet */
     double best_value;
     int64_t epochs_without_gain;
-    double seconds; /* trained so far */
+    double seconds;        /* trained so far */
+    tdm__task_best *tasks; /* n_tasks, the caller's; 0 and NULL without train.select_tasks */
+    size_t n_tasks;
 } tdm__position;
 
 /* A checkpoint: parameters and the resolved configuration in its metadata. */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "train/lines.h"
 #include "train/protocol.h"
+#include "train/task_best.h"
 
 enum { FAST_DEV_TRAIN = 4, FAST_DEV_EVAL = 2 };
 
@@ -122,6 +123,7 @@ tdm_status tdm_trainer_create(const tdm_config *config, const tdm_train_events *
     TDM_TRY(read_options(t));
     TDM_TRY(open_session(t));
     TDM_TRY(tdm__selector_read(t->config, &t->session, &t->selector));
+    TDM_TRY(tdm__task_best_open(t));
     TDM_TRY(tdm__lines_check(t->config, &t->session));
     TDM_TRY(tdm_config_string(t->config, "train.log_format", &t->log_format));
     TDM_TRY(tdm_config_string(t->config, "train.save_format", &t->save_format));
@@ -154,6 +156,7 @@ void tdm_trainer_destroy(tdm_trainer **trainer)
     tdm_config_destroy(&t->expanded);
     for (int i = 0; i < TDM__SPLITS; i++) tdm_split_destroy(&t->splits[i]);
     tdm__run_folder_close(&t->folder);
+    tdm__task_best_close(t);
     free(t->task_reports);
     free(t->metric_values);
     free(t->task_names);
@@ -276,6 +279,8 @@ static tdm_status select_best(tdm_trainer *t, tdm_epoch_report *report)
 {
     const double value = tdm__selector_value(&t->selector, report);
     tdm__position *p = &t->position;
+    tdm_status status = tdm__task_best_select(t, report);
+    if (status) return status;
     if (p->best_epoch && !tdm__selector_better(&t->selector, value, p->best_value)) {
         p->epochs_without_gain++;
         return TDM_OK;
@@ -284,7 +289,7 @@ static tdm_status select_best(tdm_trainer *t, tdm_epoch_report *report)
     p->best_value = value;
     p->epochs_without_gain = 0;
     report->best = true;
-    const tdm_status status = tdm__trainer_save_weights(t, "best.safetensors");
+    status = tdm__trainer_save_weights(t, "best.safetensors");
     return status ? status : tdm__trainer_tell_save(t, report);
 }
 
@@ -360,8 +365,11 @@ static tdm_status final_test(tdm_trainer *t, tdm_epoch_report *report, bool *tes
     if (!t->test || !t->feeds[TDM__SPLIT_TEST] || t->reason == TDM_STOP_REQUESTED) return TDM_OK;
     TDM_TRY(tdm__run_folder_file(&t->folder, "best.safetensors", &best));
     if (!tdm__path_exists(best)) goto done;
-    TDM_TRY(tdm__load_weights(&t->session, best));
-    TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_TEST, report, &finished));
+    TDM_TRY(tdm__task_best_test(t, &finished));
+    if (finished) {
+        TDM_TRY(tdm__load_weights(&t->session, best));
+        TDM_TRY(tdm__eval_pass(t, TDM__SPLIT_TEST, report, &finished));
+    }
     if (!finished) {
         t->reason = TDM_STOP_REQUESTED;
         goto done;
@@ -423,7 +431,10 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
     TDM_TRY(final_test(t, &test, &tested));
     TDM_TRY(tdm__trainer_write_summary(t, tested ? &test : NULL));
     const bool over = t->reason == TDM_STOP_EPOCHS || t->reason == TDM_STOP_EARLY;
-    if (!t->save_model && over) TDM_TRY(tdm__trainer_drop_weights(t));
+    if (!t->save_model && over) {
+        TDM_TRY(tdm__trainer_drop_weights(t));
+        TDM_TRY(tdm__task_best_drop(t));
+    }
     if (t->reason == TDM_STOP_REQUESTED)
         status = tdm__fail((tdm_status)t->stop, "stopped in epoch %lld; the state is saved in %s",
                            (long long)t->position.epoch + 1, t->folder.path);

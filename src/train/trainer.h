@@ -10,6 +10,13 @@
 #include "train/select.h"
 #include "train/state.h"
 
+/* What a task's own best checkpoint gave on test. */
+typedef struct tdm__task_test {
+    double loss;
+    size_t n_metrics;
+    tdm_metric_value metrics[TDM__TASK_METRICS];
+} tdm__task_test;
+
 struct tdm_trainer {
     const tdm_config *config;
     char config_hash[33]; /* of the configuration as it was given */
@@ -26,6 +33,7 @@ struct tdm_trainer {
     tdm__selector selector;
     tdm__run_folder folder;
     tdm__position position;
+    tdm__task_test *task_tests;              /* NULL without train.select_tasks */
     int64_t epochs, limit_train, limit_eval; /* limits: batches a pass, 0 = all */
     int64_t patience, checkpoint_steps;
     double max_time, started;

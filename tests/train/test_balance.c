@@ -551,6 +551,63 @@ START_TEST(gradients_by_groups_of_layers)
 END_TEST
 
 /* Weights that are drawn (one task's is 2, the other's 0) move the total of every epoch. */
+/* A number from a run's summary.json. */
+static double summarised(const char *run, const char *const *keys, size_t n)
+{
+    char *path = support_path(small_run_path(run), "summary.json"), *text;
+    size_t size;
+    json_t *root = NULL;
+    const json_t *o;
+    text = support_read(path, &size);
+    support_ok(tdm__json_parse(text, size, "summary.json", &root));
+    o = root;
+    for (size_t i = 0; i < n; i++) o = json_object_get(o, keys[i]);
+    ck_assert_msg(json_is_number(o), "%s: no %s", run, keys[n - 1]);
+    const double value = json_number_value(o);
+    json_decref(root);
+    free(text);
+    free(path);
+    return value;
+}
+#define SUMMARISED(run, ...)                                                                       \
+    summarised(run, (const char *const[]){__VA_ARGS__},                                            \
+               sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+/* What each task keeps for itself is what a run that selects by this task keeps; also when the run
+ * was resumed. */
+START_TEST(each_task_may_keep_its_own_best)
+{
+    static const char *const tasks[] = {"class", "recon"}, *const metrics[] = {"accuracy", "l1"};
+    support_ok(
+        TRAIN(small_output("whole"), "train.epochs=6", "optim.lr=0.05", "train.select_tasks=true"));
+    support_ok(
+        TRAIN(small_output("parts"), "train.epochs=3", "optim.lr=0.05", "train.select_tasks=true"));
+    support_ok(TRAIN(small_output("parts"), "train.epochs=6", "optim.lr=0.05",
+                     "train.select_tasks=true", "train.resume=auto"));
+    for (int t = 0; t < 2; t++) {
+        char select[64], file[64], own[33], alone[33], resumed[33];
+        snprintf(select, sizeof select, "train.select=%s.%s", tasks[t], metrics[t]);
+        snprintf(file, sizeof file, "best.%s.safetensors", tasks[t]);
+        support_ok(TRAIN(small_output(tasks[t]), "train.epochs=6", "optim.lr=0.05", select));
+        small_hash(small_run_path(tasks[t]), "best.safetensors", alone);
+        small_hash(small_run_path("whole"), file, own);
+        small_hash(small_run_path("parts"), file, resumed);
+        ck_assert_str_eq(own, alone);
+        ck_assert_str_eq(resumed, alone);
+        for (int r = 0; r < 2; r++) {
+            const char *run = r ? "parts" : "whole";
+            ck_assert(SUMMARISED(run, "task_best", tasks[t], "epoch") ==
+                      SUMMARISED(tasks[t], "best_epoch"));
+            ck_assert(SUMMARISED(run, "task_best", tasks[t], "value") ==
+                      SUMMARISED(tasks[t], "best_value"));
+            ck_assert(SUMMARISED(run, "task_best", tasks[t], "test", "metrics", metrics[t]) ==
+                      SUMMARISED(tasks[t], "test", "tasks", tasks[t], "metrics", metrics[t]));
+        }
+    }
+    ck_assert(SUMMARISED("class", "best_epoch") != SUMMARISED("recon", "best_epoch"));
+}
+END_TEST
+
 START_TEST(selection_may_ignore_the_weights)
 {
     long long best, by_losses, by_total;
@@ -731,6 +788,7 @@ int main(void)
     tcase_set_timeout(tc, 600);
     tcase_add_checked_fixture(tc, small_setup, small_teardown);
     tcase_add_test(tc, selection_may_ignore_the_weights);
+    tcase_add_test(tc, each_task_may_keep_its_own_best);
     suite_add_tcase(suite, tc);
     tc = tcase_create("degenerate");
     tcase_set_timeout(tc, 600);
