@@ -79,7 +79,7 @@ same "$(ls -i e/runs/*/*/summary.json | grep -v equal)" "$(echo "$before" | grep
 run 2 experiment exp.yaml "${two[@]}" --set train.batch_size=8
 err "14 finished runs are of another configuration or other data than now"
 run 0 experiment exp.yaml "${two[@]}" --set train.batch_size=8 --redo --jobs 2 --device cpu
-grep -qF -- "--set train.batch_size=8 --output e --device cpu --jobs 2" e/experiment.json || fail "the command is not kept"
+grep -qF -- "--set train.batch_size=8 --device cpu --jobs 2" e/experiment.json || fail "the command is not kept"
 run 0 experiment exp.yaml "${two[@]}" --set train.batch_size=8 --dry-run
 out "nothing is left to do"
 
