@@ -44,20 +44,25 @@ done:
     return status;
 }
 
+tdm_status tdm__trainer_drop(tdm_trainer *t, const char *name)
+{
+    tdm_status status = TDM_OK;
+    char *path = NULL;
+    TDM_TRY(tdm__run_folder_file(&t->folder, name, &path));
+    if (remove(path) && errno != ENOENT)
+        status = tdm__fail_errno(TDM_ERR_IO, "%s: cannot be removed", path);
+done:
+    free(path);
+    return status;
+}
+
 tdm_status tdm__trainer_drop_weights(tdm_trainer *t)
 {
     static const char *const names[] = {"best.safetensors", "last.safetensors",
                                         "state.safetensors"};
-    tdm_status status = TDM_OK;
-    char *path = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        free(path);
-        TDM_TRY(tdm__run_folder_file(&t->folder, names[i], &path));
-        if (remove(path) && errno != ENOENT)
-            TDM_TRY(tdm__fail_errno(TDM_ERR_IO, "%s: cannot be removed", path));
-    }
-done:
-    free(path);
+    tdm_status status = tdm__task_best_drop(t);
+    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++)
+        status = tdm__trainer_drop(t, names[i]);
     return status;
 }
 

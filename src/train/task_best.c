@@ -1,9 +1,7 @@
 /* train/task_best.c: see task_best.h. */
 #include "train/task_best.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,16 +139,11 @@ tdm_status tdm__task_best_drop(tdm_trainer *t)
 {
     tdm_status status = TDM_OK;
     tdm__str name = {0};
-    char *path = NULL;
     for (size_t i = 0; i < t->position.n_tasks; i++) {
-        free(path);
         TDM_TRY(file_of(t, i, &name));
-        TDM_TRY(tdm__run_folder_file(&t->folder, name.text, &path));
-        if (remove(path) && errno != ENOENT)
-            TDM_TRY(tdm__fail_errno(TDM_ERR_IO, "%s: cannot be removed", path));
+        TDM_TRY(tdm__trainer_drop(t, name.text));
     }
 done:
-    free(path);
     tdm__str_free(&name);
     return status;
 }

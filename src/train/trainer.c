@@ -431,10 +431,7 @@ tdm_status tdm_trainer_run(tdm_trainer *t)
     TDM_TRY(final_test(t, &test, &tested));
     TDM_TRY(tdm__trainer_write_summary(t, tested ? &test : NULL));
     const bool over = t->reason == TDM_STOP_EPOCHS || t->reason == TDM_STOP_EARLY;
-    if (!t->save_model && over) {
-        TDM_TRY(tdm__trainer_drop_weights(t));
-        TDM_TRY(tdm__task_best_drop(t));
-    }
+    if (!t->save_model && over) TDM_TRY(tdm__trainer_drop_weights(t));
     if (t->reason == TDM_STOP_REQUESTED)
         status = tdm__fail((tdm_status)t->stop, "stopped in epoch %lld; the state is saved in %s",
                            (long long)t->position.epoch + 1, t->folder.path);

@@ -69,6 +69,8 @@ bool tdm__trainer_should_stop(tdm_trainer *t);
 /* Writes state.safetensors of the run folder. */
 tdm_status tdm__trainer_save_state(tdm_trainer *t);
 tdm_status tdm__trainer_save_weights(tdm_trainer *t, const char *name);
+/* Removes a file of the run folder, if it is there. */
+tdm_status tdm__trainer_drop(tdm_trainer *t, const char *name);
 /* Removes checkpoints and state from the run folder (train.save_model: false). */
 tdm_status tdm__trainer_drop_weights(tdm_trainer *t);
 /* What is said and kept about an epoch in the user's own form; val may be NULL. */
