@@ -1,5 +1,6 @@
 #include "support/small_run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "format/hdf5.h"
+#include "format/json.h"
 #include "format/safetensors.h"
 
 enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 4 };
@@ -207,4 +209,25 @@ const char *small_output(const char *name)
 const char *small_run_path(const char *name)
 {
     return small_output(name) + strlen(OUTPUT_KEY);
+}
+
+double small_logged(const char *run, int epoch, const char *task, const char *key)
+{
+    char *path = support_path(small_run_path(run), "metrics.jsonl"), *lines;
+    double value = NAN;
+    size_t size;
+    lines = support_read(path, &size);
+    for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *o = NULL;
+        support_ok(tdm__json_parse(line, strlen(line), "metrics.jsonl", &o));
+        if (json_integer_value(json_object_get(o, "epoch")) == epoch &&
+            !strcmp(json_string_value(json_object_get(o, "split")), "train"))
+            value = json_number_value(
+                json_object_get(json_object_get(json_object_get(o, "tasks"), task), key));
+        json_decref(o);
+    }
+    free(lines);
+    free(path);
+    ck_assert_msg(!isnan(value), "%s: no %s of %s in epoch %d", run, key, task, epoch);
+    return value;
 }

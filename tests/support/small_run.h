@@ -29,6 +29,10 @@ typedef struct small_result {
 } small_result;
 tdm_status small_train(const char *folder, const char *const *assignments, size_t n,
                        small_result *result);
+/* small_train in small_folder with these assignments. */
+#define SMALL_TRAIN(...)                                                                           \
+    small_train(small_folder, (const char *const[]){__VA_ARGS__},                                  \
+                sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), NULL)
 /* A folder of each test's own that begins with small_data: a checked fixture. */
 extern char *small_folder;
 void small_setup(void);
@@ -37,6 +41,9 @@ void small_teardown(void);
  */
 const char *small_output(const char *name);
 const char *small_run_path(const char *name);
+/* A number of a task ("loss", "weight") in the metrics.jsonl of a run in small_folder, from the
+ * training split. */
+double small_logged(const char *run, int epoch, const char *task, const char *key);
 /* A tensor of a run's file; *n = 0 and NULL: the file has none of that name. free() it. */
 float *small_tensor(const char *run, const char *file, const char *name, uint64_t *n);
 /* Hash of a checkpoint's tensors (names and bytes, not its metadata). */

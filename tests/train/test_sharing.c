@@ -7,10 +7,6 @@
 
 #include "support/small_run.h"
 
-#define TRAIN(...)                                                                                 \
-    small_train(small_folder, (const char *const[]){__VA_ARGS__},                                  \
-                sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), NULL)
-
 static const struct {
     const char *sharing, *option;
     const char *why; /* of what it refuses; NULL: a trunk a task */
@@ -33,8 +29,8 @@ START_TEST(learns_and_resumes)
     char one[33], two[33];
     support_ok(small_train(small_folder, whole, sizeof whole / sizeof *whole, &result));
     ck_assert_double_lt(result.loss[0], 1.0); /* of four classes; log 4 knows nothing */
-    support_ok(TRAIN(small_output("parts"), WAY, "train.epochs=2"));
-    support_ok(TRAIN(small_output("parts"), WAY, "train.epochs=4", "train.resume=auto"));
+    support_ok(SMALL_TRAIN(small_output("parts"), WAY, "train.epochs=2"));
+    support_ok(SMALL_TRAIN(small_output("parts"), WAY, "train.epochs=4", "train.resume=auto"));
     small_hash(small_run_path("whole"), "state.safetensors", one);
     small_hash(small_run_path("parts"), "state.safetensors", two);
     ck_assert_str_eq(one, two);
@@ -43,19 +39,21 @@ END_TEST
 
 START_TEST(tasks_take_turns)
 {
-    support_ok(TRAIN(small_output("turns"), WAY, "train.epochs=1", "train.sampling=uniform"));
-    support_ok(TRAIN(small_output("alone"), WAY, "train.epochs=1", "tasks.recon.enabled=false"));
+    support_ok(SMALL_TRAIN(small_output("turns"), WAY, "train.epochs=1", "train.sampling=uniform"));
+    support_ok(
+        SMALL_TRAIN(small_output("alone"), WAY, "train.epochs=1", "tasks.recon.enabled=false"));
 }
 END_TEST
 
 START_TEST(gradients_are_combined)
 {
-    support_ok(TRAIN(small_output("mgda"), WAY, "train.epochs=1", "balance.kind=mgda"));
-    support_fails(TRAIN(small_output("a"), WAY, "balance.kind=gradnorm"), TDM_ERR_CONFIG, WHY);
-    support_fails(
-        TRAIN(small_output("b"), WAY, "balance.kind=mgda", "balance.gradients=representation"),
-        TDM_ERR_CONFIG, WHY);
-    support_fails(TRAIN(small_output("c"), WAY, "train.freeze_except_last=1"), TDM_ERR_CONFIG,
+    support_ok(SMALL_TRAIN(small_output("mgda"), WAY, "train.epochs=1", "balance.kind=mgda"));
+    support_fails(SMALL_TRAIN(small_output("a"), WAY, "balance.kind=gradnorm"), TDM_ERR_CONFIG,
+                  WHY);
+    support_fails(SMALL_TRAIN(small_output("b"), WAY, "balance.kind=mgda",
+                              "balance.gradients=representation"),
+                  TDM_ERR_CONFIG, WHY);
+    support_fails(SMALL_TRAIN(small_output("c"), WAY, "train.freeze_except_last=1"), TDM_ERR_CONFIG,
                   "counts the blocks of one trunk");
 }
 END_TEST
@@ -104,16 +102,16 @@ START_TEST(soft_norms_draw_and_resume)
 {
     static const char soft[] = "model.sharing=soft";
     char one[33], two[33];
-    support_ok(
-        TRAIN(small_output("free"), soft, norms[_i], "model.soft_lambda=0", "train.epochs=4"));
-    support_ok(
-        TRAIN(small_output("whole"), soft, norms[_i], "model.soft_lambda=0.3", "train.epochs=4"));
+    support_ok(SMALL_TRAIN(small_output("free"), soft, norms[_i], "model.soft_lambda=0",
+                           "train.epochs=4"));
+    support_ok(SMALL_TRAIN(small_output("whole"), soft, norms[_i], "model.soft_lambda=0.3",
+                           "train.epochs=4"));
     ck_assert_double_lt(drawn(_i, small_run_path("whole")),
                         0.8 * drawn(_i, small_run_path("free")));
-    support_ok(
-        TRAIN(small_output("parts"), soft, norms[_i], "model.soft_lambda=0.3", "train.epochs=2"));
-    support_ok(TRAIN(small_output("parts"), soft, norms[_i], "model.soft_lambda=0.3",
-                     "train.epochs=4", "train.resume=auto"));
+    support_ok(SMALL_TRAIN(small_output("parts"), soft, norms[_i], "model.soft_lambda=0.3",
+                           "train.epochs=2"));
+    support_ok(SMALL_TRAIN(small_output("parts"), soft, norms[_i], "model.soft_lambda=0.3",
+                           "train.epochs=4", "train.resume=auto"));
     small_hash(small_run_path("whole"), "state.safetensors", one);
     small_hash(small_run_path("parts"), "state.safetensors", two);
     ck_assert_str_eq(one, two);
@@ -125,14 +123,14 @@ START_TEST(stitches_begin_near_the_own_column)
 {
     static const char sharing[] = "model.sharing=cross-stitch";
     uint64_t n;
-    support_ok(TRAIN(small_output("still"), sharing, "train.epochs=1", "train.freeze=[stitch]",
-                     "model.stitch_same=0.75"));
+    support_ok(SMALL_TRAIN(small_output("still"), sharing, "train.epochs=1",
+                           "train.freeze=[stitch]", "model.stitch_same=0.75"));
     float *still = small_tensor(small_run_path("still"), "last.safetensors", "stitch.1.weight", &n);
     ck_assert_uint_eq(n, 4);
     for (int i = 0; i < 4; i++) ck_assert_float_eq(still[i], i % 3 ? 0.25f : 0.75f);
     support_ok(
-        TRAIN(small_output("fast"), sharing, "train.epochs=1", "optim.groups=[stitch = 10]"));
-    support_ok(TRAIN(small_output("slow"), sharing, "train.epochs=1"));
+        SMALL_TRAIN(small_output("fast"), sharing, "train.epochs=1", "optim.groups=[stitch = 10]"));
+    support_ok(SMALL_TRAIN(small_output("slow"), sharing, "train.epochs=1"));
     float *fast = small_tensor(small_run_path("fast"), "last.safetensors", "stitch.1.weight", &n);
     float *slow = small_tensor(small_run_path("slow"), "last.safetensors", "stitch.1.weight", &n);
     ck_assert_float_gt(fabsf(slow[0] - 0.9f), 1e-4f);
@@ -145,12 +143,14 @@ END_TEST
 
 START_TEST(options_belong_to_their_architecture)
 {
-    support_fails(TRAIN(small_output("a"), "model.sharing=cross-stitch", "model.soft_lambda=1"),
-                  TDM_ERR_CONFIG, "it is an option of soft");
-    support_fails(TRAIN(small_output("b"), "model.stitch=channel"), TDM_ERR_CONFIG,
+    support_fails(
+        SMALL_TRAIN(small_output("a"), "model.sharing=cross-stitch", "model.soft_lambda=1"),
+        TDM_ERR_CONFIG, "it is an option of soft");
+    support_fails(SMALL_TRAIN(small_output("b"), "model.stitch=channel"), TDM_ERR_CONFIG,
                   "has no meaning with model.sharing: hard");
-    support_fails(TRAIN(small_output("c"), "model.sharing=sluice", "model.sluice_subspaces=3"),
-                  TDM_ERR_CONFIG, "has 8 channels, which 3 subspaces do not divide");
+    support_fails(
+        SMALL_TRAIN(small_output("c"), "model.sharing=sluice", "model.sluice_subspaces=3"),
+        TDM_ERR_CONFIG, "has 8 channels, which 3 subspaces do not divide");
 }
 END_TEST
 
