@@ -5,8 +5,61 @@
 // (gram_finish), one block of one segment (gram_apply, gram_drop). Those of the latter are in `blocks`,
 // four ulongs each: element offset in the flat gradients, in a row, elements, 0.
 
-// partial[pair][2][total]: two-float sums of g_i g_j, pairs i <= j in the order (0,0) (0,1) ... (1,1) ...
-// The rounding of a product is kept as well: as exact as sums in double.
+// partial[pair][2][total]: sums of g_i g_j in two floats, pairs i <= j in the order (0,0) (0,1) ... (1,1) ...
+// In double where that is fast, or with the rounding of every product and sum kept: as exact.
+#if defined(HAS_FP64) && !defined(STYLE_GPU)
+typedef CAT(double, VW) doublel;
+
+#define ROW_FULL(row) CAT(convert_double, VW)(VLOAD(0, row))
+#define ROW_REST(row) CAT(convert_double, VW)(team_load(row, n - k, 0.0f))
+#define ADD_PRODUCTS(LOAD)                                                                         \
+    do {                                                                                           \
+        const doublel x = LOAD(a + k), x2 = LOAD(a2 + k), y = LOAD(b + k), y2 = LOAD(b2 + k);      \
+        ab = fma(x, y, ab);                                                                        \
+        ab2 = fma(x, y2, ab2);                                                                     \
+        a2b = fma(x2, y, a2b);                                                                     \
+        a2b2 = fma(x2, y2, a2b2);                                                                  \
+    } while (0)
+
+INLINE void write_total(doublel v, global float *out, ulong total)
+{
+    double t[VW], sum = 0;
+    VSTORE(v, 0, t);
+    for (int i = 0; i < VW; i++) sum += t[i];
+    out[0] = (float)sum;
+    out[total] = (float)(sum - out[0]);
+}
+
+// Two rows by two, so that an element is read and converted once for two pairs. A last row without a
+// partner stands for its own.
+TEAM_KERNEL void gram_partial(ARG(const float, rows), ARG(float, partial), const ulong stride,
+                              const int tasks, const int block, const int first, const int total)
+{
+    VIEW(rows);
+    VIEW(partial);
+    const ulong begin = TEAM_ID * (ulong)block, size = 2 * (ulong)total;
+    const int n = (int)min((ulong)block, stride - begin);
+    for (int i = 0; i < tasks; i += 2) {
+        const int i2 = min(i + 1, tasks - 1);
+        global const float *a = rows + i * stride + begin, *a2 = rows + i2 * stride + begin;
+        // Of the pairs (i, i) and (i2, i2): those of (i, j) and (i2, j) follow at j - i and j - i2.
+        global float *out = partial + first + TEAM_ID + (i * tasks - i * (i - 1) / 2) * size;
+        global float *out2 = out + (tasks - i) * size;
+        for (int j = i; j < tasks; j += 2) {
+            const int j2 = min(j + 1, tasks - 1);
+            global const float *b = rows + j * stride + begin, *b2 = rows + j2 * stride + begin;
+            doublel ab = 0, ab2 = 0, a2b = 0, a2b2 = 0;
+            int k = 0;
+            for (; k + TEAM <= n; k += TEAM) ADD_PRODUCTS(ROW_FULL);
+            if (k < n) ADD_PRODUCTS(ROW_REST);
+            write_total(ab, out + (j - i) * size, total);
+            if (j2 > j) write_total(ab2, out + (j2 - i) * size, total);
+            if (i2 > i && j > i) write_total(a2b, out2 + (j - i2) * size, total);
+            if (i2 > i && j2 > j) write_total(a2b2, out2 + (j2 - i2) * size, total);
+        }
+    }
+}
+#else
 TEAM_KERNEL void gram_partial(ARG(const float, rows), ARG(float, partial), const ulong stride,
                               const int tasks, const int block, const int first, const int total)
 {
@@ -35,6 +88,7 @@ TEAM_KERNEL void gram_partial(ARG(const float, rows), ARG(float, partial), const
         }
     }
 }
+#endif
 
 // gram[2 pair], gram[2 pair + 1]: the sum over all blocks in two floats.
 TEAM_KERNEL void gram_finish(ARG(const float, partial), ARG(float, gram), const int total)
