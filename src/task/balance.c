@@ -20,8 +20,9 @@ static const tdm_opt_spec specs[] = {
      .choices = "equal|fixed|uncertainty|dwa|rlw|dtp|si|imtl-l",
      .help = "for methods that combine gradients: how the losses are weighed before"},
     {"balance.gradients", TDM_OPT_ENUM, "shared", .choices = "shared|representation",
-     .help = "for methods that combine gradients: those of the shared parameters, or of the "
-             "representation that all heads read (the UB form: one backward pass of the trunk)"},
+     .help = "for methods on gradients: those of the shared parameters (gradnorm: of the last "
+             "layer), or of the representation that all heads read (the UB form: one backward "
+             "pass of the trunk)"},
     {"balance.scale", TDM_OPT_ENUM, "sum", .choices = "sum|mean",
      .help = "weights that sum to 1 by their formula: sum multiplies them by the number of tasks, "
              "which makes them comparable with equal weights"},
@@ -191,7 +192,7 @@ static tdm_status read_of_what(const tdm_config *config, const char *kind, tdm__
     const tdm__combine combine = out->combine.kind;
     if (status || !strcmp(of, "shared")) return status;
     out->combine.representation = true;
-    if (combine == TDM__COMBINE_NONE || combine == TDM__COMBINE_GRADNORM)
+    if (combine == TDM__COMBINE_NONE)
         return tdm_config_reject(config, "balance.gradients",
                                  "has no effect with balance.kind: %s, which combines no gradients",
                                  kind);

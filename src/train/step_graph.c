@@ -445,7 +445,7 @@ done:
 /* The heads' backward passes end at the feature that they all read. From there: GradNorm: the last
  * shared layer's gradients, by each task, into rows, and those of everything below, of their sum.
  * Of the representation: its own gradients, by each task, into rows, and those of everything below,
- * of their combination. Without either, of the sum of what instance weighting left. */
+ * of their combination (GradNorm: their sum). Without either, of the sum of what instance weighting left. */
 static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
 {
     tdm_status status = TDM_OK;

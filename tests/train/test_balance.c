@@ -287,7 +287,7 @@ END_TEST
 
 static const char *const at_representation[] = {"mgda",    "cagrad",   "imtl-g",  "imtl",
                                                 "nash",    "fairgrad", "aligned", "pcgrad",
-                                                "gradvac", "upgrad"};
+                                                "gradvac", "upgrad",   "gradnorm"};
 enum { AT_REPRESENTATION = sizeof at_representation / sizeof *at_representation };
 
 START_TEST(representation_learns_and_resumes)
@@ -398,6 +398,20 @@ START_TEST(what_has_no_effect_is_said)
 }
 END_TEST
 
+/* The weights sum to the number of tasks, and the norms of the gradients are nearer to each other
+ * at the end of the last epoch than of the first. */
+static void check_evened(const char *run, int last_epoch)
+{
+    const double class_weight = small_logged(run, last_epoch, "class", "weight"),
+                 recon_weight = small_logged(run, last_epoch, "recon", "weight");
+    ck_assert_double_eq_tol(class_weight + recon_weight, 2, 1e-5);
+    const double first = small_logged(run, 1, "class", "gradient_norm") /
+                         small_logged(run, 1, "recon", "gradient_norm"),
+                 last = small_logged(run, last_epoch, "class", "gradient_norm") /
+                        small_logged(run, last_epoch, "recon", "gradient_norm");
+    ck_assert_msg(fabs(log(last)) < fabs(log(first)), "norms' ratio: %g, then %g", first, last);
+}
+
 /* One step is that of equal weights; then they move, sum to the number of tasks, and a task whose
  * gradient at the last shared layer is the longest loses weight. */
 START_TEST(gradnorm_evens_the_norms)
@@ -407,14 +421,21 @@ START_TEST(gradnorm_evens_the_norms)
     ck_assert_double_lt(distance("norm", "sum"), 1e-5);
     support_ok(SMALL_TRAIN(small_output("a"), "train.epochs=6", "balance.kind=gradnorm",
                            "balance.gradnorm_alpha=0", "balance.gradnorm_lr=0.1"));
-    const double a = small_logged("a", 6, "class", "weight"),
-                 b = small_logged("a", 6, "recon", "weight");
-    ck_assert_double_eq_tol(a + b, 2, 1e-5);
-    const double first = small_logged("a", 1, "class", "gradient_norm") /
-                         small_logged("a", 1, "recon", "gradient_norm"),
-                 last = small_logged("a", 6, "class", "gradient_norm") /
-                        small_logged("a", 6, "recon", "gradient_norm");
-    ck_assert_msg(fabs(log(last)) < fabs(log(first)), "norms' ratio: %g, then %g", first, last);
+    check_evened("a", 6);
+}
+END_TEST
+
+/* The same by the gradients of the representation. */
+START_TEST(gradnorm_evens_the_representation)
+{
+#define OF_REPRESENTATION "balance.kind=gradnorm", "balance.gradients=representation"
+    support_ok(SMALL_TRAIN(small_output("norm"), ONE_STEP, OF_REPRESENTATION));
+    support_ok(SMALL_TRAIN(small_output("sum"), ONE_STEP, "balance.kind=equal"));
+    ck_assert_double_lt(distance("norm", "sum"), 1e-5);
+    support_ok(SMALL_TRAIN(small_output("a"), "train.epochs=6", OF_REPRESENTATION,
+                           "balance.gradnorm_alpha=0", "balance.gradnorm_lr=0.1"));
+    check_evened("a", 6);
+#undef OF_REPRESENTATION
 }
 END_TEST
 
@@ -662,6 +683,7 @@ int main(void)
     tcase_add_test(tc, gradients_are_diagnosed);
     tcase_add_test(tc, what_has_no_effect_is_said);
     tcase_add_test(tc, gradnorm_evens_the_norms);
+    tcase_add_test(tc, gradnorm_evens_the_representation);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
     tcase_add_test(tc, soft_sharing_draws_trunks_together);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
