@@ -25,17 +25,27 @@ typedef enum tdm_report_format {
     TDM_REPORT_CSV,  /* a line for each arm, task and metric */
     TDM_REPORT_JSON, /* everything but pictures */
     TDM_REPORT_MD,   /* the table of results */
-    TDM_REPORT_SVG   /* the chart of results */
+    TDM_REPORT_SVG   /* charts: tdm_report_chart */
 } tdm_report_format;
 /* "html", ... True and *out when `name` is one of them. */
 bool tdm_report_format_read(const char *name, tdm_report_format *out);
+
+/* What the SVG shows. */
+typedef enum tdm_report_chart {
+    TDM_REPORT_CHART_RESULTS, /* of each arm on the test split: means with intervals */
+    TDM_REPORT_CHART_CURVES   /* losses and metrics on the validation split, and task weights, over
+                                 the epochs: means over seeds, and the range they span */
+} tdm_report_chart;
+/* "results" or "curves". True and *out when `name` is one of them. */
+bool tdm_report_chart_read(const char *name, tdm_report_chart *out);
 
 typedef struct tdm_report_spec {
     const char *const *paths; /* an experiment's folder, or run folders and folders of them */
     size_t n_paths;
     tdm_report_format format;
-    const char *baseline; /* arm; NULL: the experiment's, else the first */
-    const char *title;    /* NULL: the experiment's name, else the paths */
+    tdm_report_chart chart; /* SVG only */
+    const char *baseline;   /* arm; NULL: the experiment's, else the first */
+    const char *title;      /* NULL: the experiment's name, else the paths */
     /* Run the checkpoint of each arm's first finished run on the test split: confusion matrices,
      * image-by-image comparisons, example pictures (HTML; JSON has the numbers of it). */
     bool predict;

@@ -10,6 +10,9 @@
 static const cli_option options[] = {
     {"out", "FILE", "what is written; - is stdout (nothing given: report.F)"},
     {"format", "F", "html, csv, json, svg or md (nothing given: by FILE's ending, else html)"},
+    {"chart", "C",
+     "of svg: results, or curves over the epochs: losses and metrics on validation, task weights "
+     "(nothing given: results)"},
     {"baseline", "NAME",
      "the arm that the others are compared with (nothing given: the experiment's, else the first)"},
     {"title", "TEXT", "the heading (nothing given: the experiment's name)"},
@@ -37,6 +40,20 @@ static bool read_format(const cli_args *args, const char *out, tdm_report_format
     }
     if (!name && dot) tdm_report_format_read(dot + 1, format);
     return true;
+}
+
+/* The same of the chart, once the format is known. */
+static bool read_chart(const cli_args *args, tdm_report_spec *spec)
+{
+    const char *name = cli_value(args, "chart");
+    if (!name) return true;
+    if (!tdm_report_chart_read(name, &spec->chart))
+        cli_usage_error(args->command, "--chart: must be results or curves, not %s", name);
+    else if (spec->format != TDM_REPORT_SVG)
+        cli_usage_error(args->command, "--chart: only of svg (hint: --format svg)");
+    else
+        return true;
+    return false;
 }
 
 /* Every checkpoint's session says which device it opened: once is too often already. */
@@ -97,7 +114,7 @@ static int run(const cli_args *args)
                             .predict = cli_has(args, "predict"),
                             .pool = UINT64_MAX,
                             .progress = on_progress};
-    if (!read_format(args, out, &spec.format)) return 2;
+    if (!read_format(args, out, &spec.format) || !read_chart(args, &spec)) return 2;
     if (examples) {
         spec.pool = strtoull(examples, &end, 10);
         if (*examples < '0' || *examples > '9' || *end)
@@ -120,6 +137,6 @@ const cli_command cli_report = {
     "EXPERIMENT is the folder of an experiment; else runs, or folders of runs, whose arms are what "
     "shares a `name`. The HTML page is one file without anything outside of it, for the screen and "
     "for paper; csv has a line for each arm, task and metric, json everything, md the table of "
-    "results, svg its chart.",
+    "results, svg charts.",
     groups,
     run};

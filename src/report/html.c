@@ -1,9 +1,7 @@
-/* report/html.c: the page: head, sections in their order, links to those that are there; and the
- * chart of results alone. See html.h. */
+/* report/html.c: the page: head, sections in their order, links to those that are there. See
+ * html.h.
+ */
 #include "report/html.h"
-
-#include <math.h>
-#include <string.h>
 
 typedef struct section {
     const char *id, *name; /* of the link */
@@ -63,42 +61,5 @@ tdm_status tdm__report_html(const tdm__report *r, tdm__str *out)
 done:
     tdm__str_free(&body);
     tdm__str_free(&links);
-    return status;
-}
-
-/* ---- the chart of results ----------------------------------------------------------------------
- */
-
-/* Panels side by side, at most three in a row: a picture of its own. */
-tdm_status tdm__report_svg(const tdm__report *r, tdm__str *out)
-{
-    enum { GAP = 28 };
-    tdm_status status = TDM_OK;
-    size_t n = 0, at = 0;
-    for (size_t m = 0; m < r->comparison.n_metrics; m++) n += tdm__report_primary(r, m);
-    if (!n) TDM_TRY(tdm__fail(TDM_ERR_DATA, "nothing to draw: no run has results on a test split"));
-    const size_t columns = n < 3 ? n : 3, rows = (n + columns - 1) / columns;
-    const int width = TDM__CHART_WIDTH, height = (int)ceil(tdm__chart_rows_height(r->n_arms));
-    tdm__str_addf(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-8 -8 %zu %zu\" width=\"%zu\" "
-        "height=\"%zu\">\n<style>svg{color:#1b1f24;background:#fff}",
-        columns * (size_t)(width + GAP) - GAP + 16, rows * (size_t)(height + GAP) - GAP + 16,
-        columns * (size_t)(width + GAP) - GAP + 16, rows * (size_t)(height + GAP) - GAP + 16);
-    tdm__str_add(out, tdm__chart_css);
-    tdm__report_colours(r, false, out);
-    tdm__str_add(out, "</style>\n");
-    for (size_t m = 0; m < r->comparison.n_metrics; m++) {
-        if (!tdm__report_primary(r, m)) continue;
-        tdm__str_addf(out, "<svg x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\">",
-                      at % columns * (size_t)(width + GAP), at / columns * (size_t)(height + GAP),
-                      width, height);
-        TDM_TRY(tdm__report_rows(r, m, out));
-        tdm__str_add(out, "</svg>\n");
-        at++;
-    }
-    tdm__str_add(out, "</svg>\n");
-    TDM_TRY(tdm__str_status(out));
-done:
     return status;
 }

@@ -25,8 +25,8 @@ void tdm__html_metric_name(const char *metric, tdm__str *out);
 /* Bands of more arms than that hide each other: hover texts still have their ends. */
 enum { TDM__BANDS_MOST = 5 };
 /* One series of all arms over epochs, with bands over seeds. y: its range, or empty. */
-tdm_status tdm__html_curve(const tdm__report *report, const tdm__series *like, const char *title,
-                           const char *y_label, tdm__range y, tdm__str *out);
+tdm_status tdm__report_lines(const tdm__report *report, const tdm__series *like, const char *title,
+                             const char *y_label, tdm__range y, tdm__str *out);
 /* Decimals for one metric's values, the same for all arms. */
 int tdm__report_decimals(const tdm__report *report, size_t metric);
 /* Of the differences. */
@@ -37,6 +37,21 @@ void tdm__report_statement(const tdm__report *report, size_t metric, tdm__str *o
 size_t tdm__report_best(const tdm__report *report, size_t metric);
 /* All arms' means and intervals of one metric as rows. */
 tdm_status tdm__report_rows(const tdm__report *report, size_t metric, tdm__str *out);
+
+/* ---- curves (html_curves.c) --------------------------------------------------------------------
+ */
+
+/* A loss or a metric of training or validation, whose curve says how the learning went. */
+bool tdm__report_learning(const tdm__series *series);
+/* The same of another split. */
+bool tdm__report_same_quantity(const tdm__series *a, const tdm__series *b);
+/* It has more than one value over all arms and epochs. */
+bool tdm__report_moves(const tdm__report *report, const tdm__series *like);
+/* "validation", "training". */
+const char *tdm__report_split_title(const char *split);
+/* tdm__report_lines with a title made of task, quantity and suffix ("": none). */
+tdm_status tdm__report_curve_chart(const tdm__report *report, const tdm__series *like,
+                                   const char *suffix, tdm__range y, tdm__str *out);
 
 /* ---- sections ----------------------------------------------------------------------------------
  */

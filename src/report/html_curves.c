@@ -29,15 +29,15 @@ done:
     return status;
 }
 
-static const char *split_title(const char *split)
+const char *tdm__report_split_title(const char *split)
 {
     return tdm__streq(split, "val")     ? "validation"
            : tdm__streq(split, "train") ? "training"
                                         : split;
 }
 
-static tdm_status add_curve(const tdm__report *r, const tdm__series *s, const char *suffix,
-                            tdm__range range, tdm__str *out)
+tdm_status tdm__report_curve_chart(const tdm__report *r, const tdm__series *s, const char *suffix,
+                                   tdm__range range, tdm__str *out)
 {
     tdm_status status = TDM_OK;
     tdm__str title = {0}, label = {0};
@@ -47,18 +47,33 @@ static tdm_status add_curve(const tdm__report *r, const tdm__series *s, const ch
     tdm__str_addf(&label, "%s%s%s%s", s->what, *unit ? " (" : "", unit, *unit ? ")" : "");
     TDM_TRY(tdm__str_status(&title));
     TDM_TRY(tdm__str_status(&label));
-    TDM_TRY(tdm__html_curve(r, s, tdm__str_text(&title), tdm__str_text(&label), range, out));
+    TDM_TRY(tdm__report_lines(r, s, tdm__str_text(&title), tdm__str_text(&label), range, out));
 done:
     tdm__str_free(&title);
     tdm__str_free(&label);
     return status;
 }
 
-static bool is_learning(const tdm__series *s)
+static tdm_status add_curve(const tdm__report *r, const tdm__series *s, const char *suffix,
+                            tdm__range range, tdm__str *out)
+{
+    tdm__str_add(out, "<figure>");
+    const tdm_status status = tdm__report_curve_chart(r, s, suffix, range, out);
+    tdm__str_add(out, "</figure>\n");
+    return status;
+}
+
+bool tdm__report_learning(const tdm__series *s)
 {
     if (tdm__streq(s->split, "test") || tdm__metric_is_baseline(s->what)) return false;
     if (s->kind == TDM__SERIES_RUN) return tdm__streq(s->what, "total");
     return s->kind == TDM__SERIES_LOSS || s->kind == TDM__SERIES_METRIC;
+}
+
+bool tdm__report_same_quantity(const tdm__series *a, const tdm__series *b)
+{
+    return tdm__report_learning(a) && tdm__report_learning(b) && a->kind == b->kind &&
+           tdm__streq(a->task, b->task) && tdm__streq(a->what, b->what);
 }
 
 /* Training and validation of each quantity side by side, on one scale. */
@@ -69,15 +84,12 @@ static tdm_status add_learning(const tdm__report *r, const tdm__series **series,
     size_t charts = 0;
     tdm__range range;
     for (size_t i = 0; i < n && charts < CHARTS_MOST; i++) {
-        if (!is_learning(series[i])) continue;
         for (size_t k = 0; k < n; k++) {
-            const tdm__series *a = series[i], *b = series[k];
-            if (!is_learning(b) || a->kind != b->kind || !tdm__streq(a->task, b->task) ||
-                !tdm__streq(a->what, b->what))
-                continue;
+            const tdm__series *s = series[k];
+            if (!tdm__report_same_quantity(series[i], s)) continue;
             if (k < i) break; /* drawn with the first of its splits */
-            TDM_TRY(range_of(r, b, &range));
-            TDM_TRY(add_curve(r, b, split_title(b->split), range, out));
+            TDM_TRY(range_of(r, s, &range));
+            TDM_TRY(add_curve(r, s, tdm__report_split_title(s->split), range, out));
             charts++;
         }
     }
@@ -85,9 +97,7 @@ done:
     return status;
 }
 
-/* True when it says something: more than one value over all arms and epochs, or more than one task.
- */
-static bool moves(const tdm__report *r, const tdm__series *like)
+bool tdm__report_moves(const tdm__report *r, const tdm__series *like)
 {
     tdm__range range = TDM__RANGE_NONE;
     for (size_t i = 0; i < r->n_runs; i++) {
@@ -104,7 +114,7 @@ static tdm_status add_kind(const tdm__report *r, const tdm__series **series, siz
     size_t charts = 0;
     for (size_t i = 0; i < n && charts < CHARTS_MOST; i++) {
         const tdm__series *s = series[i];
-        if (s->kind != kind || !tdm__streq(s->split, "train") || !moves(r, s)) continue;
+        if (s->kind != kind || !tdm__streq(s->split, "train") || !tdm__report_moves(r, s)) continue;
         TDM_TRY(add_curve(r, s, "", TDM__RANGE_NONE, out));
         charts++;
     }

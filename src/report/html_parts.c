@@ -256,8 +256,8 @@ done:
     return status;
 }
 
-tdm_status tdm__html_curve(const tdm__report *r, const tdm__series *like, const char *title,
-                           const char *y_label, tdm__range y, tdm__str *out)
+tdm_status tdm__report_lines(const tdm__report *r, const tdm__series *like, const char *title,
+                             const char *y_label, tdm__range y, tdm__str *out)
 {
     tdm_status status = TDM_OK;
     tdm__curve *curves = NULL;
@@ -282,9 +282,7 @@ tdm_status tdm__html_curve(const tdm__report *r, const tdm__series *like, const 
                                        .no_band = r->n_arms > TDM__BANDS_MOST};
     }
     chart.lines = lines;
-    tdm__str_add(out, "<figure>");
     tdm__chart_lines(&chart, out);
-    tdm__str_add(out, "</figure>\n");
 done:
     for (size_t i = 0; curves && i < r->n_arms; i++) tdm__curve_free(&curves[i]);
     free(curves);

@@ -87,7 +87,10 @@ tdm_status tdm__html_costs(const tdm__report *r, tdm__str *out)
         bool any = false;
         for (size_t k = 0; k < r->n_runs; k++)
             any |= tdm__history_find(&r->runs[k].history, &like) != NULL;
-        if (any) TDM_TRY(tdm__html_curve(r, &like, titles[i], labels[i], TDM__RANGE_NONE, out));
+        if (!any) continue;
+        tdm__str_add(out, "<figure>");
+        TDM_TRY(tdm__report_lines(r, &like, titles[i], labels[i], TDM__RANGE_NONE, out));
+        tdm__str_add(out, "</figure>\n");
     }
     tdm__str_add(out, "</div>\n");
     tdm__html_section_end(out);

@@ -11,14 +11,27 @@ static writer *const writers[] = {tdm__report_html, tdm__report_csv, tdm__report
                                   tdm__report_md, tdm__report_svg};
 enum { FORMATS = sizeof writers / sizeof *writers };
 
+/* The place of `name` among n names; n: it is none of them. */
+static int place_of(const char *name, const char *const *names, int n)
+{
+    int i = 0;
+    while (i < n && !tdm__streq(name, names[i])) i++;
+    return i;
+}
+
 bool tdm_report_format_read(const char *name, tdm_report_format *out)
 {
-    for (int i = 0; i < FORMATS; i++)
-        if (tdm__streq(name, format_names[i])) {
-            *out = (tdm_report_format)i;
-            return true;
-        }
-    return false;
+    const int i = place_of(name, format_names, FORMATS);
+    if (i < FORMATS) *out = (tdm_report_format)i;
+    return i < FORMATS;
+}
+
+bool tdm_report_chart_read(const char *name, tdm_report_chart *out)
+{
+    static const char *const names[] = {"results", "curves"};
+    const int i = place_of(name, names, 2);
+    if (i < 2) *out = (tdm_report_chart)i;
+    return i < 2;
 }
 
 static void fill_result(const tdm__report *report, size_t bytes, tdm_report_result *out)
@@ -34,6 +47,7 @@ static tdm_status make(const tdm_report_spec *spec, tdm__str *text, tdm_report_r
     if ((int)spec->format < 0 || (int)spec->format >= FORMATS)
         return tdm__fail(TDM_ERR_USAGE, "there is no report format %d", (int)spec->format);
     TDM_TRY(tdm__report_load(spec, &report));
+    report.chart = spec->chart;
     if (spec->predict) TDM_TRY(tdm__examples_make(spec, &report, &report.examples));
     TDM_TRY(writers[spec->format](&report, text));
     TDM_TRY(tdm__str_status(text));

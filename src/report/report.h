@@ -39,6 +39,7 @@ typedef struct tdm__report_arm {
 typedef struct tdm__report {
     char *title;
     bool experiment; /* its folder says what belongs to it */
+    tdm_report_chart chart;
     tdm__outline outline;
     tdm_runs *found;
     tdm__report_arm *arms;

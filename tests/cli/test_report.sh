@@ -44,6 +44,8 @@ out ",better"
 same "$(wc -l < .out)" 5
 run 0 report exp --out - --format svg
 out "<svg xmlns"
+run 0 report exp --out curves.svg --chart curves
+grep -q "class: loss" curves.svg || fail "no curves"
 run 0 report exp --out - --format json
 out '"format": "tandem-report-1"'
 
@@ -56,6 +58,10 @@ run 2 report
 err "EXPERIMENT"
 run 2 report exp --format pdf
 err "--format"
+run 2 report exp --format svg --chart pie
+err "--chart: must be results or curves, not pie"
+run 2 report exp --chart curves
+err "--chart: only of svg"
 run 3 report nowhere
 err "nowhere: no such folder"
 run 3 report exp --baseline worse

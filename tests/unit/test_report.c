@@ -61,6 +61,16 @@ static char *report(const char *folder, tdm_report_format format, const char *ba
     return text;
 }
 
+static char *curves_of(const char *folder)
+{
+    const char *const paths[] = {folder};
+    const tdm_report_spec spec = {
+        .paths = paths, .n_paths = 1, .format = TDM_REPORT_SVG, .chart = TDM_REPORT_CHART_CURVES};
+    char *text = NULL;
+    support_ok(tdm_report_text(&spec, &text, NULL));
+    return text;
+}
+
 static void has(const char *text, const char *part)
 {
     ck_assert_msg(strstr(text, part) != NULL, "lacks: %s", part);
@@ -196,6 +206,36 @@ START_TEST(one_run)
     char *svg = report(root, TDM_REPORT_SVG, NULL);
     well_formed(svg);
     free(svg);
+    support_temp_remove(root);
+}
+END_TEST
+
+/* Validation where there is any, one legend, and the task's weight only where it moves. */
+START_TEST(curves_alone)
+{
+    char *root = support_temp_create(), *alone = support_path(root, "a");
+    make_run(root, "a", "<one>", 0, "0.75", "");
+    char *svg = curves_of(alone);
+    well_formed(svg);
+    has(svg, "class: loss, training");
+    lacks(svg, ">&lt;one&gt;</text>"); /* no legend of one arm */
+    ck_assert(strstr(svg, "class: loss") < strstr(svg, "class: weight"));
+    free(svg);
+    put(alone, "metrics.jsonl",
+        "{\"epoch\": 1, \"split\": \"train\", \"tasks\": {\"class\": {\"loss\": 2, \"weight\": "
+        "1}}}\n"
+        "{\"epoch\": 1, \"split\": \"val\", \"tasks\": {\"class\": {\"loss\": 3}}}\n");
+    svg = curves_of(alone);
+    has(svg, "class: loss, validation");
+    lacks(svg, "class: loss, training");
+    lacks(svg, "class: weight");
+    free(svg);
+    make_run(root, "b", "two", 0, "0.5", "");
+    svg = curves_of(root);
+    well_formed(svg);
+    has(svg, ">&lt;one&gt;</text>");
+    free(svg);
+    free(alone);
     support_temp_remove(root);
 }
 END_TEST
@@ -379,7 +419,10 @@ START_TEST(no_results_at_all)
     free(page);
     free(report(root, TDM_REPORT_MD, NULL));
     const tdm_report_spec svg = {.paths = paths, .n_paths = 1, .format = TDM_REPORT_SVG};
-    support_fails(tdm_report_text(&svg, &text, NULL), TDM_ERR_DATA, "nothing to draw");
+    support_fails(tdm_report_text(&svg, &text, NULL), TDM_ERR_DATA, "no run has results");
+    const tdm_report_spec curves = {
+        .paths = paths, .n_paths = 1, .format = svg.format, .chart = TDM_REPORT_CHART_CURVES};
+    support_fails(tdm_report_text(&curves, &text, NULL), TDM_ERR_DATA, "no run has an epoch");
     const tdm_report_spec none = {.paths = paths};
     support_fails(tdm_report_text(&none, &text, NULL), TDM_ERR_USAGE, "no folder");
     free(folder);
@@ -551,6 +594,7 @@ int main(void)
     TCase *c = tcase_create("report");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, one_run);
+    tcase_add_test(c, curves_alone);
     tcase_add_test(c, golden_table);
     tcase_add_test(c, names_are_escaped);
     tcase_add_test(c, what_is_missing_is_a_dash);
