@@ -17,7 +17,8 @@ import statistics
 from tandem_step import tandem_step
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LOSSES = ["uncertainty", "imtl-l", "dwa", "rlw", "dtp", "gls", "si", "stch", "uw-so", "famo", "gradnorm"]
+LOSSES = ["uncertainty", "imtl-l", "dwa", "rlw", "dtp", "gls", "si", "stch", "uw-so", "famo", "gradnorm",
+          "gradnorm@representation"]
 GRADIENTS = ["mgda", "mgda@representation", "cagrad", "imtl-g", "nash", "fairgrad", "aligned", "pcgrad", "gradvac", "upgrad",
              "graddrop", "db-mtl"]
 FROZEN = "equal, trunk frozen"
