@@ -57,15 +57,23 @@ static void apply(const spectrum *s, size_t n, double power, double factor, cons
     }
 }
 
+/* w = D^-1 C^+ 1 over its sum, C = D^-1 M D^-1 the cosines and D the lengths: M^-1 D 1 where that
+ * exists, but tasks of any length count the same. One of length 0 has no weight. */
 tdm_status tdm__solve_imtl_g(const double *m, size_t n, double *w)
 {
     tdm_status status = TDM_OK;
     spectrum s = {0};
-    double sum = 0, size = 0;
-    TDM_TRY(spectrum_of(m, n, &s));
-    for (size_t i = 0; i < n; i++) s.x[i] = sqrt(fmax(m[i * n + i], 0));
+    double *cosines = NULL, sum = 0, size = 0;
+    TDM_TRY(tdm__calloc_try(n * n, sizeof *cosines, &cosines));
+    for (size_t i = 0; i < n * n; i++) {
+        const double c = tdm__gram_cosine(m, n, i / n, i % n);
+        cosines[i] = isnan(c) ? 0 : c;
+    }
+    TDM_TRY(spectrum_of(cosines, n, &s));
+    for (size_t i = 0; i < n; i++) s.x[i] = m[i * n + i] > 0;
     apply(&s, n, -1, 1, s.x, w);
     for (size_t i = 0; i < n; i++) {
+        w[i] = m[i * n + i] > 0 ? w[i] / sqrt(m[i * n + i]) : 0;
         sum += w[i];
         size += fabs(w[i]);
     }
@@ -73,6 +81,7 @@ tdm_status tdm__solve_imtl_g(const double *m, size_t n, double *w)
     for (size_t i = 0; i < n; i++)
         w[i] = fabs(sum) > 1e-9 * size && size > 0 ? w[i] / sum : 1 / (double)n;
 done:
+    free(cosines);
     spectrum_free(&s);
     return status;
 }

@@ -175,6 +175,18 @@ START_TEST(scale_invariance)
 }
 END_TEST
 
+/* The projections stay equal when one gradient is a hundred million times as long. */
+START_TEST(imtl_g_of_unlike_lengths)
+{
+    const double r = 1e8, m[] = {r * r, 0.5 * r, 0.5 * r, 1};
+    double w[2], left[2];
+    support_ok(tdm__solve_imtl_g(m, 2, w));
+    tdm__mat_vec(m, w, 2, left);
+    ck_assert_double_eq_tol(left[0] / r / left[1], 1, 1e-9);
+    ck_assert_double_eq_tol(w[0] * r, w[1], 1e-7);
+}
+END_TEST
+
 /* ---- properties --------------------------------------------------------------------------------
  */
 
@@ -194,30 +206,67 @@ static const struct {
 enum { METHODS = sizeof methods / sizeof *methods };
 static const size_t sizes[] = {1, 2, 3, 5, 10, 11, 20, 40};
 
+/* The sum of the sizes of the terms of (M w)_i, which rounding is measured by. */
+static double terms(const double *m, size_t n, const double *w, size_t i)
+{
+    double size = 0;
+    for (size_t k = 0; k < n; k++) size += fabs(m[i * n + k]) * w[k];
+    return size;
+}
+
 /* (M w)_i >= w^T M w for all i, equal where w_i > 0. */
+static void check_shortest(const double *m, size_t n, const double *w, const char *what)
+{
+    double slope[MOST], sum = 0;
+    tdm__mat_vec(m, w, n, slope);
+    const double length = tdm__dot(w, slope, n);
+    for (size_t i = 0; i < n; i++) {
+        const double slack = 1e-11 * (length + terms(m, n, w, i));
+        sum += w[i];
+        ck_assert(w[i] >= 0);
+        ck_assert_msg(slope[i] >= length - slack, "%s, n = %zu: a shorter one exists", what, n);
+        if (w[i] > 0)
+            ck_assert_msg(slope[i] <= length + 10 * slack, "%s, n = %zu: task %zu", what, n, i);
+    }
+    ck_assert(fabs(sum - 1) < 1e-13);
+}
+
 START_TEST(mgda_satisfies_its_optimality_conditions)
 {
-    double m[MOST * MOST], w[MOST], u[MOST], slope[MOST];
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        for (uint64_t seed = 0; seed < 8; seed++) {
-            const size_t n = sizes[s];
-            const gradients j = draw(n, seed % 2 ? WIDTH : n + 2, seed);
-            double sum = 0;
-            gram(&j, m);
-            support_ok(tdm__solve_mgda(m, n, w));
-            tdm__mat_vec(m, w, n, slope);
-            const double length = tdm__dot(w, slope, n), size = tdm__trace(m, n) / (double)n;
-            for (size_t i = 0; i < n; i++) {
-                sum += w[i];
-                ck_assert(w[i] >= 0);
-                ck_assert_msg(slope[i] >= length - 1e-11 * size, "n = %zu: a shorter one exists",
-                              n);
-                if (w[i] > 1e-9) ck_assert(slope[i] <= length + 1e-10 * size);
+    static const double longer[] = {1, 1e4, 1e7};
+    double m[MOST * MOST], w[MOST];
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (uint64_t seed = 0; seed < 8; seed++)
+            for (int k = 0; k < 3; k++) {
+                const size_t n = sizes[s], d = seed % 2 ? WIDTH : n + 2;
+                gradients j = draw(n, d, seed);
+                for (size_t i = 0; i < d; i++) j.g[i] *= longer[k];
+                for (size_t i = 0; i < d && n > 2; i++) j.g[d + i] /= longer[k];
+                gram(&j, m);
+                support_ok(tdm__solve_mgda(m, n, w));
+                check_shortest(m, n, w, "mgda");
+                support_ok(tdm__solve_min_norm_wolfe(m, n, w));
+                check_shortest(m, n, w, "wolfe");
             }
-            ck_assert(fabs(sum - 1) < 1e-13);
-            support_ok(tdm__solve_min_norm_wolfe(m, n, u));
-            ck_assert(fabs(tdm__quadratic(m, u, u, n) - length) < 1e-11 * size);
-        }
+}
+END_TEST
+
+/* Of two orthogonal gradients the weights are as the inverse squares of their lengths, however far
+ * apart these are; of three, too. */
+START_TEST(mgda_of_unlike_lengths)
+{
+    double w[3];
+    for (double r = 1; r < 1e9; r *= 7) {
+        const double two_tasks[] = {r * r, 0, 0, 1};
+        support_ok(tdm__solve_mgda(two_tasks, 2, w));
+        ck_assert_double_eq_tol(w[0] * (1 + r * r), 1, 1e-9);
+        const double three_tasks[] = {r * r, 0, 0, 0, 9, 0, 0, 0, 1};
+        const double sum = 1 / (r * r) + 1.0 / 9 + 1;
+        support_ok(tdm__solve_mgda(three_tasks, 3, w));
+        ck_assert_double_eq_tol(w[0] * r * r * sum, 1, 1e-9);
+        ck_assert_double_eq_tol(w[1] * 9 * sum, 1, 1e-9);
+        support_ok(tdm__solve_min_norm_wolfe(three_tasks, 3, w));
+        ck_assert_double_eq_tol(w[0] * r * r * sum, 1, 1e-9);
     }
 }
 END_TEST
@@ -629,7 +678,9 @@ int main(void)
     tcase_add_test(tc, golden_vectors);
     tcase_add_test(tc, cagrad_simplex_and_rescaling);
     tcase_add_test(tc, scale_invariance);
+    tcase_add_test(tc, imtl_g_of_unlike_lengths);
     tcase_add_test(tc, mgda_satisfies_its_optimality_conditions);
+    tcase_add_test(tc, mgda_of_unlike_lengths);
     tcase_add_test(tc, cagrad_is_a_minimum);
     tcase_add_test(tc, fairgrad_satisfies_its_equation);
     tcase_add_test(tc, imtl_g_projects_equally);
