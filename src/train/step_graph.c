@@ -304,6 +304,33 @@ done:
     return status;
 }
 
+/* Each task's objective is its loss and its share of the penalty: where the tasks' gradients get
+ * weights that sum to the number of tasks, the penalty counts as much as beside a sum of losses.
+ * What one task alone reaches has all of its penalty. */
+static tdm_status add_penalty(step_graph *b, const learnt *l, const size_t *reached,
+                              tdm_value *gradients)
+{
+    tdm_status status = TDM_OK;
+    tdm_graph *g = b->net.graph;
+    tdm_value *of_penalty = NULL;
+    if (b->penalty < 0) return TDM_OK;
+    const tdm_value one = tdm_graph_constant(g, tdm_desc_scalar(), 1);
+    TDM_TRY(tdm__calloc_try(l->n + 1, sizeof *of_penalty, &of_penalty));
+    TDM_TRY(tdm__graph_gradients_from(g, &b->penalty, &one, 1, l->wrt, l->n, of_penalty));
+    for (size_t i = 0; i < l->n; i++) {
+        if (of_penalty[i] < 0 || !reached[i]) continue;
+        const tdm_value share = tdm_scale(g, of_penalty[i], 1 / (float)reached[i]);
+        for (size_t t = 0; t < b->s->n_tasks; t++) {
+            tdm_value *of_task = &gradients[t * l->n + i];
+            if (*of_task >= 0) *of_task = tdm_add(g, *of_task, share);
+        }
+    }
+    status = tdm_graph_status(g);
+done:
+    free(of_penalty);
+    return status;
+}
+
 /* Where the gradient of a segment by a task goes: shared ones into rows, others to their place. */
 static tdm__view gradient_home(tdm__session *s, size_t task, size_t segment)
 {
@@ -519,10 +546,12 @@ static tdm_status build_backward(step_graph *b, const tdm__step_plan *plan, bool
     if (s->gradients) keep_group(s, plan, &l, has_gradient);
     TDM_TRY(tdm__calloc_try(rows * l.n + 1, sizeof *gradients, &gradients));
     TDM_TRY(tdm__calloc_try(l.n + 1, sizeof *reached, &reached));
-    if (s->gradients)
+    if (s->gradients) {
         TDM_TRY(differentiate_by_task(b, &l, gradients, reached));
-    else
+        TDM_TRY(add_penalty(b, &l, reached, gradients));
+    } else {
         TDM_TRY(differentiate(b, &l, gradients));
+    }
     for (size_t k = 0; k < rows * l.n; k++) {
         const size_t segment = l.segments[k % l.n];
         if (gradients[k] < 0) continue;

@@ -214,6 +214,23 @@ START_TEST(the_mean_by_rows_is_the_sum)
 }
 END_TEST
 
+/* A penalty of the model is part of what the rows hold, as of the sum. */
+START_TEST(a_penalty_is_in_the_rows)
+{
+#define SLUICE ONE_STEP, "model.sharing=sluice", "model.sluice_subspaces=2"
+    static const char far[] = "model.sluice_orthogonality=0.1";
+    support_ok(SMALL_TRAIN(small_output("rows"), SLUICE, "balance.kind=cagrad",
+                           "balance.cagrad_c=0", far));
+    support_ok(SMALL_TRAIN(small_output("sum"), SLUICE, "balance.kind=equal", far));
+    support_ok(SMALL_TRAIN(small_output("without"), SLUICE, "balance.kind=equal",
+                           "model.sluice_orthogonality=0"));
+    const double d = distance("rows", "sum");
+    ck_assert_msg(d < 1e-5, "%g", d);
+    ck_assert_double_gt(distance("sum", "without"), 1e-3);
+#undef SLUICE
+}
+END_TEST
+
 /* Loss weights come before: with fixed weights and their gradients' sum, all is as without rows. */
 START_TEST(losses_are_weighed_before)
 {
@@ -675,6 +692,7 @@ int main(void)
     tcase_add_test(tc, uncertainty_may_stay_above_zero);
     tcase_add_test(tc, imtl_l_scales_losses_to_one);
     tcase_add_test(tc, the_mean_by_rows_is_the_sum);
+    tcase_add_test(tc, a_penalty_is_in_the_rows);
     tcase_add_test(tc, losses_are_weighed_before);
     tcase_add_loop_test(tc, combined_gradients_learn_and_resume, 0, COMBINING);
     tcase_add_test(tc, representation_of_equal_weights_is_the_sum);
