@@ -100,14 +100,14 @@ static tdm_value weight(tdm__net *net, const char *layer, tdm__segment s, double
 
 static tdm_value bias(tdm__net *net, const char *layer, int64_t n, double fan_in)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s.bias", layer);
-    tdm__segment s = {.name = name, .disk = tdm_desc_1(TDM_F32, n), .kind = TDM__SEGMENT_PARAM};
+    tdm__str name = {0};
+    tdm__str_addf(&name, "%s.bias", layer);
+    tdm__segment s = {.disk = tdm_desc_1(TDM_F32, n), .kind = TDM__SEGMENT_PARAM};
     if (net->scheme == TDM__SCHEME_DEFAULT) {
         s.init = TDM__INIT_UNIFORM;
         s.init_value = 1 / sqrt(fan_in);
     }
-    return tdm__net_variable_for(net, &s);
+    return variable_named(net, &name, s);
 }
 
 /* The channel count of an N,H,W,C value, or a failure. */
