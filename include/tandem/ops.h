@@ -90,8 +90,9 @@ tdm_value tdm_dropout(tdm_graph *g, tdm_value x, float p, uint32_t stream);
 tdm_value tdm_add(tdm_graph *g, tdm_value a, tdm_value b); /* equal shapes */
 tdm_value tdm_multiply(tdm_graph *g, tdm_value a, tdm_value b);
 tdm_value tdm_scale(tdm_graph *g, tdm_value x, float factor); /* factor * x */
-/* y[o] = sum_s w[o][s] x[s] for every output o: linear combinations of 1 to 64 tensors of one shape.
- * w (outputs, n), or (outputs, n, C): a weight per channel of the last axis. */
+enum { TDM_MIX_INPUTS = 64 };
+/* y[o] = sum_s w[o][s] x[s] for every output o: linear combinations of 1 to that many tensors of one
+ * shape. w (outputs, n), or (outputs, n, C): a weight per channel of the last axis. */
 tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_value *y, int outputs);
 /* sum_j c[s, j] x_j[s] over n tensors (N,...) of one shape, for every sample s; c (N,n). */
 tdm_value tdm_mixture(tdm_graph *g, tdm_value c, const tdm_value *x, int n);

@@ -14,10 +14,7 @@
 
 #include "ops/channels.h"
 
-enum {
-    MOST = 4,        /* operands of a launch, in and out */
-    MOST_INPUTS = 64 /* of a node */
-};
+enum { MOST = 4 /* operands of a launch, in and out */ };
 
 /* Output o and input s meet in w[out_first + o][in_first + s]; transposed: in [in][out]. */
 typedef struct mix_attrs {
@@ -323,7 +320,7 @@ static tdm_value gradient_of_weights(tdm_graph *g, const tdm__node_view *node, c
     const tdm_desc *w = &node->io->in[W];
     mix_grad_attrs attr = {.at = *a, .outputs = outputs};
     for (int i = 0; i < w->rank; i++) attr.shape[i] = w->dim[i];
-    tdm_value in[MOST_INPUTS + MOST];
+    tdm_value in[TDM_MIX_INPUTS + MOST];
     int n = 0;
     for (int o = 0; o < outputs; o++) in[n++] = dy[o];
     for (int s = X; s < node->io->n_in; s++) in[n++] = node->in[s];
@@ -367,7 +364,7 @@ static tdm_status gradient_of_products(tdm_graph *g, const tdm__node_view *node,
 {
     const mix_grad_attrs *a = node->io->attrs;
     const int outputs = a->outputs, inputs = node->io->n_in - outputs;
-    tdm_value in[1 + MOST_INPUTS] = {dout[0]};
+    tdm_value in[1 + TDM_MIX_INPUTS] = {dout[0]};
     bool any = false;
     for (int o = 0; o < outputs; o++) any |= need[o];
     for (int s = 0; s < inputs; s++) in[X + s] = node->in[outputs + s];
@@ -524,13 +521,13 @@ const tdm_op tdm__op_mix_grad = {
 
 tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_value *y, int outputs)
 {
-    tdm_value in[1 + MOST_INPUTS] = {w};
+    tdm_value in[1 + TDM_MIX_INPUTS] = {w};
     for (int o = 0; o < outputs; o++) y[o] = TDM_NO_VALUE;
-    if (n < 1 || n > MOST_INPUTS || outputs < 1) {
+    if (n < 1 || n > TDM_MIX_INPUTS || outputs < 1) {
         tdm_graph_fail(g, TDM_ERR_SHAPE,
                        "mix: takes 1 to %d inputs and gives at least one output, "
                        "got %d and %d",
-                       MOST_INPUTS, n, outputs);
+                       TDM_MIX_INPUTS, n, outputs);
         return tdm_graph_status(g);
     }
     for (int s = 0; s < n; s++) in[X + s] = x[s];
@@ -546,12 +543,12 @@ tdm_status tdm_mix(tdm_graph *g, const tdm_value *x, int n, tdm_value w, tdm_val
 tdm_value tdm_products(tdm_graph *g, const tdm_value *a, int n, const tdm_value *b, int m,
                        bool per_channel)
 {
-    tdm_value in[MOST + MOST_INPUTS], sum = TDM_NO_VALUE;
-    if (n < 1 || m < 1 || m > MOST_INPUTS)
+    tdm_value in[MOST + TDM_MIX_INPUTS], sum = TDM_NO_VALUE;
+    if (n < 1 || m < 1 || m > TDM_MIX_INPUTS)
         return tdm_graph_fail(g, TDM_ERR_SHAPE,
                               "products: takes at least one tensor and 1 to %d others, got %d and "
                               "%d",
-                              MOST_INPUTS, n, m);
+                              TDM_MIX_INPUTS, n, m);
     const tdm_desc *d = tdm_graph_desc(g, a[0]);
     if (!d) return TDM_NO_VALUE;
     const int64_t channels = d->rank ? d->dim[d->rank - 1] : 1;

@@ -9,7 +9,7 @@
 #include "model/model.h"
 #include "support/support.h"
 
-enum { MOST_TASKS = 20 };
+enum { MOST_TASKS = 65 };
 
 typedef struct network {
     tdm_config *config;
@@ -424,6 +424,30 @@ START_TEST(pad_net_of_one_task)
 }
 END_TEST
 
+/* Names of parameters are as long as the tasks' names make them. */
+START_TEST(long_names_of_tasks)
+{
+    static const task_data data[] = {{"surface_normals_estimation", 3, 0},
+                                     {"semantic_segmentation_of_forty", 3, 0},
+                                     {"semantic_segmentation_of_thirteen", 3, 0}};
+    network n;
+    support_ok(build(
+        &n,
+        "model: {trunk: unet, filters: [4, 8, 16], sharing: pad-net, pad_net: B}\n"
+        "tasks:\n"
+        "  surface_normals_estimation: {head: segmentation, loss: cross-entropy, target: y}\n"
+        "  semantic_segmentation_of_forty: {head: segmentation, loss: cross-entropy, target: y}\n"
+        "  semantic_segmentation_of_thirteen: {head: segmentation, loss: cross-entropy, target: "
+        "y}\n",
+        16, 16, 3, data, 3));
+    check_name(&n, "distillation.message.surface_normals_estimation.semantic_segmentation_of_forty."
+                   "bias");
+    check_name(&n, "distillation.message.surface_normals_estimation."
+                   "semantic_segmentation_of_thirteen.bias");
+    close_network(&n);
+}
+END_TEST
+
 /* ---- what is refused ---------------------------------------------------------------------------
  */
 
@@ -489,6 +513,38 @@ START_TEST(wrong_networks_are_refused)
 }
 END_TEST
 
+/* Columns are mixed by one operation of so many inputs. */
+START_TEST(too_many_tasks_to_mix)
+{
+    enum { TASKS = 65 };
+    static const struct {
+        const char *sharing, *message;
+        int tasks;
+    } ways[] = {{"sluice",
+                 "model.sluice_subspaces = 2: sluice mixes at most 64 subspaces, 33 tasks "
+                 "have 66",
+                 33},
+                {"cross-stitch", "cross-stitch mixes at most 64 tasks, there are 65", TASKS}};
+    static char names[TASKS][8];
+    task_data data[TASKS];
+    network n;
+    tdm__str yaml = {0};
+    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        tdm__str_addf(&yaml, "model: {trunk: cnn, filters: [4, 4], sharing: %s}\ntasks:\n",
+                      ways[k].sharing);
+        for (int t = 0; t < ways[k].tasks; t++) {
+            snprintf(names[t], sizeof names[t], "t%d", t);
+            data[t] = (task_data){names[t], 2, 0};
+            tdm__str_addf(&yaml, "  t%d: {head: pool-linear, loss: cross-entropy, target: y}\n", t);
+        }
+        support_fails(build(&n, tdm__str_text(&yaml), 8, 8, 1, data, ways[k].tasks), TDM_ERR_CONFIG,
+                      ways[k].message);
+        close_network(&n);
+        tdm__str_free(&yaml);
+    }
+}
+END_TEST
+
 /* xavier-normal: N(0, 2 / (fan_in + fan_out)), biases 0; torchvision's ResNet: N(0, 2 / fan_out).
  */
 START_TEST(initial_values)
@@ -531,6 +587,8 @@ int main(void)
     tcase_add_loop_test(tc, attention_follows_the_trunk, 0, sizeof attentive / sizeof *attentive);
     tcase_add_loop_test(tc, pad_net_starts_at_a_quarter, 0, sizeof quarters / sizeof *quarters);
     tcase_add_test(tc, pad_net_of_one_task);
+    tcase_add_test(tc, long_names_of_tasks);
+    tcase_add_test(tc, too_many_tasks_to_mix);
     tcase_add_loop_test(tc, wrong_networks_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tc, initial_values);
     suite_add_tcase(suite, tc);

@@ -22,7 +22,10 @@ static tdm_status read(const tdm_config *config, const tdm__model *model, void *
     const char *units;
     settings *s = out;
     tdm_status status = TDM_OK;
-    (void)model;
+    if (model->n_heads > TDM_MIX_INPUTS)
+        return tdm_config_reject(config, "model.sharing",
+                                 "cross-stitch mixes at most %d tasks, there are %zu",
+                                 TDM_MIX_INPUTS, model->n_heads);
     TDM_TRY(tdm_config_string(config, "model.stitch", &units));
     TDM_TRY(tdm_config_float(config, "model.stitch_same", &s->same));
     s->per_channel = !strcmp(units, "channel");

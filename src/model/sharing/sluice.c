@@ -29,10 +29,15 @@ static tdm_status read(const tdm_config *config, const tdm__model *model, void *
 {
     settings *s = out;
     tdm_status status = TDM_OK;
-    (void)model;
     TDM_TRY(tdm_config_float(config, "model.stitch_same", &s->same));
     TDM_TRY(tdm_config_float(config, "model.sluice_orthogonality", &s->lambda));
     TDM_TRY(tdm_config_int(config, "model.sluice_subspaces", &s->subspaces));
+    if ((size_t)s->subspaces * model->n_heads > TDM_MIX_INPUTS)
+        TDM_TRY(tdm_config_reject(config, "model.sluice_subspaces",
+                                  "sluice mixes at most %d subspaces, %zu tasks have %zu (hint: "
+                                  "fewer subspaces, or fewer tasks)",
+                                  TDM_MIX_INPUTS, model->n_heads,
+                                  (size_t)s->subspaces * model->n_heads));
 done:
     return status;
 }
