@@ -212,8 +212,13 @@ static void show_balance(const tdm_epoch_report *r)
         fprintf(out, "%*s", COLUMN, number_text(task->loss_ratio, number));
         if (!r->balance) continue;
         fprintf(out, "%*s", COLUMN, number_text(task->gradient_norm, number));
-        for (size_t k = 0; k < r->n_tasks && k < COSINES; k++)
-            fprintf(out, " %6.3f", r->balance->cosines[t * r->n_tasks + k]);
+        for (size_t k = 0; k < r->n_tasks && k < COSINES; k++) {
+            const double cosine = r->balance->cosines[t * r->n_tasks + k];
+            if (isnan(cosine)) /* never in one batch */
+                fprintf(out, " %6s", "-");
+            else
+                fprintf(out, " %6.3f", cosine);
+        }
     }
     if (r->balance)
         fprintf(out, "\n  conflicts %.0f%%, condition 10^%.1f%s", 100 * r->balance->conflict_share,

@@ -110,12 +110,12 @@ tdm_status tdm__balancer_weight(const tdm__balancer *balancer, size_t task, tdm_
 double tdm__balancer_first_loss(const tdm__balancer *balancer, size_t task);
 /* After an epoch: the weights that were reported for it (n), to tell whether they ever move. */
 void tdm__balancer_watch(tdm__balancer *balancer, const double *weights);
-/* Why the method did nothing in the epochs so far (three at least, or it is not said); NULL: it
- * did. */
+/* Why the method did nothing in the epochs so far (where that takes three to tell, and there are
+ * fewer, it is not said); NULL: it did. */
 const char *tdm__balancer_inactive(const tdm__balancer *balancer);
 /* What an exact resume needs: count floats. */
 size_t tdm__balancer_size(const tdm__balancer *balancer);
-void tdm__balancer_export(const tdm__balancer *balancer, float *out);
+tdm_status tdm__balancer_export(tdm__balancer *balancer, float *out); /* waits for the device */
 tdm_status tdm__balancer_import(tdm__balancer *balancer, const float *values);
 
 #endif

@@ -2,9 +2,10 @@
  *
  * The memory is an array of floats, so that saving and loading it loses nothing:
  *     epochs seen, whether weights have moved; per task: p and q of ops/task_weights.c; two rows of
- *     history; the first epoch's loss; the weight that was last reported. FAMO: steps of its
- * logits. The history of DWA is the mean losses of the last epoch and of the one before, of DTP the
- * running average of the indicator, of GradNorm the first loss, of FAMO the moments of Adam. */
+ *     history; the first epoch's loss; the weight that was last reported; the factor of the last
+ * step. FAMO: steps of its logits. The history of DWA is the mean losses of the last epoch and of
+ * the one before, of DTP the running average of the indicator, of GradNorm the first loss, of FAMO
+ * the moments of Adam. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "base/mem.h"
 #include "task/balance_internal.h"
 
-enum { P, Q, HISTORY, OLDER, FIRST, WATCHED, ROWS };
+enum { P, Q, HISTORY, OLDER, FIRST, WATCHED, LAST, ROWS };
 enum { EPOCHS, MOVED, HEAD }; /* before the rows */
 
 struct tdm__balancer {
@@ -23,7 +24,6 @@ struct tdm__balancer {
     tdm__buffer given, factors, losses;
     float *step_losses; /* n, and n after the step */
     float *state;       /* HEAD + ROWS n */
-    float *last_step;   /* factors as read */
     double *work;       /* 4 n */
     size_t *present;    /* n */
 };
@@ -56,7 +56,6 @@ tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
     b->tasks = tasks;
     b->n = n;
     TDM_TRY(tdm__calloc_try(tdm__balancer_size(b), sizeof *b->state, &b->state));
-    TDM_TRY(tdm__calloc_try(n, sizeof *b->last_step, &b->last_step));
     TDM_TRY(tdm__calloc_try(4 * n, sizeof *b->work, &b->work));
     TDM_TRY(tdm__calloc_try(n, sizeof *b->present, &b->present));
     TDM_TRY(tdm__calloc_try(2 * n, sizeof *b->step_losses, &b->step_losses));
@@ -68,11 +67,11 @@ tdm_status tdm__balancer_create(tdm_device *device, const tdm__balance *balance,
                                                             : 1;
         row(b, HISTORY)[i] = row(b, OLDER)[i] = balance->kind == TDM__BALANCE_FAMO ? 0 : NAN;
         row(b, FIRST)[i] = row(b, WATCHED)[i] = NAN;
-        b->last_step[i] = 1;
+        row(b, LAST)[i] = 1;
     }
     TDM_TRY(tdm__buffer_create(device, 2 * n * sizeof(float), true, "balancing", &b->given));
     TDM_TRY(tdm__buffer_create(device, n * sizeof(float), true, "task weights", &b->factors));
-    TDM_TRY(tdm__view_write(device, (tdm__view){&b->factors, 0}, b->last_step, n * sizeof(float)));
+    TDM_TRY(tdm__view_write(device, (tdm__view){&b->factors, 0}, row(b, LAST), n * sizeof(float)));
     TDM_TRY(tdm__view_write(device, (tdm__view){&b->given, 0}, row(b, P), 2 * n * sizeof(float)));
     *out = b;
     b = NULL;
@@ -91,7 +90,6 @@ void tdm__balancer_destroy(tdm__balancer **balancer)
     free(b->step_losses);
     free(b->present);
     free(b->state);
-    free(b->last_step);
     free(b->work);
     free(b);
     *balancer = NULL;
@@ -112,7 +110,11 @@ tdm_status tdm__balancer_step(tdm__balancer *b, uint64_t seed, uint64_t step)
     if (b->spec->kind != TDM__BALANCE_RLW) return TDM_OK;
     tdm__weights_rlw(b->spec->rlw, seed, step, b->n, b->work);
     const double scale = b->spec->sum ? (double)b->n : 1;
-    for (size_t i = 0; i < b->n; i++) row(b, P)[i] = (float)(scale * b->work[i]);
+    for (size_t i = 0; i < b->n; i++) {
+        const float weight = (float)(scale * b->work[i]);
+        if (weight != row(b, P)[i]) b->state[MOVED] = 1;
+        row(b, P)[i] = weight;
+    }
     return upload(b);
 }
 
@@ -238,7 +240,7 @@ tdm_status tdm__balancer_epoch(tdm__balancer *b, const double *losses, const dou
 tdm_status tdm__balancer_read(tdm__balancer *b)
 {
     if (!tdm__balance_ruled(b->spec)) return TDM_OK;
-    return tdm__view_read(b->device, (tdm__view){&b->factors, 0}, b->last_step,
+    return tdm__view_read(b->device, (tdm__view){&b->factors, 0}, row(b, LAST),
                           b->n * sizeof(float));
 }
 
@@ -258,7 +260,7 @@ static tdm_status learnt(const tdm__balancer *b, size_t task, tdm__flat *flat, f
 tdm_status tdm__balancer_weight(const tdm__balancer *b, size_t task, tdm__flat *flat, double *out)
 {
     *out = b->spec->kind == TDM__BALANCE_FIXED ? b->tasks[task].weight : 1;
-    if (tdm__balance_ruled(b->spec)) *out = b->last_step[task];
+    if (tdm__balance_ruled(b->spec)) *out = row(b, LAST)[task];
     if (!tdm__balance_learns(b->spec)) return TDM_OK;
     float s;
     const tdm_status status = learnt(b, task, flat, &s);
@@ -285,10 +287,12 @@ double tdm__balancer_first_loss(const tdm__balancer *b, size_t task)
     return row(b, FIRST)[task];
 }
 
+/* A weight of 0 may be that of a task that had nothing in the last batch. */
 void tdm__balancer_watch(tdm__balancer *b, const double *weights)
 {
     for (size_t i = 0; i < b->n; i++) {
         float *last = &row(b, WATCHED)[i];
+        if (weights[i] == 0) continue;
         if (!isnan(*last) && fabs((double)*last - weights[i]) > 1e-6 * fabs(weights[i]))
             b->state[MOVED] = 1;
         *last = (float)weights[i];
@@ -298,11 +302,14 @@ void tdm__balancer_watch(tdm__balancer *b, const double *weights)
 const char *tdm__balancer_inactive(const tdm__balancer *b)
 {
     const tdm__balance *s = b->spec;
+    const int64_t epochs = (int64_t)b->state[EPOCHS];
     const bool plain = s->kind == TDM__BALANCE_EQUAL || s->kind == TDM__BALANCE_FIXED;
-    if (b->state[EPOCHS] < 3) return NULL;
-    if (s->kind == TDM__BALANCE_STCH && (int64_t)b->state[EPOCHS] <= s->stch_warmup)
+    if (epochs < 1 || (b->state[MOVED] > 0 && s->kind != TDM__BALANCE_STCH)) return NULL;
+    if (s->kind == TDM__BALANCE_STCH && epochs <= s->stch_warmup)
         return "the run ended within balance.stch_warmup";
-    if (b->state[MOVED] > 0) return NULL;
+    if (s->kind == TDM__BALANCE_DWA && epochs < 3)
+        return "it compares the last two epochs, and the run ended before the third";
+    if (epochs < 3 || b->state[MOVED] > 0) return NULL;
     if (plain && (s->combine.kind == TDM__COMBINE_NONE || s->combine.kind == TDM__COMBINE_GRADDROP))
         return NULL; /* their weights are not meant to move */
     return b->n == 1 ? "there is one task" : "the tasks' weights were the same in all epochs";
@@ -313,13 +320,17 @@ size_t tdm__balancer_size(const tdm__balancer *b)
     return HEAD + ROWS * b->n + (b->spec->kind == TDM__BALANCE_FAMO);
 }
 
-void tdm__balancer_export(const tdm__balancer *b, float *out)
+tdm_status tdm__balancer_export(tdm__balancer *b, float *out)
 {
-    memcpy(out, b->state, tdm__balancer_size(b) * sizeof *out);
+    const tdm_status status = tdm__balancer_read(b);
+    if (!status) memcpy(out, b->state, tdm__balancer_size(b) * sizeof *out);
+    return status;
 }
 
 tdm_status tdm__balancer_import(tdm__balancer *b, const float *values)
 {
     memcpy(b->state, values, tdm__balancer_size(b) * sizeof *values);
-    return upload(b);
+    const tdm_status status =
+        tdm__view_write(b->device, (tdm__view){&b->factors, 0}, row(b, LAST), b->n * sizeof(float));
+    return status ? status : upload(b);
 }

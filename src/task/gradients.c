@@ -47,14 +47,15 @@ struct tdm__gradients {
     tdm__buffer partial, gram, weights;
     tdm__launch finish;
     float *pairs_read, *weights_float; /* 2 pairs, n */
-    double *m, *target, *w, *last;
+    double *m, *target, *w;
     /* Sums over steps, each kept in two floats: steps, conflicts, pairs with a cosine, log10 of the
-     * condition, stationary steps, moved; weights n, squared norms n, cosines n n. */
+     * condition, stationary steps; weights n, squared norms n, cosines n n, and in how many steps
+     * there was one n n (on the diagonal: steps with a gradient of the task). */
     double *sums;
     tdm__gradients_report report;
     double *means; /* the report's arrays */
 };
-enum { STEPS, CONFLICTS, PAIRS, CONDITION, STATIONARY, MOVED, ARRAYS };
+enum { STEPS, CONFLICTS, PAIRS, CONDITION, STATIONARY, ARRAYS };
 
 /* ---- creation ----------------------------------------------------------------------------------
  */
@@ -208,7 +209,7 @@ done:
 
 static size_t sum_count(const tdm__gradients *g)
 {
-    return ARRAYS + 2 * g->n + g->n * g->n;
+    return ARRAYS + 2 * g->n + 2 * g->n * g->n;
 }
 
 /* As large as the largest group's. The padding between segments differs from group to group, and
@@ -289,13 +290,11 @@ static tdm_status complete(tdm__gradients *g, const bool *shared)
     }
     TDM_TRY(tdm__calloc_try(2 * g->pairs, sizeof *g->pairs_read, &g->pairs_read));
     TDM_TRY(tdm__calloc_try(n, sizeof *g->weights_float, &g->weights_float));
-    TDM_TRY(tdm__calloc_try(2 * n * n + 2 * n, sizeof *g->m, &g->m));
+    TDM_TRY(tdm__calloc_try(2 * n * n + n, sizeof *g->m, &g->m));
     g->target = g->m + n * n;
     g->w = g->target + n * n;
-    g->last = g->w + n;
     TDM_TRY(tdm__calloc_try(sum_count(g), sizeof *g->sums, &g->sums));
     TDM_TRY(tdm__calloc_try(sum_count(g), sizeof *g->means, &g->means));
-    for (size_t i = 0; i < n; i++) g->last[i] = NAN;
     if (g->n_parts) TDM_TRY(create_buffers(g));
 done:
     return status;
@@ -420,7 +419,7 @@ static tdm_status record(tdm__gradients *g, bool stationary)
 {
     const size_t n = g->n;
     double *s = g->sums, *weights = s + ARRAYS, *norms = weights + n, *cosines = norms + n;
-    double condition;
+    double condition, *counts = cosines + n * n;
     const tdm_status status = tdm__gram_condition(g->m, n, &condition);
     if (status) return status;
     keep(&s[STEPS], 1);
@@ -429,12 +428,11 @@ static tdm_status record(tdm__gradients *g, bool stationary)
     for (size_t i = 0; i < n; i++) {
         keep(&weights[i], g->w[i]);
         keep(&norms[i], g->m[i * n + i]);
-        if (!isnan(g->last[i]) && g->last[i] != (double)(float)g->w[i]) s[MOVED] = 1;
-        g->last[i] = (float)g->w[i];
         for (size_t j = 0; j < n; j++) {
             const double c = tdm__gram_cosine(g->m, n, i, j);
             if (isnan(c)) continue;
             keep(&cosines[i * n + j], c);
+            keep(&counts[i * n + j], 1);
             if (j <= i) continue;
             keep(&s[PAIRS], 1);
             keep(&s[CONFLICTS], c < 0);
@@ -557,14 +555,17 @@ void tdm__gradients_norms(const tdm__gradients *g, double *out)
 /* ---- what happened -----------------------------------------------------------------------------
  */
 
+/* What a task or a pair has no gradient for does not count in its mean. */
 const tdm__gradients_report *tdm__gradients_get_report(tdm__gradients *g)
 {
-    const size_t n = g->n, n_arrays = 2 * n + n * n;
-    const double *s = g->sums, steps = s[STEPS];
-    for (size_t i = 0; i < n_arrays; i++) {
-        const double mean = steps > 0 ? s[ARRAYS + i] / steps : NAN;
-        g->means[i] = i >= n && i < 2 * n ? sqrt(mean) : mean;
+    const size_t n = g->n;
+    const double *s = g->sums, *weights = s + ARRAYS, *norms = weights + n, *cosines = norms + n,
+                 *counts = cosines + n * n, steps = s[STEPS];
+    for (size_t i = 0; i < n; i++) {
+        g->means[i] = steps > 0 ? weights[i] / steps : NAN;
+        g->means[n + i] = sqrt(norms[i] / counts[i * n + i]); /* NaN: 0 of 0 */
     }
+    for (size_t i = 0; i < n * n; i++) g->means[2 * n + i] = cosines[i] / counts[i];
     g->report = (tdm__gradients_report){.n = n,
                                         .steps = steps,
                                         .weights = g->means,
@@ -572,8 +573,7 @@ const tdm__gradients_report *tdm__gradients_get_report(tdm__gradients *g)
                                         .cosines = g->means + 2 * n,
                                         .conflicts = s[PAIRS] > 0 ? s[CONFLICTS] / s[PAIRS] : NAN,
                                         .condition = steps > 0 ? s[CONDITION] / steps : NAN,
-                                        .stationary = steps > 0 ? s[STATIONARY] / steps : NAN,
-                                        .moved = s[MOVED] > 0};
+                                        .stationary = steps > 0 ? s[STATIONARY] / steps : NAN};
     return &g->report;
 }
 
@@ -584,7 +584,7 @@ void tdm__gradients_reset(tdm__gradients *g)
 
 size_t tdm__gradients_size(const tdm__gradients *g)
 {
-    size_t count = 2 * sum_count(g) + g->n * g->n + g->n;
+    size_t count = 2 * sum_count(g) + g->n * g->n;
     for (size_t k = 0; k < g->n_parts; k++) count += g->parts[k].mean.bytes / sizeof(float);
     return count;
 }
@@ -611,8 +611,7 @@ tdm_status tdm__gradients_export(const tdm__gradients *g, float *out)
         out[2 * i + 1] = (float)(g->sums[i] - (double)out[2 * i]);
     }
     for (size_t i = 0; i < n * n; i++) out[2 * n_sums + i] = (float)g->target[i];
-    for (size_t i = 0; i < n; i++) out[2 * n_sums + n * n + i] = (float)g->last[i];
-    return move_means(g, out + 2 * n_sums + n * n + n, true);
+    return move_means(g, out + 2 * n_sums + n * n, true);
 }
 
 tdm_status tdm__gradients_import(tdm__gradients *g, const float *in)
@@ -622,8 +621,7 @@ tdm_status tdm__gradients_import(tdm__gradients *g, const float *in)
     tdm_status status = TDM_OK;
     for (size_t i = 0; i < n_sums; i++) g->sums[i] = (double)in[2 * i] + (double)in[2 * i + 1];
     for (size_t i = 0; i < n * n; i++) g->target[i] = in[2 * n_sums + i];
-    for (size_t i = 0; i < n; i++) g->last[i] = in[2 * n_sums + n * n + i];
-    const size_t others = 2 * n_sums + n * n + n, count = tdm__gradients_size(g) - others;
+    const size_t others = 2 * n_sums + n * n, count = tdm__gradients_size(g) - others;
     TDM_TRY(tdm__calloc_try(count, sizeof *means, &means));
     memcpy(means, in + others, count * sizeof *means);
     TDM_TRY(move_means(g, means, false));

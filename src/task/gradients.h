@@ -94,7 +94,8 @@ void tdm__gradients_norms(const tdm__gradients *gradients, double *out);
 /* ---- what happened ------------------------------------------------------------------------------
  */
 
-/* Means over the steps since the last reset; NaN where there were none. */
+/* Means over the steps since the last reset, of a task or a pair those in which it had a gradient;
+ * NaN where there were none. */
 typedef struct tdm__gradients_report {
     size_t n;
     double steps;
@@ -103,7 +104,6 @@ typedef struct tdm__gradients_report {
     double conflicts;              /* share of the pairs whose cosine is negative */
     double condition;              /* mean of log10 of M's condition number */
     double stationary;             /* share of the steps without a solution */
-    bool moved;                    /* the weights were not the same in every step */
 } tdm__gradients_report;
 const tdm__gradients_report *tdm__gradients_get_report(tdm__gradients *gradients);
 void tdm__gradients_reset(tdm__gradients *gradients);

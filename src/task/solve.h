@@ -66,7 +66,8 @@ void tdm__solve_max_norm(const double *m, size_t n, double *w);
 
 /* The cosine of two tasks' gradients, NaN where one of them is 0. */
 double tdm__gram_cosine(const double *m, size_t n, size_t i, size_t j);
-/* Largest eigenvalue over smallest, INFINITY where that is not positive. */
+/* Largest eigenvalue over smallest, of the tasks whose gradient is not 0; INFINITY where the smallest is
+ * not positive, 1 without such a task. */
 tdm_status tdm__gram_condition(const double *m, size_t n, double *out);
 
 #endif

@@ -108,11 +108,19 @@ tdm_status tdm__gram_condition(const double *m, size_t n, double *out)
 {
     tdm_status status = TDM_OK;
     spectrum s = {0};
-    double least = INFINITY;
-    TDM_TRY(spectrum_of(m, n, &s));
-    for (size_t k = 0; k < n; k++) least = fmin(least, s.values[k]);
+    double *present = NULL, least = INFINITY;
+    size_t k = 0, at = 0;
+    for (size_t i = 0; i < n; i++) k += m[i * n + i] > 0;
+    *out = 1;
+    if (k == 0) return TDM_OK;
+    TDM_TRY(tdm__calloc_try(k * k, sizeof *present, &present));
+    for (size_t i = 0; i < n * n; i++)
+        if (m[i / n * (n + 1)] > 0 && m[i % n * (n + 1)] > 0) present[at++] = m[i];
+    TDM_TRY(spectrum_of(present, k, &s));
+    for (size_t i = 0; i < k; i++) least = fmin(least, s.values[i]);
     *out = least > 0 ? s.largest / least : INFINITY;
 done:
+    free(present);
     spectrum_free(&s);
     return status;
 }

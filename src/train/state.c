@@ -89,7 +89,7 @@ static tdm_status collect(tdm__session *s, tdm__optimizer *optimizer, extras *e)
     TDM_TRY(add_extra(e, meter_name, tdm__meter_size(s->meters[1])));
     TDM_TRY(tdm__meter_export(s->meters[1], e->data[n]));
     TDM_TRY(add_extra(e, balancer_name, tdm__balancer_size(s->balancer)));
-    tdm__balancer_export(s->balancer, e->data[n + 1]);
+    TDM_TRY(tdm__balancer_export(s->balancer, e->data[n + 1]));
     if (s->gradients) {
         TDM_TRY(add_extra(e, gradients_name, tdm__gradients_size(s->gradients)));
         TDM_TRY(tdm__gradients_export(s->gradients, e->data[n + 2]));

@@ -281,7 +281,8 @@ static tdm_status select_best(tdm_trainer *t, tdm_epoch_report *report)
     tdm__position *p = &t->position;
     tdm_status status = tdm__task_best_select(t, report);
     if (status) return status;
-    if (p->best_epoch && !tdm__selector_better(&t->selector, value, p->best_value)) {
+    if (p->best_epoch && !isnan(p->best_value) &&
+        !tdm__selector_better(&t->selector, value, p->best_value)) {
         p->epochs_without_gain++;
         return TDM_OK;
     }
@@ -350,7 +351,7 @@ static tdm_status run_epochs(tdm_trainer *t)
     if (t->reason == TDM_STOP_REQUESTED || t->reason == TDM_STOP_TIME)
         TDM_TRY(tdm__trainer_save_state(t));
     if (t->reason == TDM_STOP_NONE) t->reason = TDM_STOP_EPOCHS;
-    if (t->reason == TDM_STOP_EPOCHS) tdm__trainer_tell_inactive(t);
+    if (t->reason == TDM_STOP_EPOCHS || t->reason == TDM_STOP_EARLY) tdm__trainer_tell_inactive(t);
 done:
     return status;
 }

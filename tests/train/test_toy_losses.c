@@ -46,23 +46,32 @@ static void set_attr(const tdm_op *op, char *attrs, const char *name, double val
     ck_abort_msg("%s has no attribute %s", op->name, name);
 }
 
-static void by_rule(weigher *w, uint64_t t)
+/* The weights of n losses by a rule of the operation; given: 2 n numbers. */
+static void weigh(int rule, const double *losses, const double *given, int n, double *weight)
 {
+    enum { MOST = 3 };
     const tdm_op *op = tdm__op_find("task_weights");
     char attrs[64] = {0};
-    double totals[2] = {1, 1}, sum[1] = {0};
-    (void)t;
-    ck_assert(op && op->attr_size <= sizeof attrs);
-    set_attr(op, attrs, "rule", w->rule);
-    set_attr(op, attrs, "parameter", w->rule == TDM_WEIGHT_UW_SO ? 0.1 : 1);
+    double in_losses[MOST], in_given[2 * MOST], totals[MOST] = {1, 1, 1}, sum[1] = {0};
+    ck_assert(op && op->attr_size <= sizeof attrs && n <= MOST);
+    memcpy(in_losses, losses, (size_t)n * sizeof *losses);
+    memcpy(in_given, given, 2 * (size_t)n * sizeof *given);
+    set_attr(op, attrs, "rule", rule);
+    set_attr(op, attrs, "parameter", rule == TDM_WEIGHT_UW_SO ? 0.1 : 1);
     set_attr(op, attrs, "factor", 1);
-    const tdm_desc in[] = {tdm_desc_1(TDM_F32, 2), tdm_desc_1(TDM_F32, 2),
-                           tdm_desc_2(TDM_F32, 2, 2)};
-    const tdm_desc out[] = {tdm_desc_scalar(), tdm_desc_1(TDM_F32, 2)};
+    const tdm_desc in[] = {tdm_desc_1(TDM_F32, n), tdm_desc_1(TDM_F32, n),
+                           tdm_desc_2(TDM_F32, 2, n)};
+    const tdm_desc out[] = {tdm_desc_scalar(), tdm_desc_1(TDM_F32, n)};
     const tdm__io io = {.attrs = attrs, .n_in = 3, .n_out = 2, .in = in, .out = out};
     op->reference(&(tdm__ref){.io = &io,
-                              .in = (double *[]){w->above, totals, &w->given[0][0]},
-                              .out = (double *[]){sum, w->weight}});
+                              .in = (double *[]){in_losses, totals, in_given},
+                              .out = (double *[]){sum, weight}});
+}
+
+static void by_rule(weigher *w, uint64_t t)
+{
+    (void)t;
+    weigh(w->rule, w->above, w->given[0], 2, w->weight);
 }
 
 /* The reference losses are those of the start. */
@@ -256,12 +265,24 @@ START_TEST(graddrop_ends_from_five_starts)
 }
 END_TEST
 
+/* FAMO's factors of three losses: (z_i / L_i) over their sum, z the softmax of the logits. */
+START_TEST(famo_golden)
+{
+    static const double losses[] = {1.2, .5, .3}, given[] = {.1, -.2, .05, 0, 0, 0},
+                        golden[] = {0.151909, 0.270089, 0.578002};
+    double weight[3];
+    weigh(TDM_WEIGHT_FAMO, losses, given, 3, weight);
+    for (int i = 0; i < 3; i++) ck_assert_double_eq_tol(weight[i], golden[i], 1e-6);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("toy_losses");
     TCase *tc = tcase_create("toy");
     tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, ends_from_five_starts, 0, sizeof cases / sizeof *cases);
+    tcase_add_test(tc, famo_golden);
     tcase_add_test(tc, graddrop_ends_from_five_starts);
     suite_add_tcase(suite, tc);
     return support_run(suite);

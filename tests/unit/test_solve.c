@@ -152,6 +152,10 @@ START_TEST(cagrad_simplex_and_rescaling)
     for (int i = 0; i < 3; i++) ck_assert(fabs(w[i] * 1.4 - plain[i]) < 1e-14);
     support_ok(tdm__solve_cagrad(m, 3, 0, 0, w, NULL)); /* c = 0: the mean */
     for (int i = 0; i < 3; i++) ck_assert(fabs(w[i] - 1.0 / 3) < 1e-15);
+    static const double corner[] = {0, 0, 1};
+    gram(&scaled, m);
+    support_ok(tdm__solve_cagrad(m, 3, 0.4, 0, w, x));
+    near_each(x, corner, 3, 1e-6, "x of a corner");
 }
 END_TEST
 
@@ -551,14 +555,19 @@ END_TEST
 
 START_TEST(what_is_logged_of_the_matrix)
 {
-    static const double m[] = {4, -2, 0, -2, 4, 0, 0, 0, 0}, regular[] = {5, 3, 3, 5};
+    static const double m[] = {4, -2, 0, -2, 4, 0, 0, 0, 0}, regular[] = {5, 3, 3, 5},
+                        same[] = {1, 1, 1, 1};
     double condition;
     ck_assert(fabs(tdm__gram_cosine(m, 3, 0, 1) + 0.5) < 1e-15);
     ck_assert(isnan(tdm__gram_cosine(m, 3, 0, 2)));
     support_ok(tdm__gram_condition(regular, 2, &condition));
     ck_assert(fabs(condition - 4) < 1e-12);
-    support_ok(tdm__gram_condition(m, 3, &condition));
-    ck_assert(isinf(condition));
+    support_ok(tdm__gram_condition(m, 3, &condition)); /* of the two that have a gradient */
+    ck_assert(fabs(condition - 3) < 1e-12);
+    support_ok(tdm__gram_condition(m + 5, 1, &condition));
+    ck_assert(condition == 1);
+    support_ok(tdm__gram_condition(same, 2, &condition));
+    ck_assert(condition > 1e15);
 }
 END_TEST
 
@@ -630,6 +639,9 @@ START_TEST(gradnorm)
     const double loss = tdm__weights_gradnorm(w, norm, ratio, 3, 1.5, 0.025);
     ck_assert(fabs(loss - 2.701406) < 1e-6);
     near_each(w, golden, 3, 1e-6, "gradnorm");
+    /* before they are made to sum to 3: w - rate [2, -.5, -1], so the ratios are known */
+    static const double moved[] = {1 - .05, 1.2 + .0125, .8 + .025};
+    for (int i = 0; i < 3; i++) ck_assert(fabs(w[i] / w[0] - moved[i] / moved[0]) < 1e-12);
     /* equal norms and ratios: stationary */
     double equal[] = {1, 1};
     static const double same[] = {3, 3};
