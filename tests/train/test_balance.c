@@ -463,6 +463,37 @@ static const char *const all_kinds[] = {"dwa",  "rlw",   "dtp",    "gls",      "
                                         "stch", "uw-so", "imtl-l", "gradnorm", "famo"};
 enum { ALL_KINDS = sizeof all_kinds / sizeof *all_kinds };
 
+/* Stopped behind every step, the last of an epoch too, whose factors the epoch's report tells. */
+START_TEST(resumes_behind_every_step)
+{
+    enum { STEPS_OF_AN_EPOCH = 3, EPOCHS = 3 };
+    static const char *const kinds[] = {"gls", "stch", "famo", "gradnorm", "rlw", "dwa"};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        char kind[64], name[2][32];
+        snprintf(kind, sizeof kind, "balance.kind=%s", kinds[k]);
+        for (int i = 0; i < 2; i++) snprintf(name[i], sizeof name[i], "%s-%d", kinds[k], i);
+#define ALL                                                                                        \
+    kind, "train.epochs=3", "train.batch_size=24", "balance.stch_warmup=1", "train.test=false"
+        support_ok(SMALL_TRAIN(small_output(name[0]), ALL));
+        for (int step = 0; step < STEPS_OF_AN_EPOCH * EPOCHS; step++)
+            support_ok(SMALL_TRAIN(small_output(name[1]), ALL, "train.resume=auto",
+                                   "train.max_time=1e-9"));
+        support_ok(SMALL_TRAIN(small_output(name[1]), ALL, "train.resume=auto"));
+#undef ALL
+        for (int epoch = 1; epoch <= EPOCHS; epoch++)
+            for (int t = 0; t < 2; t++) {
+                const char *task = t ? "recon" : "class";
+                ck_assert_double_eq(small_logged(name[0], epoch, task, "weight"),
+                                    small_logged(name[1], epoch, task, "weight"));
+            }
+        char whole[33], resumed[33];
+        small_hash(small_run_path(name[0]), "state.safetensors", whole);
+        small_hash(small_run_path(name[1]), "state.safetensors", resumed);
+        ck_assert_str_eq(whole, resumed);
+    }
+}
+END_TEST
+
 /* Stopped after three of six epochs and taken up again, and with the step as it is in between. */
 START_TEST(resumes_to_the_same_bits)
 {
@@ -702,6 +733,7 @@ int main(void)
     tcase_add_test(tc, what_has_no_effect_is_said);
     tcase_add_test(tc, gradnorm_evens_the_norms);
     tcase_add_test(tc, gradnorm_evens_the_representation);
+    tcase_add_test(tc, resumes_behind_every_step);
     tcase_add_loop_test(tc, resumes_to_the_same_bits, 0, ALL_KINDS);
     tcase_add_test(tc, soft_sharing_draws_trunks_together);
     tcase_add_test(tc, a_step_of_one_task_compares_nothing);
