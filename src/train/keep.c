@@ -72,7 +72,8 @@ tdm_status tdm__trainer_tell_epoch(tdm_trainer *t, const tdm_epoch_report *train
     tdm_status status = TDM_OK;
     tdm__str line = {0};
     if (*t->log_format) {
-        TDM_TRY(tdm__line_format(t->log_format, &(tdm__line_data){train, val, NULL}, &line));
+        TDM_TRY(tdm__line_format(t->log_format,
+                                 &(tdm__line_data){train, val, NULL, t->session.config}, &line));
         tdm__log(TDM_LOG_INFO, "%s", tdm__str_text(&line));
     }
     if (t->verbose) {
@@ -94,7 +95,8 @@ tdm_status tdm__trainer_tell_save(tdm_trainer *t, const tdm_epoch_report *report
     char *path = NULL;
     if (!*t->save_format) return TDM_OK;
     TDM_TRY(tdm__run_folder_file(&t->folder, "best.safetensors", &path));
-    TDM_TRY(tdm__line_format(t->save_format, &(tdm__line_data){report, report, path}, &line));
+    TDM_TRY(tdm__line_format(t->save_format,
+                             &(tdm__line_data){report, report, path, t->session.config}, &line));
     tdm__log(TDM_LOG_INFO, "%s", tdm__str_text(&line));
 done:
     tdm__str_free(&line);

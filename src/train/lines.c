@@ -24,14 +24,28 @@ static const tdm_task_report *find_task(const tdm_epoch_report *r, const char *n
     return NULL;
 }
 
+/* The configuration has the task, but does not enable it: a baseline of one task has the lines of
+ * the runs it stands beside. */
+static bool is_left_out(const tdm_config *config, const char *name, size_t n)
+{
+    tdm__str key = {0};
+    bool enabled = true;
+    tdm__str_addf(&key, "tasks.%.*s.enabled", (int)n, name);
+    const bool known = tdm_config_bool(config, tdm__str_text(&key), &enabled) == TDM_OK;
+    tdm__str_free(&key);
+    return known && !enabled;
+}
+
 /* "total", "TASK.loss", ... */
-static bool report_value(const tdm_epoch_report *r, const char *name, double *out)
+static bool report_value(const tdm_epoch_report *r, const tdm_config *config, const char *name,
+                         double *out)
 {
     *out = r->total;
     if (!strcmp(name, "total")) return true;
     const char *dot = strrchr(name, '.');
     const tdm_task_report *task = dot ? find_task(r, name, (size_t)(dot - name)) : NULL;
-    if (!task) return false;
+    *out = NAN;
+    if (!task) return dot && is_left_out(config, name, (size_t)(dot - name));
     *out = strcmp(dot + 1, "weight") ? task->loss : task->weight;
     if (!strcmp(dot + 1, "loss") || !strcmp(dot + 1, "weight")) return true;
     for (size_t m = 0; m < task->n_metrics; m++) {
@@ -55,9 +69,9 @@ static bool field_value(const char *name, const tdm__line_data *d, double *out)
         *out = own[i].value;
         if (!strcmp(name, own[i].name)) return true;
     }
-    if (!strncmp(name, "train.", 6)) return report_value(d->train, name + 6, out);
+    if (!strncmp(name, "train.", 6)) return report_value(d->train, d->config, name + 6, out);
     if (strncmp(name, "val.", 4)) return false;
-    const bool known = report_value(d->val ? d->val : d->train, name + 4, out);
+    const bool known = report_value(d->val ? d->val : d->train, d->config, name + 4, out);
     if (!d->val) *out = NAN;
     return known;
 }
@@ -172,8 +186,10 @@ tdm_status tdm__lines_check(const tdm_config *config, const tdm__session *s)
             metrics[t * TDM__TASK_METRICS + m].name = task->metrics[m]->name;
     }
     const tdm_epoch_report report = {.n_tasks = s->n_tasks, .tasks = tasks};
-    TDM_TRY(check_form(config, "train.log_format", &(tdm__line_data){&report, &report, NULL}));
-    TDM_TRY(check_form(config, "train.save_format", &(tdm__line_data){&report, &report, "path"}));
+    TDM_TRY(
+        check_form(config, "train.log_format", &(tdm__line_data){&report, &report, NULL, config}));
+    TDM_TRY(check_form(config, "train.save_format",
+                       &(tdm__line_data){&report, &report, "path", config}));
 done:
     free(tasks);
     free(metrics);

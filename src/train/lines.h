@@ -8,7 +8,7 @@
  *     SPLIT.total, SPLIT.TASK.loss, SPLIT.TASK.weight, SPLIT.TASK.METRIC     with SPLIT train or
  * val
  *
- * What a run does not have (no val split) is nan.
+ * What a run does not have (no val split, a task that is not enabled) is nan.
  */
 #ifndef TRAIN_LINES_H
 #define TRAIN_LINES_H
@@ -19,6 +19,7 @@
 typedef struct tdm__line_data {
     const tdm_epoch_report *train, *val; /* val: NULL without */
     const char *path;                    /* NULL: not known here */
+    const tdm_config *config;            /* whose tasks may be named */
 } tdm__line_data;
 
 /* Appends the text. TDM_ERR_CONFIG: a field that does not exist; "{path}" without a path. */

@@ -1,6 +1,8 @@
 /* Every method of balancing on what goes wrong in practice: losses that are not finite, batches
  * without labels, tasks that ask for the same, forty tasks. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "support/small_run.h"
@@ -44,12 +46,38 @@ START_TEST(the_task_that_began_is_named)
 }
 END_TEST
 
+static char told[1 << 12];
+
+static void keep_log(void *user, tdm_log_level level, const char *message)
+{
+    (void)user, (void)level;
+    const size_t n = strlen(told);
+    snprintf(told + n, sizeof told - n, "%s\n", message);
+}
+
+/* A baseline: the same configuration with one of its tasks, whatever lines it asks for. */
+START_TEST(one_task_of_the_same_configuration)
+{
+    char kind[64];
+    snprintf(kind, sizeof kind, "balance.kind=%s", every_kind[_i]);
+    told[0] = 0;
+    tdm_set_log(keep_log, NULL, TDM_LOG_INFO);
+    support_ok(SMALL_TRAIN(small_output("one"), kind, PLAIN_TRUNK, "tasks.recon.enabled=false",
+                           "train.epochs=2", "train.test=false",
+                           "train.log_format={train.class.loss:.3f} recon {val.recon.l1:.3f}"));
+    tdm_set_log(NULL, NULL, TDM_LOG_WARN);
+    ck_assert_double_lt(small_logged("one", 2, "class", "loss"),
+                        small_logged("one", 1, "class", "loss"));
+    ck_assert_msg(strstr(told, " recon nan\n") != NULL, "%s", told);
+    support_fails(SMALL_TRAIN(small_output("two"), kind, PLAIN_TRUNK, "tasks.recon.enabled=false",
+                              "train.log_format={train.recno.loss}"),
+                  TDM_ERR_CONFIG, "{train.recno.loss}: no such value");
+}
+END_TEST
+
 /* Forty tasks: one-against-the-rest questions, each ten times. */
 START_TEST(forty_tasks)
 {
-    static const char *const kinds[] = {"uncertainty", "stch",   "famo",   "gradnorm",
-                                        "mgda",        "cagrad", "nash",   "imtl",
-                                        "aligned",     "pcgrad", "upgrad", "db-mtl"};
     enum { MANY = 40, KEYS = 4 };
     char texts[KEYS * MANY][64], kind[64];
     const char *assignments[KEYS * MANY + 7] = {NULL,
@@ -68,18 +96,18 @@ START_TEST(forty_tasks)
                  c == 0, c == 1, c == 2, c == 3);
     }
     for (int i = 0; i < KEYS * MANY; i++) assignments[7 + i] = texts[i];
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        snprintf(kind, sizeof kind, "balance.kind=%s", kinds[k]);
-        assignments[0] = small_output(kinds[k]);
+    for (size_t k = 0; k < EVERY_KIND; k++) {
+        snprintf(kind, sizeof kind, "balance.kind=%s", every_kind[k]);
+        assignments[0] = small_output(every_kind[k]);
         support_ok(small_train(small_folder, assignments, KEYS * MANY + 7, NULL));
         double first = 0, last = 0;
         for (int i = 0; i < MANY; i++) {
             snprintf(texts[0], sizeof *texts, "t%d", i);
-            first += small_logged(kinds[k], 1, texts[0], "loss");
-            last += small_logged(kinds[k], 2, texts[0], "loss");
+            first += small_logged(every_kind[k], 1, texts[0], "loss");
+            last += small_logged(every_kind[k], 2, texts[0], "loss");
         }
         snprintf(texts[0], sizeof *texts, "tasks.t0.layers=[flatten, dense classes]");
-        ck_assert_msg(last < 0.95 * first, "%s: from %g to %g", kinds[k], first, last);
+        ck_assert_msg(last < 0.95 * first, "%s: from %g to %g", every_kind[k], first, last);
     }
 }
 END_TEST
@@ -118,6 +146,7 @@ int main(void)
     tcase_add_loop_test(tc, a_loss_that_is_not_finite_is_named, 0, EVERY_KIND);
     tcase_add_loop_test(tc, the_task_that_began_is_named, 0, EVERY_KIND);
     tcase_add_loop_test(tc, batches_without_labels_and_identical_tasks, 0, EVERY_KIND);
+    tcase_add_loop_test(tc, one_task_of_the_same_configuration, 0, EVERY_KIND);
     tcase_add_test(tc, forty_tasks);
     suite_add_tcase(suite, tc);
     return support_run(suite);
