@@ -210,6 +210,18 @@ static void print_gain(FILE *out, const char *task, const tdm_metric_value *v,
     free(name);
 }
 
+/* A mean over some of the tasks does not pass for one over all. */
+static void print_left_out(FILE *out, const baselines *b)
+{
+    const char *lead = "of the tasks with a baseline only; none for ";
+    for (size_t t = 0; t < b->report->n_tasks; t++) {
+        if (!isnan(b->gains[t])) continue;
+        fprintf(out, "%s%s", lead, b->report->tasks[t].name);
+        lead = ", ";
+    }
+    if (lead[0] == ',') fputc('\n', out);
+}
+
 static void print_gains(FILE *out, const baselines *b)
 {
     fprintf(out, "\n%-*s%12s%12s%10s\n", GAIN_NAME, "against single-task runs", "baseline",
@@ -228,6 +240,7 @@ static void print_gains(FILE *out, const baselines *b)
         "Delta m per task   %+.2f %%  (higher is better; Maninis 2019, Vandenhende 2021, LibMTL)\n"
         "Delta m per metric %+.2f %%  (lower is better; Nash-MTL, CAGrad, FAMO)\n",
         b->delta.per_task, b->delta.per_metric);
+    print_left_out(out, b);
 }
 
 /* ",\"delta_m\": {...}" in place of the closing brace. */

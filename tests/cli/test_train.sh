@@ -108,6 +108,9 @@ run 0 eval run --quiet --baseline class=alone
 out "class.accuracy"
 out "Delta m per task"
 out "Nash-MTL"
+out "none for copy"
+run 0 eval run --quiet --baseline class=alone --baseline copy=run
+no_out "none for"
 run 0 eval run --quiet --json --baseline class=alone --baseline copy=run
 out '"delta_m": {"per_task":'
 out '"confusion":'
