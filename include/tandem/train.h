@@ -84,6 +84,8 @@ typedef struct tdm_epoch_report {
     int64_t step;          /* optimiser steps so far */
     const char *split;     /* "train", "val", "test" */
     double total, lr, seconds, wait_share;
+    double penalty;      /* training: the mean of what the architecture adds to the losses (soft
+                            sharing, sluice), which total is without; NaN: nothing */
     double step_seconds; /* CPU time of a batch where the device is the CPU, else its wall time */
     uint64_t samples;
     bool best; /* val: the best so far */

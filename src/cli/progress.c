@@ -167,6 +167,11 @@ static void show_epoch(const tdm_epoch_report *r)
     char *part = cli_format("total %s", number_text(r->total, total));
     line_add(&line, &column, part, width);
     free(part);
+    if (!isnan(r->penalty)) {
+        part = cli_format("penalty %s", number_text(r->penalty, total));
+        line_add(&line, &column, part, width);
+        free(part);
+    }
     for (size_t t = 0; t < r->n_tasks; t++) {
         part = task_text(&r->tasks[t]);
         line_add(&line, &column, part, width);

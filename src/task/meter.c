@@ -1,9 +1,9 @@
 /* task/meter.c: accumulators of losses and metrics on the device, one buffer a split.
  *
  * Every quantity is a pair of floats (sum, compensation): their sum as doubles is the value.
- * Layout: total loss (a mean), then per task: loss (a mean), that of an intermediate prediction (a
- * mean, if there is one) and its meters' blocks. A mean is three pairs, as tdm_metric_mean has
- * them.
+ * Layout: total loss and the model's penalty (means), then per task: loss (a mean), that of an
+ * intermediate prediction (a mean, if there is one) and its meters' blocks. A mean is three pairs,
+ * as tdm_metric_mean has them.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ struct tdm__meter {
     const tdm__task *tasks;
     size_t n;
     task_blocks *blocks;
-    block total;
+    block total, penalty;
     uint64_t pairs;
     tdm__buffer buffer;
     float *raw;     /* 2 * pairs */
@@ -85,6 +85,7 @@ tdm_status tdm__meter_create(tdm_device *device, const tdm__task *tasks, size_t 
     m->n = n;
     TDM_TRY(tdm__calloc_try(n, sizeof *m->blocks, &m->blocks));
     m->total = take(m, MEAN);
+    m->penalty = take(m, MEAN);
     for (size_t t = 0; t < n; t++) {
         m->blocks[t].loss = take(m, MEAN);
         if (tasks[t].intermediate) m->blocks[t].intermediate = take(m, MEAN);
@@ -207,6 +208,12 @@ void tdm__meter_total(tdm__meter *m, tdm_graph *g, tdm_value total, int64_t coun
     tdm_graph_keep(g, tdm_metric_mean(g, total, (float)count, TDM_NO_VALUE, acc));
 }
 
+void tdm__meter_penalty(tdm__meter *m, tdm_graph *g, tdm_value penalty, int64_t count)
+{
+    const tdm_value acc = accumulator(m, g, "penalty", tdm_desc_2(TDM_F32, MEAN, 2), m->penalty);
+    tdm_graph_keep(g, tdm_metric_mean(g, penalty, (float)count, TDM_NO_VALUE, acc));
+}
+
 void tdm__meter_instances(tdm__meter *m, tdm_graph *g, size_t task, tdm_value cosine,
                           tdm_value zeros, int64_t count)
 {
@@ -297,6 +304,11 @@ int64_t tdm__meter_bad_step(const tdm__meter *m, size_t task)
 double tdm__meter_total_loss(const tdm__meter *m)
 {
     return mean_of(m, m->total);
+}
+
+double tdm__meter_penalty_mean(const tdm__meter *m)
+{
+    return mean_of(m, m->penalty);
 }
 
 int64_t tdm__task_sides(const tdm__task *t)

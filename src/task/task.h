@@ -168,6 +168,8 @@ void tdm__meter_intermediate(tdm__meter *meter, tdm_graph *g, size_t task, tdm__
                              int64_t count);
 /* Adds the mean of the total loss. */
 void tdm__meter_total(tdm__meter *meter, tdm_graph *g, tdm_value total, int64_t count);
+/* Adds the mean of the model's penalty. */
+void tdm__meter_penalty(tdm__meter *meter, tdm_graph *g, tdm_value penalty, int64_t count);
 /* What tdm_instance_weights says of an auxiliary task's batch. */
 void tdm__meter_instances(tdm__meter *meter, tdm_graph *g, size_t task, tdm_value cosine,
                           tdm_value zeros, int64_t count);
@@ -180,6 +182,7 @@ double tdm__meter_samples(const tdm__meter *meter, size_t task);           /* co
 /* 1 + the first optimiser step after which the sum of its losses was not finite; 0: none. */
 int64_t tdm__meter_bad_step(const tdm__meter *meter, size_t task);
 double tdm__meter_total_loss(const tdm__meter *meter);
+double tdm__meter_penalty_mean(const tdm__meter *meter); /* NaN: there is none */
 /* Means over the samples: of the positive parts of their cosines, and how many have none. NaN: its
  * samples are not weighed. */
 double tdm__meter_instance_cosine(const tdm__meter *meter, size_t task);

@@ -690,6 +690,7 @@ tdm_status tdm__session_report(tdm__session *s, tdm__purpose purpose, tdm_task_r
     }
     if (purpose == TDM__FOR_TRAINING) tdm__session_tell_balance(s, tasks, n, out);
     out->total = tdm__meter_total_loss(meter);
+    out->penalty = tdm__meter_penalty_mean(meter);
     out->n_tasks = n;
     out->tasks = tasks;
 done:

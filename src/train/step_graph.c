@@ -472,7 +472,8 @@ done:
 /* The heads' backward passes end at the feature that they all read. From there: GradNorm: the last
  * shared layer's gradients, by each task, into rows, and those of everything below, of their sum.
  * Of the representation: its own gradients, by each task, into rows, and those of everything below,
- * of their combination (GradNorm: their sum). Without either, of the sum of what instance weighting left. */
+ * of their combination (GradNorm: their sum). Without either, of the sum of what instance weighting
+ * left. */
 static tdm_status build_backward_at_feature(step_graph *b, bool *has_gradient)
 {
     tdm_status status = TDM_OK;
@@ -645,7 +646,9 @@ static tdm_status build_step(step_graph *b, tdm__session *s, tdm__step_plan *pla
     b->meter = changes_nothing ? NULL : s->meters[plan->training];
     b->places = plan->training ? NULL : s->places;
     TDM_TRY(build_forward(b));
-    if (plan->training && !changes_nothing) b->penalty = tdm__model_penalty(s->model, &b->net);
+    if (plan->training && !plan->again) b->penalty = tdm__model_penalty(s->model, &b->net);
+    if (b->meter && b->penalty >= 0)
+        tdm__meter_penalty(b->meter, b->net.graph, b->penalty, b->count);
     place_variables(b, changes_nothing);
     if (plan->again) {
         tdm__graph_store(b->net.graph, b->total.losses, tdm__balancer_losses_after(s->balancer));

@@ -222,12 +222,13 @@ double small_logged(const char *run, int epoch, const char *task, const char *ke
         support_ok(tdm__json_parse(line, strlen(line), "metrics.jsonl", &o));
         if (json_integer_value(json_object_get(o, "epoch")) == epoch &&
             !strcmp(json_string_value(json_object_get(o, "split")), "train"))
-            value = json_number_value(
-                json_object_get(json_object_get(json_object_get(o, "tasks"), task), key));
+            value = json_number_value(json_object_get(
+                task ? json_object_get(json_object_get(o, "tasks"), task) : o, key));
         json_decref(o);
     }
     free(lines);
     free(path);
-    ck_assert_msg(!isnan(value), "%s: no %s of %s in epoch %d", run, key, task, epoch);
+    ck_assert_msg(!isnan(value), "%s: no %s of %s in epoch %d", run, key, task ? task : "all",
+                  epoch);
     return value;
 }

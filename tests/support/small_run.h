@@ -41,8 +41,8 @@ void small_teardown(void);
  */
 const char *small_output(const char *name);
 const char *small_run_path(const char *name);
-/* A number of a task ("loss", "weight") in the metrics.jsonl of a run in small_folder, from the
- * training split. */
+/* A number of a task ("loss", "weight"; NULL: of all, "penalty") in the metrics.jsonl of a run in
+ * small_folder, from the training split. */
 double small_logged(const char *run, int epoch, const char *task, const char *key);
 /* A tensor of a run's file; *n = 0 and NULL: the file has none of that name. free() it. */
 float *small_tensor(const char *run, const char *file, const char *name, uint64_t *n);

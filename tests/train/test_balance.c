@@ -572,33 +572,43 @@ static void selected(const char *run, const char *key, long long *best, long lon
     "max-pool 2, conv 192 k3 p1, relu, conv 192 k3 p1, relu, dropout 0.2]",                        \
         "train.batch_size=4", "data.num_samples=24", "train.epochs=2", "train.test=false",         \
         "optim.kind=sgd", "optim.lr=0.01"
-#define SMALL_MEMORY "device.memory_limit=9M"
 
-static const char *const streaming[] = {"mgda", "pcgrad", "nash"};
+static const struct {
+    const char *kind, *sharing, *small, *too_small;
+} streaming[] = {
+    {"balance.kind=mgda", "model.sharing=hard", "device.memory_limit=9M", "device.memory_limit=4M"},
+    {"balance.kind=pcgrad", "model.sharing=hard", "device.memory_limit=9M",
+     "device.memory_limit=4M"},
+    {"balance.kind=nash", "model.sharing=hard", "device.memory_limit=9M", "device.memory_limit=4M"},
+    {"balance.kind=pcgrad", "model.sharing=sluice", "device.memory_limit=19M",
+     "device.memory_limit=7M"}, /* with its penalty */
+};
 
 /* Where the rows of all layers do not fit, they are made group by group: the same update. */
 START_TEST(gradients_by_groups_of_layers)
 {
-    char kind[64], *text;
+    char *text;
     tdm_trainer *trainer;
-    snprintf(kind, sizeof kind, "balance.kind=%s", streaming[_i]);
-    tdm_config *config =
-        small_config(small_folder, (const char *const[]){kind, WIDE, SMALL_MEMORY}, 9);
+#define CASE streaming[_i].kind, streaming[_i].sharing, WIDE
+    const char *const grouped[] = {CASE, streaming[_i].small};
+    tdm_config *config = small_config(small_folder, grouped, sizeof grouped / sizeof *grouped);
     support_ok(tdm_trainer_create(config, NULL, &trainer));
     support_ok(tdm_trainer_describe(trainer, &text));
     ck_assert_msg(strstr(text, "groups of layers"), "%s", text);
     free(text);
     tdm_trainer_destroy(&trainer);
     tdm_config_destroy(&config);
-    support_ok(SMALL_TRAIN(small_output("whole"), kind, WIDE));
-    support_ok(SMALL_TRAIN(small_output("groups"), kind, WIDE, SMALL_MEMORY));
+    support_ok(SMALL_TRAIN(small_output("whole"), CASE));
+    support_ok(SMALL_TRAIN(small_output("groups"), CASE, streaming[_i].small));
     ck_assert_double_lt(distance("whole", "groups"), 1e-5);
-    support_ok(SMALL_TRAIN(small_output("sum"), "balance.kind=equal", WIDE));
+    support_ok(SMALL_TRAIN(small_output("sum"), CASE, "balance.kind=equal"));
     ck_assert_double_gt(distance("whole", "sum"), 1e-4);
-    support_fails(SMALL_TRAIN(small_output("none"), kind, WIDE, "device.memory_limit=4M"),
-                  TDM_ERR_NOMEM, "");
-    support_fails(SMALL_TRAIN(small_output("all"), "balance.kind=db-mtl", WIDE, SMALL_MEMORY),
-                  TDM_ERR_NOMEM, "");
+    support_fails(SMALL_TRAIN(small_output("none"), CASE, streaming[_i].too_small), TDM_ERR_NOMEM,
+                  "");
+    support_fails(
+        SMALL_TRAIN(small_output("all"), CASE, "balance.kind=db-mtl", streaming[_i].small),
+        TDM_ERR_NOMEM, "");
+#undef CASE
 }
 END_TEST
 

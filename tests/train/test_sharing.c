@@ -108,6 +108,10 @@ START_TEST(soft_norms_draw_and_resume)
                            "train.epochs=4"));
     ck_assert_double_lt(drawn(_i, small_run_path("whole")),
                         0.8 * drawn(_i, small_run_path("free")));
+    ck_assert_double_gt(small_logged("whole", 4, NULL, "penalty"), 0);
+    ck_assert_double_lt(small_logged("whole", 4, NULL, "penalty"),
+                        small_logged("whole", 1, NULL, "penalty"));
+    ck_assert_double_eq(small_logged("free", 4, NULL, "penalty"), 0); /* no such number */
     support_ok(SMALL_TRAIN(small_output("parts"), soft, norms[_i], "model.soft_lambda=0.3",
                            "train.epochs=2"));
     support_ok(SMALL_TRAIN(small_output("parts"), soft, norms[_i], "model.soft_lambda=0.3",
