@@ -86,6 +86,9 @@ typedef struct tdm_epoch_report {
     double total, lr, seconds, wait_share;
     double penalty;      /* training: the mean of what the architecture adds to the losses (soft
                             sharing, sluice), which total is without; NaN: nothing */
+    /* Training with model.feature_selection: channels of what all heads read, and how many of them
+     * any head still reads; else 0. */
+    int64_t features, features_kept;
     double step_seconds; /* CPU time of a batch where the device is the CPU, else its wall time */
     uint64_t samples;
     bool best; /* val: the best so far */

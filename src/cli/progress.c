@@ -172,6 +172,12 @@ static void show_epoch(const tdm_epoch_report *r)
         line_add(&line, &column, part, width);
         free(part);
     }
+    if (r->features) {
+        part = cli_format("%lld of %lld features", (long long)r->features_kept,
+                          (long long)r->features);
+        line_add(&line, &column, part, width);
+        free(part);
+    }
     for (size_t t = 0; t < r->n_tasks; t++) {
         part = task_text(&r->tasks[t]);
         line_add(&line, &column, part, width);

@@ -178,7 +178,12 @@ tdm_value tdm__head_build(const tdm__model *model, tdm__net *net, size_t task,
             "does "
             "not give (hint: trunks unet and segnet do; the head fcn upsamples by itself)",
             h->name, h->kind ? h->kind->name : "layers", model->trunk_name);
-    return build_head(net, h, &h->site, x);
+    const size_t before = net->n_variables;
+    const tdm_value y = build_head(net, h, &h->site, x);
+    for (size_t i = net->n_variables; net->head_weights && i-- > before;)
+        if (tdm__flat_segment(net->flat, net->variables[i].segment)->decay) /* a weight */
+            net->head_weights[task] = net->variables[i].segment;
+    return y;
 }
 
 tdm_value tdm__head_build_at(const tdm__model *model, tdm__net *net, size_t task, const char *scope,

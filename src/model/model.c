@@ -63,6 +63,10 @@ static const tdm_opt_spec specs[] = {
      .help = "sluice: into how many a column's channels are split"},
     {"model.sluice_orthogonality", TDM_OPT_FLOAT, "1e-3", TDM_OPT_MIN, 0, .hint = "1e-4 to 1e-1",
      .help = "sluice: factor of the squared products of a layer's filters of different subspaces"},
+    {"model.feature_selection", TDM_OPT_FLOAT, "0", TDM_OPT_MIN, 0, .hint = "1e-3 to 1",
+     .help = "lambda of an L2,1 norm over the features that all heads read: after each step the "
+             "weights by which all tasks' heads read a feature are shortened together, and those of "
+             "features that no task needs are set to 0"},
     {"model.experts", TDM_OPT_INT, "3", TDM_OPT_MIN | TDM_OPT_MAX, 1, 64,
      .help = "mmoe, cgc, ple: experts that all tasks share (of each level)"},
     {"model.task_experts", TDM_OPT_INT, "1", TDM_OPT_MIN | TDM_OPT_MAX, 1, 64,

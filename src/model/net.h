@@ -51,6 +51,8 @@ typedef struct tdm__net {
      * set by tdm__model_build where there is room (n_tasks), NULL: not wanted. */
     tdm_value *intermediate;
     double intermediate_weight;
+    /* Per task: the segment by which its head reads the feature, set as above; NULL: not wanted. */
+    size_t *head_weights;
     /* Set while a trunk that tasks share is built for one of them: its batch norm and dropout are
      * the task's own and, with rank > 0, W + U_t V_t takes the place of each weight (layers.c). */
     const char *task;

@@ -63,6 +63,29 @@ void tdm__optimizer_state_info(const tdm__optimizer *optimizer, size_t i, const 
 tdm_status tdm__optimizer_state_get(tdm__optimizer *optimizer, size_t i, float *out);
 tdm_status tdm__optimizer_state_set(tdm__optimizer *optimizer, size_t i, const float *values);
 
+/* ---- a proximal step ---------------------------------------------------------------------------
+ * Of lambda sum_r |w_r|, the L2,1 norm of rows that may have parts in several parameters: after the
+ * optimiser's step w_r = max(0, 1 - lr lambda / |w_r|) w_r, which sets rows to 0 and leaves them
+ * there unless a gradient outweighs lambda (Yuan and Lin, 2006; Obozinski, Taskar, Jordan, 2010).
+ */
+
+/* Of a parameter on the device, [outer][rows][inner]. */
+typedef struct tdm__row_part {
+    size_t segment;
+    int64_t outer, inner;
+} tdm__row_part;
+
+typedef struct tdm__proximal tdm__proximal;
+/* device and the sealed flat must outlive it. */
+tdm_status tdm__proximal_create(tdm_device *device, tdm__flat *flat, const tdm__row_part *parts,
+                                size_t n, int64_t rows, double lambda, tdm__proximal **out);
+void tdm__proximal_destroy(tdm__proximal **proximal);
+/* Frozen parts count in a row's length, but stay. Enqueues only. NULL: does nothing. */
+tdm_status tdm__proximal_step(tdm__proximal *proximal, double lr);
+/* Rows, and those that are not all 0 (waits for the device); 0 of NULL. */
+int64_t tdm__proximal_rows(const tdm__proximal *proximal);
+tdm_status tdm__proximal_kept(tdm__proximal *proximal, int64_t *out);
+
 /* ---- schedules ------------------------------------------------------------------------------- */
 
 typedef enum tdm__schedule_kind {

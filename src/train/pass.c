@@ -172,6 +172,7 @@ static tdm_status train_batch(tdm_trainer *t, pass *p, double lr, bool *more, bo
     *more = batch != NULL;
     if (!batch) goto done;
     TDM_TRY(tdm__optimizer_step(t->optimizer, lr, stepped));
+    if (*stepped) TDM_TRY(tdm__proximal_step(t->proximal, lr));
     if (*stepped)
         TDM_TRY(tdm__session_again(&t->session, batch->part, (int64_t)batch->count,
                                    t->session.views, t->position.step, lr));
@@ -211,6 +212,7 @@ static tdm_status train_loop(tdm_trainer *t, pass *p, bool *finished)
         if (stepped && tdm__trainer_should_stop(t)) goto done;
     }
     TDM_TRY(tdm__optimizer_flush(t->optimizer, p->report->lr, &stepped));
+    if (stepped) TDM_TRY(tdm__proximal_step(t->proximal, p->report->lr));
     *finished = true;
 done:
     return status;

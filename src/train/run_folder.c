@@ -160,6 +160,7 @@ void tdm__report_json(tdm__json *j, const tdm_epoch_report *r)
     tdm__json_string(j, r->split);
     number(j, "total", r->total);
     if (!isnan(r->penalty)) number(j, "penalty", r->penalty);
+    if (r->features) number(j, "features_kept", (double)r->features_kept);
     number(j, "lr", r->lr);
     number(j, "seconds", r->seconds);
     number(j, "wait_share", r->wait_share);
@@ -261,6 +262,7 @@ static tdm_status write_events(tdm__run_folder *run, const tdm_epoch_report *r)
     if (!run->events) return TDM_OK;
     TDM_TRY(add_scalar(run, r, "", "total", r->total));
     if (!isnan(r->penalty)) TDM_TRY(add_scalar(run, r, "", "penalty", r->penalty));
+    if (r->features) TDM_TRY(add_scalar(run, r, "", "features_kept", (double)r->features_kept));
     TDM_TRY(add_scalar(run, r, "", "lr", r->lr));
     TDM_TRY(add_scalar(run, r, "", "wait_share", r->wait_share));
     for (size_t t = 0; t < r->n_tasks; t++) {

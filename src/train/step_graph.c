@@ -573,11 +573,12 @@ done:
 static tdm_status reject_no_feature(const step_graph *b, bool gradnorm)
 {
     const tdm__sharing *sharing = tdm__model_sharing(b->s->model);
-    const char *key = gradnorm                               ? "balance.kind"
+    const char *key = b->net.head_weights                    ? "model.feature_selection"
+                      : gradnorm                             ? "balance.kind"
                       : b->s->balance.combine.representation ? "balance.gradients"
                                                              : "balance.instance_weighting";
-    const char *need =
-        gradnorm ? "gradnorm needs one last shared layer" : "there must be one representation";
+    const char *need = gradnorm && !b->net.head_weights ? "gradnorm needs one last shared layer"
+                                                        : "there must be one representation";
     if (!sharing->one_trunk)
         return tdm_config_reject(b->s->config, key, "%s, but model.sharing: %s %s", need,
                                  sharing->name, sharing->why_not_one);
@@ -619,6 +620,45 @@ done:
     learnt_free(&l);
     free(gradients);
     free(reached);
+    step_graph_free(&b);
+    return status;
+}
+
+/* How a head's first weight [.., inputs, outputs] reads `rows` channels: (outer, rows, inner). A
+ * transposed convolution has its inputs last. */
+static bool divide_rows(const tdm__segment *s, int64_t rows, tdm__row_part *out)
+{
+    const int last = s->device.rank - 1;
+    const int64_t inputs = s->device.dim[s->transposed ? last : last - 1];
+    out->inner = s->transposed ? 1 : s->device.dim[last];
+    out->outer = (int64_t)s->count / (rows * out->inner);
+    /* flattened maps have their channels last */
+    return s->layout == TDM__LAYOUT_CONV ? inputs == rows : inputs % rows == 0;
+}
+
+tdm_status tdm__step_feature_rows(tdm__session *s, tdm__row_part *parts, int64_t *rows)
+{
+    tdm_status status = TDM_OK;
+    step_graph b = {0};
+    TDM_TRY(step_graph_begin(&b, s, s->batch_size, true));
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *b.net.head_weights, &b.net.head_weights));
+    for (size_t t = 0; t < s->n_tasks; t++) b.net.head_weights[t] = SIZE_MAX;
+    TDM_TRY(build_forward(&b));
+    if (b.net.feature < 0) TDM_TRY(reject_no_feature(&b, false));
+    const tdm_desc *feature = tdm_graph_desc(b.net.graph, b.net.feature);
+    *rows = feature->dim[feature->rank - 1];
+    for (size_t t = 0; t < s->n_tasks && !status; t++) {
+        parts[t].segment = b.net.head_weights[t];
+        if (parts[t].segment != SIZE_MAX &&
+            divide_rows(tdm__flat_segment(s->flat, parts[t].segment), *rows, &parts[t]))
+            continue;
+        status = tdm_config_reject(s->config, "model.feature_selection",
+                                   "the head of task '%s' does not begin with a layer that reads "
+                                   "the %lld channels of the feature, each by weights of its own",
+                                   s->tasks[t].name, (long long)*rows);
+    }
+done:
+    free(b.net.head_weights);
     step_graph_free(&b);
     return status;
 }

@@ -10,6 +10,9 @@ tdm_status tdm__step_declare(tdm__session *session, bool *used);
 /* Marks the segments that the losses of two or more tasks reach. representation: elements of what
  * all heads read, of a full batch; TDM_ERR_CONFIG where balancing needs it and there is none. */
 tdm_status tdm__step_shared(tdm__session *session, bool *shared, uint64_t *representation);
+/* By what parts of which parameters the heads read the rows (channels) of the feature that all read.
+ * parts: n_tasks. TDM_ERR_CONFIG: they read different ones, or not by channels. */
+tdm_status tdm__step_feature_rows(tdm__session *session, tdm__row_part *parts, int64_t *rows);
 /* Builds graph and plan for plan->count and plan->training; fills inputs and has_gradient. */
 tdm_status tdm__step_build(tdm__session *session, tdm__step_plan *plan);
 /* Which features the heads use, and their shapes for a full batch, by tdm__feature. */

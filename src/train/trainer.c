@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "train/lines.h"
 #include "train/protocol.h"
+#include "train/step_graph.h"
 #include "train/task_best.h"
 
 enum { FAST_DEV_TRAIN = 4, FAST_DEV_EVAL = 2 };
@@ -88,6 +89,25 @@ done:
     return status;
 }
 
+/* model.feature_selection: what the heads' first layers read is selected together. */
+static tdm_status select_features(tdm_trainer *t)
+{
+    tdm__session *s = &t->session;
+    tdm__row_part *parts = NULL;
+    int64_t rows;
+    double lambda;
+    tdm_status status = TDM_OK;
+    TDM_TRY(tdm_config_float(t->config, "model.feature_selection", &lambda));
+    if (!(lambda > 0)) goto done;
+    TDM_TRY(tdm__calloc_try(s->n_tasks, sizeof *parts, &parts));
+    TDM_TRY(tdm__step_feature_rows(s, parts, &rows));
+    TDM_TRY(
+        tdm__proximal_create(s->device, s->flat, parts, s->n_tasks, rows, lambda, &t->proximal));
+done:
+    free(parts);
+    return status;
+}
+
 /* The first weights, and the optimiser that may pull towards them. */
 static tdm_status init_weights(tdm_trainer *t)
 {
@@ -104,6 +124,7 @@ static tdm_status init_weights(tdm_trainer *t)
     TDM_TRY(tdm__optimizer_create(t->session.device, flat, &t->optim, &t->optimizer));
     TDM_TRY(tdm__optimizer_anchor(t->optimizer, loaded));
     TDM_TRY(tdm__rate_factors(t->config, flat, t->optimizer));
+    TDM_TRY(select_features(t));
 done:
     free(loaded);
     return status;
@@ -150,6 +171,7 @@ void tdm_trainer_destroy(tdm_trainer **trainer)
     if (t->session.device) tdm_device_finish(t->session.device);
     for (int i = 0; i < TDM__SPLITS; i++) tdm__feed_destroy(&t->feeds[i]);
     tdm__feature_cache_destroy(&t->cache);
+    tdm__proximal_destroy(&t->proximal);
     tdm__optimizer_destroy(&t->optimizer);
     tdm__git_finish(&t->git, &(tdm__git_state){0});
     tdm__session_destroy(&t->session);
@@ -299,6 +321,8 @@ static tdm_status end_epoch(tdm_trainer *t, tdm_epoch_report *train)
     tdm_status status = TDM_OK;
     tdm_epoch_report val = {0};
     const bool has_val = t->feeds[TDM__SPLIT_VAL] != NULL;
+    train->features = tdm__proximal_rows(t->proximal);
+    TDM_TRY(tdm__proximal_kept(t->proximal, &train->features_kept));
     if (has_val) {
         bool finished;
         TDM_TRY(publish(t, train));

@@ -29,6 +29,7 @@ struct tdm_trainer {
     bool spared[TDM__SPLITS];      /* the feed does not load the network's input any more */
     tdm__optim_spec optim;
     tdm__optimizer *optimizer;
+    tdm__proximal *proximal; /* NULL: nothing is selected */
     tdm__schedule schedule;
     tdm__selector selector;
     tdm__run_folder folder;

@@ -122,6 +122,65 @@ START_TEST(soft_norms_draw_and_resume)
 }
 END_TEST
 
+/* ---- feature selection -------------------------------------------------------------------------
+ */
+
+/* Whether a head reads channel c of the 8 of the trunk, in PyTorch's layouts: of a dense layer the
+ * inputs are (c, h, w) of 2x2 pixels and come last, of a transposed convolution they come first. */
+static bool reads(const char *run, const char *head, bool transposed, int c)
+{
+    enum { CHANNELS = 8, PIXELS = 4 };
+    uint64_t n;
+    float *w = small_tensor(run, "last.safetensors", head, &n);
+    bool any = false;
+    ck_assert_msg(w != NULL, "no %s", head);
+    for (uint64_t i = 0; i < n; i++) {
+        const uint64_t channel = transposed ? i / (n / CHANNELS) : i % (CHANNELS * PIXELS) / PIXELS;
+        any |= channel == (uint64_t)c && w[i] != 0;
+    }
+    free(w);
+    return any;
+}
+
+/* The heads of all tasks let go of the same channels, as many as are logged, and still learn. */
+START_TEST(features_are_selected)
+{
+#define SELECT "model.feature_selection=0.75", "optim.kind=sgd", "optim.lr=0.05"
+    char whole[33], resumed[33];
+    int kept = 0;
+    support_ok(SMALL_TRAIN(small_output("whole"), SELECT, "train.epochs=6"));
+    for (int c = 0; c < 8; c++) {
+        const bool first = reads(small_run_path("whole"), "heads.class.1.weight", false, c);
+        ck_assert(first == reads(small_run_path("whole"), "heads.recon.0.weight", true, c));
+        kept += first;
+    }
+    ck_assert_msg(kept > 0 && kept < 8, "%d of 8", kept);
+    ck_assert_double_eq(small_logged("whole", 6, NULL, "features_kept"), kept);
+    ck_assert_double_lt(small_logged("whole", 6, "class", "loss"),
+                        small_logged("whole", 1, "class", "loss"));
+    support_ok(SMALL_TRAIN(small_output("parts"), SELECT, "train.epochs=3"));
+    support_ok(SMALL_TRAIN(small_output("parts"), SELECT, "train.epochs=6", "train.resume=auto"));
+    small_hash(small_run_path("whole"), "state.safetensors", whole);
+    small_hash(small_run_path("parts"), "state.safetensors", resumed);
+    ck_assert_str_eq(whole, resumed);
+#undef SELECT
+}
+END_TEST
+
+START_TEST(features_must_be_read_by_all)
+{
+    static const char select[] = "model.feature_selection=0.1";
+    support_fails(SMALL_TRAIN(small_output("a"), select, "model.sharing=soft"), TDM_ERR_CONFIG,
+                  "model.feature_selection");
+    support_fails(
+        SMALL_TRAIN(small_output("b"), select,
+                    "tasks.recon.layers=[conv 8 k3 p1 g8, conv-transpose channels k4 s4]"),
+        TDM_ERR_CONFIG, "the head of task 'recon' does not begin with a layer that reads");
+    support_ok(SMALL_TRAIN(small_output("c"), select, "train.epochs=1", "balance.kind=mgda",
+                           "tasks.class.layers=[global-avg-pool, dense classes]"));
+}
+END_TEST
+
 /* Frozen, a matrix keeps what it begins with; else it learns, at the rate of its group. */
 START_TEST(stitches_begin_near_the_own_column)
 {
@@ -168,6 +227,8 @@ int main(void)
     tcase_add_loop_test(tc, tasks_take_turns, 0, WAYS);
     tcase_add_loop_test(tc, gradients_are_combined, 0, WAYS);
     tcase_add_loop_test(tc, soft_norms_draw_and_resume, 0, NORMS);
+    tcase_add_test(tc, features_are_selected);
+    tcase_add_test(tc, features_must_be_read_by_all);
     tcase_add_test(tc, stitches_begin_near_the_own_column);
     tcase_add_test(tc, options_belong_to_their_architecture);
     suite_add_tcase(suite, tc);
