@@ -30,6 +30,7 @@ static bool is_left_out(const tdm_config *config, const char *name, size_t n)
 {
     tdm__str key = {0};
     bool enabled = true;
+    if (!config) return false;
     tdm__str_addf(&key, "tasks.%.*s.enabled", (int)n, name);
     const bool known = tdm_config_bool(config, tdm__str_text(&key), &enabled) == TDM_OK;
     tdm__str_free(&key);

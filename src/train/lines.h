@@ -19,7 +19,7 @@
 typedef struct tdm__line_data {
     const tdm_epoch_report *train, *val; /* val: NULL without */
     const char *path;                    /* NULL: not known here */
-    const tdm_config *config;            /* whose tasks may be named */
+    const tdm_config *config;            /* whose tasks may be named; NULL: only the reports' */
 } tdm__line_data;
 
 /* Appends the text. TDM_ERR_CONFIG: a field that does not exist; "{path}" without a path. */
