@@ -525,7 +525,7 @@ START_TEST(too_many_tasks_to_mix)
                  "have 66",
                  33},
                 {"cross-stitch", "cross-stitch mixes at most 64 tasks, there are 65", TASKS}};
-    static char names[TASKS][8];
+    static char names[TASKS][16];
     task_data data[TASKS];
     network n;
     tdm__str yaml = {0};
